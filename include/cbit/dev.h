@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * dev: PCI device models. A core with configuration space, BARs and interrupts, and the
+ * models on top of it.
+ */
+#ifndef CBIT_DEV_H
+#define CBIT_DEV_H
+
+#include <cbit/iommu.h>
+
+struct cbit_pci;
+
+#define CBIT_PCI_BARS 6
+#define CBIT_PCI_CONFIG_SIZE 4096
+
+/**
+ * enum cbit_bar_mode - how a client reaches a BAR.
+ * @CBIT_BAR_NONE:    there is none.
+ * @CBIT_BAR_MEMORY:  plain memory; no access is seen by the model.
+ * @CBIT_BAR_TRAPPED: each access calls the model.
+ */
+enum cbit_bar_mode {
+	CBIT_BAR_NONE,
+	CBIT_BAR_MEMORY,
+	CBIT_BAR_TRAPPED,
+};
+
+/**
+ * struct cbit_bar_info - one BAR.
+ * @size: bytes, a power of two; 0 for none.
+ * @spa:  where the host placed it, aligned to its size.
+ * @is64, @prefetch: as in the BAR register.
+ * @memory: for CBIT_BAR_MEMORY, where the bytes are.
+ */
+struct cbit_bar_info {
+	enum cbit_bar_mode mode;
+	uint64_t size;
+	struct cbit_spa spa;
+	bool is64;
+	bool prefetch;
+	void *memory;
+};
+
+/**
+ * struct cbit_pci_host - what a device needs of the machine it is plugged into.
+ * @iommu:       the IOMMU its DMA goes through, and whose memory its BARs become part of.
+ * @bar_memory:  give out @size bytes of zeroed memory for plain BAR @bar, page aligned, that
+ *               lives as long as the device; NULL when there is none.
+ * @bar_place:   give out an SPA for a BAR of @size bytes, aligned to @size.
+ * @irq:         an interrupt message left the device: index VFIO_PCI_*_IRQ_INDEX numbers
+ *               (1 MSI, 2 MSI-X), vector from 0. Called with the device locked.
+ */
+struct cbit_pci_host {
+	struct cbit_iommu *iommu;
+	void *(*bar_memory)(void *opaque, unsigned int bar, uint64_t size);
+	struct cbit_spa (*bar_place)(void *opaque, uint64_t size);
+	void (*irq)(void *opaque, unsigned int index, unsigned int vector);
+	void *opaque;
+};
+
+/**
+ * cbit_pci_create() - make a device from its command-line SPEC.
+ * @spec: "ioat[,membar=SIZE][,version=0x33]"; SIZE takes K, M, G. Words that are not the
+ *        model's own ("group=", "addr=") must have been taken out by the caller.
+ * @devid: bus << 8 | devfn.
+ * @host: copied.
+ * Its plain BARs and trapped BARs are added to the memory map of @host->iommu, so that
+ * another device's DMA reaches them.
+ * Return: 0; -EINVAL or -ENOENT with words in @err; -ENOMEM.
+ */
+int cbit_pci_create(const char *spec, uint16_t devid, const struct cbit_pci_host *host,
+		    struct cbit_pci **out, struct cbit_error *err);
+
+/** cbit_pci_destroy() - stop its engine and free it. */
+void cbit_pci_destroy(struct cbit_pci *pci);
+
+/** cbit_pci_devid() - bus << 8 | devfn; cbit_pci_model() - "ioat". */
+uint16_t cbit_pci_devid(const struct cbit_pci *pci);
+const char *cbit_pci_model(const struct cbit_pci *pci);
+
+/** cbit_pci_models() - the help text: a line for each model and its options. */
+const char *cbit_pci_models(void);
+
+/** cbit_pci_bar() - BAR @bar, 0..5. */
+const struct cbit_bar_info *cbit_pci_bar(const struct cbit_pci *pci, unsigned int bar);
+
+/**
+ * struct cbit_pci_ids - identification, for sysfs.
+ * @class_code: 24 bits.
+ */
+struct cbit_pci_ids {
+	uint16_t vendor, device, subsystem_vendor, subsystem_device;
+	uint32_t class_code;
+	uint8_t revision;
+};
+void cbit_pci_ids(const struct cbit_pci *pci, struct cbit_pci_ids *out);
+
+/** cbit_pci_irq_count() - vectors of an index (0 INTx, 1 MSI, 2 MSI-X, 3 ERR, 4 REQ). */
+unsigned int cbit_pci_irq_count(const struct cbit_pci *pci, unsigned int index);
+
+/** cbit_pci_msix_bar() - the BAR that holds the MSI-X table, or -1. */
+int cbit_pci_msix_bar(const struct cbit_pci *pci);
+
+/**
+ * cbit_pci_config_read() - read configuration space. @offset + @len within 4096.
+ * cbit_pci_config_write() - write it: read-only bits stay, write-1-clear bits clear.
+ * Any thread.
+ */
+void cbit_pci_config_read(struct cbit_pci *pci, uint32_t offset, void *buf, uint32_t len);
+void cbit_pci_config_write(struct cbit_pci *pci, uint32_t offset, const void *buf, uint32_t len);
+
+/**
+ * cbit_pci_bar_read() - an access of 1, 2, 4 or 8 bytes (or a longer one, done in such
+ * pieces) at @offset of BAR @bar, within its size; likewise cbit_pci_bar_write().
+ * With memory decoding off in the command register reads give all ones and writes vanish.
+ * Any thread.
+ */
+void cbit_pci_bar_read(struct cbit_pci *pci, unsigned int bar, uint64_t offset, void *buf,
+		       uint32_t len);
+void cbit_pci_bar_write(struct cbit_pci *pci, unsigned int bar, uint64_t offset, const void *buf,
+			uint32_t len);
+
+/**
+ * cbit_pci_set_irqs_enabled() - the host armed or disarmed an interrupt index (VFIO does it
+ * in SET_IRQS): sets or clears the enable bit of the MSI or MSI-X capability.
+ */
+void cbit_pci_set_irqs_enabled(struct cbit_pci *pci, unsigned int index, unsigned int vectors);
+
+/**
+ * cbit_pci_open() and cbit_pci_close() - the first file on the device was opened (function
+ * reset, memory decoding as the host left it, bus mastering off), the last was closed (reset, bus
+ * mastering off).
+ */
+void cbit_pci_open(struct cbit_pci *pci);
+void cbit_pci_close(struct cbit_pci *pci);
+
+/** cbit_pci_reset() - function level reset: engine stopped, registers and config at default. */
+void cbit_pci_reset(struct cbit_pci *pci);
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * mem: the physical address space. Regions decode bus addresses, keys and the AES engine
+ * stand between the fabric and DRAM, and DRAM holds what a DRAM chip would hold.
+ */
+#ifndef CBIT_MEM_H
+#define CBIT_MEM_H
+
+#include <cbit/types.h>
+
+struct cbit_mem;
+
+/** typedef cbit_key_t - a DRAM key: 0 is none (raw), 1 the host key, 2 and up are guests'. */
+typedef uint16_t cbit_key_t;
+#define CBIT_KEY_NONE ((cbit_key_t)0)
+#define CBIT_KEY_HOST ((cbit_key_t)1)
+
+/** cbit_mem_key_name() - "no key", "host key", "guest key". */
+const char *cbit_mem_key_name(cbit_key_t key);
+
+/**
+ * struct cbit_mem_ops - a backing that is not this room's own memory.
+ * @read:  copy @len bytes at @offset (bytes into the region) to @buf.
+ * @write: the other way.
+ *
+ * Both move what the resident key shows (plaintext of struct cbit_mem_region_desc.resident),
+ * may be called from several threads at once and return 0, or a negative errno when part of
+ * the range has nothing behind it; then the bytes read are undefined.
+ */
+struct cbit_mem_ops {
+	int (*read)(void *opaque, uint64_t offset, void *buf, size_t len);
+	int (*write)(void *opaque, uint64_t offset, const void *buf, size_t len);
+};
+
+/**
+ * struct cbit_mem_region_desc - a window of the address map.
+ * @kind:     what it is.
+ * @encrypts: whether its controller consumes the C-bit. Must be true for DRAM and CXL RAM,
+ *            false for MMIO; for coherent memory it is the vendor's choice.
+ * @base:     SPA, page aligned; @size in bytes, a multiple of the page size.
+ * @name:     copied; used in messages.
+ * @direct:   plain memory behind the window (MMIO), or NULL.
+ * @ops:      backing elsewhere, or NULL. With neither, a region that encrypts or is
+ *            coherent is sparse memory of this room's own, reading as zeros under key none
+ *            until written; an MMIO window must have one of the two.
+ * @resident: for a backing with @ops: the key under which the bytes it moves are plaintext
+ *            (the client's CPU key). Ignored otherwise.
+ */
+struct cbit_mem_region_desc {
+	enum cbit_mem_kind kind;
+	bool encrypts;
+	struct cbit_spa base;
+	uint64_t size;
+	const char *name;
+	void *direct;
+	const struct cbit_mem_ops *ops;
+	void *opaque;
+	cbit_key_t resident;
+};
+
+/** struct cbit_mem_region - what cbit_mem_find() tells; valid while the region exists. */
+struct cbit_mem_region {
+	enum cbit_mem_kind kind;
+	bool encrypts;
+	struct cbit_spa base;
+	uint64_t size;
+	const char *name;
+};
+
+/**
+ * enum cbit_mem_outcome - how an access ended.
+ * @CBIT_MEM_OK:         bytes moved, under the key that is resident there.
+ * @CBIT_MEM_WRONG_KEY:  bytes moved, but through another key than the resident one of a
+ *                       backing with ops: the other side sees or left noise.
+ * @CBIT_MEM_ABORT:      no window decodes the address; reads give all ones, writes vanish.
+ * @CBIT_MEM_NO_BACKING: the backing had nothing there; reads give all ones.
+ */
+enum cbit_mem_outcome {
+	CBIT_MEM_OK,
+	CBIT_MEM_WRONG_KEY,
+	CBIT_MEM_ABORT,
+	CBIT_MEM_NO_BACKING,
+};
+
+/**
+ * cbit_mem_create() - an empty address space.
+ * @platform: copied.
+ * Return: 0 and *@out owned by the caller, or -ENOMEM, -EINVAL (C-bit below @pa_bits or
+ * above 51, pa_bits outside 32..52), or -EIO if libcrypto has no AES-XTS.
+ */
+int cbit_mem_create(const struct cbit_platform *platform, struct cbit_mem **out);
+
+/** cbit_mem_destroy() - free everything; NULL is allowed. */
+void cbit_mem_destroy(struct cbit_mem *mem);
+
+/** cbit_mem_platform() - the platform given at creation. */
+const struct cbit_platform *cbit_mem_platform(const struct cbit_mem *mem);
+
+/**
+ * cbit_mem_add_region() - add a window.
+ * Return: 0; -EINVAL for a description that breaks its rules, with words in @err (may be
+ * NULL); -EEXIST when it overlaps another; -ENOMEM.
+ * Not to be called while accesses are under way.
+ */
+int cbit_mem_add_region(struct cbit_mem *mem, const struct cbit_mem_region_desc *desc,
+			struct cbit_error *err);
+
+/** cbit_mem_find() - the region that holds @spa, or NULL. Any thread. */
+const struct cbit_mem_region *cbit_mem_find(const struct cbit_mem *mem, struct cbit_spa spa);
+
+/** cbit_mem_bus() - the address that leaves for @spa when the entry's C-bit is @c. */
+struct cbit_bus cbit_mem_bus(const struct cbit_mem *mem, struct cbit_spa spa, bool c);
+
+/**
+ * cbit_mem_read() - a read as the fabric carries it out.
+ * @addr: bus address; the C-bit in it selects the key on memory that encrypts, and makes any
+ *        other window miss.
+ * @buf:  always filled in: all ones where nothing answers.
+ * @len:  bytes; may cross pages and regions; the worst outcome of the parts is returned.
+ * Any thread; accesses to the same bytes are as unordered as on a bus.
+ */
+enum cbit_mem_outcome cbit_mem_read(struct cbit_mem *mem, struct cbit_bus addr, void *buf,
+				    size_t len);
+
+/** cbit_mem_write() - a write, likewise. */
+enum cbit_mem_outcome cbit_mem_write(struct cbit_mem *mem, struct cbit_bus addr,
+				     const void *buf, size_t len);
+
+/**
+ * cbit_mem_page() - the 4 KiB page at @addr as seen through the key that @addr selects.
+ * Only for sparse regions of this room (tables, rings). The page is created on first use. The
+ * pointer stays valid until the region goes; its content is that view until somebody touches
+ * the page through another key, so users of one page agree on its key (the normal case: the
+ * C-bit of a table pointer never changes).
+ * Return: NULL when @addr is not in such a region (a walker treats that as a hardware
+ * error) or there is no memory. Any thread.
+ */
+void *cbit_mem_page(struct cbit_mem *mem, struct cbit_bus addr);
+
+/**
+ * cbit_mem_raw() - what the DRAM chip holds at @spa: no key, no event, nothing created.
+ * Return: 0, -ENXIO outside memory that encrypts or is coherent, or the backing's error.
+ */
+int cbit_mem_raw(struct cbit_mem *mem, struct cbit_spa spa, void *buf, size_t len);
+
+/**
+ * cbit_mem_frames_alloc() - take @count contiguous 4 KiB frames of sparse DRAM, aligned to
+ * their size rounded up to a power of two, zeroed as seen through @key.
+ * Return: 0, -ENOMEM. Any thread.
+ */
+int cbit_mem_frames_alloc(struct cbit_mem *mem, unsigned int count, cbit_key_t key,
+			  struct cbit_spa *out);
+
+/** cbit_mem_frames_free() - give them back. Any thread. */
+void cbit_mem_frames_free(struct cbit_mem *mem, struct cbit_spa spa, unsigned int count);
+
+/**
+ * cbit_mem_aes() - the engine itself: bytes as they stand in DRAM from plaintext, or back.
+ * @key:     the key; with CBIT_KEY_NONE the bytes are copied.
+ * @spa:     address of the first byte, 16-byte aligned; the tweak comes from it.
+ * @len:     a multiple of 16.
+ * @encrypt: true from plaintext to DRAM.
+ * @in may equal @out. Any thread.
+ */
+void cbit_mem_aes(struct cbit_mem *mem, cbit_key_t key, struct cbit_spa spa, const void *in,
+		  void *out, size_t len, bool encrypt);
+
+/* Reference path for tests and docs: same result as the fast path, always through AES. */
+
+/**
+ * cbit_mem_set_slow() - switch the equal-key fast path off: every access to memory that
+ * encrypts then goes plaintext -> DRAM bytes -> plaintext through AES.
+ */
+void cbit_mem_set_slow(struct cbit_mem *mem, bool slow);
+
+#endif

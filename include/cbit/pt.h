@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * pt: page tables. A format says what an entry's bits mean, the radix engine does the rest.
+ * Tables live in the modelled DRAM of a struct cbit_mem.
+ */
+#ifndef CBIT_PT_H
+#define CBIT_PT_H
+
+#include <cbit/mem.h>
+
+struct cbit_pt;
+
+/** enum cbit_pt_format - @CBIT_PT_AMDV1: AMD I/O page tables for host translations (v1). */
+enum cbit_pt_format {
+	CBIT_PT_AMDV1,
+};
+
+/**
+ * struct cbit_pt_config - how a table is built.
+ * @format:   entry format.
+ * @mode:     levels to start with (amdv1: 1..6; Linux starts at 4).
+ * @max_mode: levels to which the top may grow when an IOVA needs it (amdv1: up to 6).
+ * @table_c:  set the C-bit in table pointers and keep the tables under the host key. The
+ *            leaves' C-bit is separate: CBIT_ATTR_ENCRYPTED of each map call.
+ * @top_changed: called when the top grew, after the new top is complete and before any entry
+ *            is written below it: the owner rewrites and invalidates what points to the
+ *            root (the DTE). May be NULL.
+ */
+struct cbit_pt_config {
+	enum cbit_pt_format format;
+	unsigned int mode;
+	unsigned int max_mode;
+	bool table_c;
+	void (*top_changed)(void *opaque, struct cbit_pt *pt);
+	void *opaque;
+};
+
+/**
+ * struct cbit_pt_leaf - a leaf entry as a walk found it.
+ * @iova:  start of the leaf, aligned to @size; @size in bytes (the whole contiguous run for
+ *         next-level-7 entries).
+ * @spa:   what @iova translates to, without the C-bit.
+ * @entry: the raw 64 bits.
+ * @level: level of the table that holds it (1 is the lowest).
+ * @attrs: CBIT_ATTR_*; READ and WRITE are those of the whole path.
+ */
+struct cbit_pt_leaf {
+	struct cbit_iova iova;
+	uint64_t size;
+	struct cbit_spa spa;
+	uint64_t entry;
+	unsigned int level;
+	unsigned int attrs;
+};
+
+/** cbit_pt_create() - an empty table. Return: 0, -EINVAL, -ENOMEM. */
+int cbit_pt_create(struct cbit_mem *mem, const struct cbit_pt_config *cfg,
+		   struct cbit_pt **out);
+
+/** cbit_pt_destroy() - free the table and all its frames. */
+void cbit_pt_destroy(struct cbit_pt *pt);
+
+/** cbit_pt_root() - SPA of the top table; cbit_pt_mode() - its level. */
+struct cbit_spa cbit_pt_root(const struct cbit_pt *pt);
+unsigned int cbit_pt_mode(const struct cbit_pt *pt);
+
+/** cbit_pt_page_sizes() - bit n set: leaves of 2^n bytes exist in the format. */
+uint64_t cbit_pt_page_sizes(const struct cbit_pt *pt);
+
+/**
+ * cbit_pt_map() - map a range, with the largest leaves that alignment and length allow.
+ * @iova, @spa, @len: page aligned; the last byte must not wrap.
+ * @attrs:  CBIT_ATTR_*.
+ * @mapped: bytes entered, also on error (the caller unmaps them). May be NULL.
+ * Return: 0; -EEXIST where something is mapped; -ERANGE beyond the table's reach;
+ * -EINVAL for misalignment; -ENOMEM.
+ * One writer at a time; walks of other ranges may go on meanwhile.
+ */
+int cbit_pt_map(struct cbit_pt *pt, struct cbit_iova iova, struct cbit_spa spa, uint64_t len,
+		unsigned int attrs, uint64_t *mapped);
+
+/**
+ * cbit_pt_unmap() - remove every leaf that starts in a range.
+ * Leaves are never split: one that starts inside the range and reaches beyond it goes
+ * wholly, one that starts before the range stays (iommu_unmap's behaviour; the callers
+ * unmap what they mapped).
+ * @unmapped: bytes removed. May be NULL.
+ * Table frames that become empty are kept aside until cbit_pt_gather_free().
+ * Return: 0, -EINVAL for misalignment or wrap.
+ */
+int cbit_pt_unmap(struct cbit_pt *pt, struct cbit_iova iova, uint64_t len, uint64_t *unmapped);
+
+/** cbit_pt_gather_free() - free the tables set aside, once no walker can hold them. */
+void cbit_pt_gather_free(struct cbit_pt *pt);
+
+/**
+ * cbit_pt_walk() - read the entry for an IOVA through modelled DRAM, as hardware would.
+ * Return: 0; -ENOENT when nothing is mapped; -EIO for an entry that hardware would refuse.
+ */
+int cbit_pt_walk(struct cbit_pt *pt, struct cbit_iova iova, struct cbit_pt_leaf *leaf);
+
+/**
+ * cbit_pt_walk_from() - the same from a root as hardware knows it.
+ * @root: bus address of the top table: its C-bit says under which key to read it. Each
+ *        further table is read under the C-bit of the entry that points to it.
+ * @mode: level of the top table.
+ */
+int cbit_pt_walk_from(struct cbit_mem *mem, enum cbit_pt_format format, struct cbit_bus root,
+		      unsigned int mode, struct cbit_iova iova, struct cbit_pt_leaf *leaf);
+
+#endif

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The words every room shares: address types that do not mix, the platform, errors
+ * and the observer through which the core tells what happened.
+ */
+#ifndef CBIT_TYPES_H
+#define CBIT_TYPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** struct cbit_iova - an address as a device issues it, in bytes. */
+struct cbit_iova {
+	uint64_t v;
+};
+
+/** struct cbit_spa - a system physical address in bytes, never with the C-bit in it. */
+struct cbit_spa {
+	uint64_t v;
+};
+
+/**
+ * struct cbit_bus - an address as it travels on the fabric: an SPA plus, where the entry
+ * that produced it had it, the C-bit. The C-bit is an address bit; what consumes it is the
+ * memory controller behind DRAM, and nothing else.
+ */
+struct cbit_bus {
+	uint64_t v;
+};
+
+#define CBIT_IOVA(x) ((struct cbit_iova){ (uint64_t)(x) })
+#define CBIT_SPA(x) ((struct cbit_spa){ (uint64_t)(x) })
+
+#define CBIT_PAGE_SHIFT 12
+#define CBIT_PAGE_SIZE ((uint64_t)1 << CBIT_PAGE_SHIFT)
+#define CBIT_PAGE_MASK (~(CBIT_PAGE_SIZE - 1))
+
+/**
+ * struct cbit_platform - what the modelled machine's processor says of itself.
+ * @name:    the word used on the command line.
+ * @sme:     page tables may carry the C-bit (CPUID 8000001F EAX[0], and switched on).
+ * @tsme:    everything in DRAM is encrypted under the host key whatever the C-bit says.
+ * @c_bit:   position of the C-bit in an address (CPUID 8000001F EBX[5:0]).
+ * @pa_bits: usable width of an SPA in bits, after the reduction (EBX[11:6]).
+ * @host_key: 32 bytes: AES-128 data key followed by the tweak key (docs/semantics.md).
+ *
+ * On a platform without SME @c_bit has no meaning and no address carries it.
+ */
+struct cbit_platform {
+	const char *name;
+	bool sme;
+	bool tsme;
+	unsigned int c_bit;
+	unsigned int pa_bits;
+	uint8_t host_key[32];
+};
+
+/**
+ * cbit_platform_preset() - look up a platform by its command-line name.
+ * @name: "bare", "sme" or "tsme".
+ * @out:  filled in on success.
+ * Return: 0, or -ENOENT for a name that is not known.
+ */
+int cbit_platform_preset(const char *name, struct cbit_platform *out);
+
+/** cbit_platform_c_mask() - the C-bit as a mask, 0 where the platform has none. */
+static inline uint64_t cbit_platform_c_mask(const struct cbit_platform *p)
+{
+	return p->sme ? (uint64_t)1 << p->c_bit : 0;
+}
+
+/** struct cbit_error - the words that go with a negative errno; @text is always terminated. */
+struct cbit_error {
+	int code;
+	char text[252];
+};
+
+/**
+ * cbit_error_set() - fill in an error.
+ * @err:  may be NULL: then only the code is passed on.
+ * @code: a negative errno.
+ * @fmt:  printf format: what is wrong and where, quoting the bad input and the legal range.
+ * Return: @code, so that callers can return it.
+ */
+int cbit_error_set(struct cbit_error *err, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/**
+ * enum cbit_mem_kind - what kind of memory a region is. Attributes are decided by this.
+ * @CBIT_MEM_DRAM:     behind a memory controller with an AES engine.
+ * @CBIT_MEM_CXL_RAM:  CXL memory given to the OS as system RAM; takes the C-bit as DRAM does.
+ * @CBIT_MEM_COHERENT: coherent device memory (CXL type 2, GPU); undefined by vendor.
+ * @CBIT_MEM_MMIO:     a device window; nothing consumes the C-bit.
+ */
+enum cbit_mem_kind {
+	CBIT_MEM_DRAM,
+	CBIT_MEM_CXL_RAM,
+	CBIT_MEM_COHERENT,
+	CBIT_MEM_MMIO,
+};
+
+/** cbit_mem_kind_name() - the word for a kind: "dram", "cxl-ram", "coherent", "mmio". */
+const char *cbit_mem_kind_name(enum cbit_mem_kind kind);
+
+/* Attributes of a mapping, arch-neutral; only a format turns them into bits. */
+#define CBIT_ATTR_READ (1u << 0)
+#define CBIT_ATTR_WRITE (1u << 1)
+#define CBIT_ATTR_ENCRYPTED (1u << 2) /* the entry's C-bit */
+#define CBIT_ATTR_CACHE (1u << 3)     /* forced coherent (amdv1: FC) */
+#define CBIT_ATTR_RW (CBIT_ATTR_READ | CBIT_ATTR_WRITE)
+
+/**
+ * struct cbit_mapping_info - the mapping call behind an IOVA, for messages.
+ * @id:    counts from 1 in a machine; 0 when there is no mapping.
+ * @iova:  start of the mapping call's range; @size its length in bytes.
+ * @vaddr: client virtual address; @pid the client's process.
+ * @attrs: CBIT_ATTR_READ and CBIT_ATTR_WRITE as the client asked.
+ */
+struct cbit_mapping_info {
+	uint64_t id;
+	struct cbit_iova iova;
+	uint64_t size;
+	uint64_t vaddr;
+	int pid;
+	unsigned int attrs;
+};
+
+/**
+ * enum cbit_event_type - what an observer is told.
+ * @CBIT_EVENT_MMIO_ENCRYPTED: an IOPTE just written has the C-bit on a page of a region
+ *      that does not consume it. One event a leaf run; @mapping names the call.
+ * @CBIT_EVENT_DMA_NOT_MAPPED: a DMA found no entry at @iova.
+ * @CBIT_EVENT_DMA_NO_PERMISSION: a DMA found an entry without the right it needs.
+ * @CBIT_EVENT_DMA_ABORT:      no window decoded the bus address; reads gave all ones, writes
+ *      were dropped. With the C-bit on an MMIO page this is the peer-to-peer failure.
+ * @CBIT_EVENT_DMA_WRONG_KEY:  DMA moved bytes under another key than the CPU uses there.
+ * @CBIT_EVENT_DMA_NO_BACKING: the client memory behind an SPA is gone.
+ * @CBIT_EVENT_MAPPING_LEAKED: a container went away with @count mappings left in it;
+ *      @mapping is the one with the lowest IOVA, @len the sum of their sizes in bytes.
+ */
+enum cbit_event_type {
+	CBIT_EVENT_MMIO_ENCRYPTED,
+	CBIT_EVENT_DMA_NOT_MAPPED,
+	CBIT_EVENT_DMA_NO_PERMISSION,
+	CBIT_EVENT_DMA_ABORT,
+	CBIT_EVENT_DMA_WRONG_KEY,
+	CBIT_EVENT_DMA_NO_BACKING,
+	CBIT_EVENT_MAPPING_LEAKED,
+};
+
+/**
+ * struct cbit_event - one thing that happened; only valid during the call.
+ * @devid:   requester (bus << 8 | devfn) of a DMA.
+ * @write:   the DMA was a write.
+ * @iova:    where; @len bytes.
+ * @spa:     the SPA that the entry gave, without the C-bit; valid if @spa_valid.
+ * @entry:   the IOPTE as read from or written to DRAM, 0 if there was none.
+ * @c_mask:  the C-bit of the platform as a mask.
+ * @key_used, @key_right: names of the DRAM keys ("host key", "no key").
+ * @region:  name of the region that @spa lies in, NULL if none; @kind is its kind.
+ */
+struct cbit_event {
+	enum cbit_event_type type;
+	uint16_t devid;
+	bool write;
+	bool spa_valid;
+	enum cbit_mem_kind kind;
+	struct cbit_iova iova;
+	struct cbit_spa spa;
+	uint64_t len;
+	uint64_t entry;
+	uint64_t c_mask;
+	uint64_t count;
+	const char *key_used;
+	const char *key_right;
+	const char *region;
+	struct cbit_mapping_info mapping;
+};
+
+/**
+ * struct cbit_observer - the one way in which the core speaks.
+ * @event: called from whatever thread the thing happened on, with no lock of the core held;
+ *         must not call back into the machine.
+ */
+struct cbit_observer {
+	void (*event)(void *opaque, const struct cbit_event *ev);
+	void *opaque;
+};
+
+#endif
