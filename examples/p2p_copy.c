@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * p2p_copy: one PCI device copies a buffer from memory straight into another device's BAR
+ * (peer-to-peer DMA), and the CPU looks what has arrived.
+ *
+ * This is an ordinary VFIO program. It knows the kernel's interface and nothing else: it runs as
+ * it is on a machine with an IOMMU and two such devices, and under "cbit run" without either.
+ *
+ * usage: p2p_copy [BDF_A BDF_B]      (default: the first two words of $CBIT_DEVICES)
+ * Device A is an I/OAT DMA engine, device B anything with a BAR2 that can be mapped.
+ * Exit status: 0 the bytes arrived, 1 the copy was lost, 2 the devices cannot be used.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+#include <linux/pci_regs.h>
+#include <linux/vfio.h>
+
+/* I/OAT: the few registers that one copy needs, at their places in BAR0. */
+#define IOAT_CHANNEL       0x80 /* where the channel's registers begin */
+#define CHANCTRL           0x00 /* 16 bits */
+#define CHANCMD            0x04 /* 8 bits */
+#define DMACOUNT           0x06 /* 16 bits: writing it starts the engine */
+#define CHANSTS            0x08 /* 64 bits, state in the low three */
+#define CHAINADDR          0x10 /* 64 bits: IOVA of the first descriptor */
+#define CHANERR            0x28 /* 32 bits */
+#define CMD_RESET          0x20 /* clears itself */
+#define CTRL_STOP_ON_ERROR 0x0008
+#define STATE_MASK         7u
+#define STATE_DONE         1u
+#define STATE_HALTED       3u
+
+struct ioat_descriptor {
+	uint32_t size;
+	uint32_t control; /* 0: a copy, no interrupt, no completion record */
+	uint64_t source;
+	uint64_t target;
+	uint64_t next;
+	uint64_t reserved[4];
+};
+
+struct device {
+	const char *bdf;
+	int group_number;
+	int group; /* /dev/vfio/N */
+	int fd;    /* the device itself */
+};
+
+/* Where the device finds things: any free I/O virtual addresses would do. */
+#define BUFFER_IOVA 0x10000000ull
+#define BAR_IOVA    0x20000000ull
+#define BUFFER_SIZE 0x1000u /* what is copied; the descriptor lies in the page behind it */
+
+static void __attribute__((format(printf, 1, 2), noreturn)) fail(const char *format, ...)
+{
+	int err = errno;
+	va_list ap;
+
+	fprintf(stderr, "p2p_copy: ");
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	fprintf(stderr, err ? ": %s\n" : "\n", strerror(err));
+	exit(2);
+}
+
+/* Opens the device's IOMMU group and puts it into the container. */
+static void open_group(struct device *dev, int container)
+{
+	struct vfio_group_status status = { .argsz = sizeof(status) };
+	char path[128], target[256];
+	const char *number;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group", dev->bdf);
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n < 0)
+		fail("%s", path);
+	target[n] = '\0';
+	number = strrchr(target, '/');
+	dev->group_number = atoi(number ? number + 1 : target);
+
+	snprintf(path, sizeof(path), "/dev/vfio/%d", dev->group_number);
+	dev->group = open(path, O_RDWR | O_CLOEXEC);
+	if (dev->group < 0)
+		fail("%s", path);
+	if (ioctl(dev->group, VFIO_GROUP_GET_STATUS, &status) < 0)
+		fail("VFIO_GROUP_GET_STATUS");
+	if (!(status.flags & VFIO_GROUP_FLAGS_VIABLE)) {
+		errno = 0;
+		fail("group %d is not viable: bind all of its devices to vfio-pci",
+		     dev->group_number);
+	}
+	if (ioctl(dev->group, VFIO_GROUP_SET_CONTAINER, &container) < 0)
+		fail("VFIO_GROUP_SET_CONTAINER");
+}
+
+static void open_device(struct device *dev)
+{
+	dev->fd = ioctl(dev->group, VFIO_GROUP_GET_DEVICE_FD, dev->bdf);
+	if (dev->fd < 0)
+		fail("VFIO_GROUP_GET_DEVICE_FD %s", dev->bdf);
+}
+
+static struct vfio_region_info region(const struct device *dev, uint32_t index)
+{
+	struct vfio_region_info info = { .argsz = sizeof(info), .index = index };
+
+	if (ioctl(dev->fd, VFIO_DEVICE_GET_REGION_INFO, &info) < 0)
+		fail("%s: VFIO_DEVICE_GET_REGION_INFO %u", dev->bdf, index);
+	return info;
+}
+
+/* Maps a whole BAR into this process; NULL when the BAR is absent or cannot be mapped. */
+static void *map_bar(const struct device *dev, uint32_t index, size_t *size)
+{
+	struct vfio_region_info info = region(dev, index);
+	void *bar;
+
+	if (!(info.flags & VFIO_REGION_INFO_FLAG_MMAP) || !info.size)
+		return NULL;
+	*size = (size_t)info.size;
+	bar = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_SHARED, dev->fd, (off_t)info.offset);
+	if (bar == MAP_FAILED)
+		fail("%s: mmap of BAR%u", dev->bdf, index);
+	return bar;
+}
+
+/* A device answers at its BARs and may start DMA only with these two bits of its command word. */
+static void enable_device(const struct device *dev)
+{
+	struct vfio_region_info config = region(dev, VFIO_PCI_CONFIG_REGION_INDEX);
+	off_t at = (off_t)config.offset + PCI_COMMAND;
+	uint16_t command;
+
+	if (pread(dev->fd, &command, sizeof(command), at) != sizeof(command))
+		fail("%s: reading the command register", dev->bdf);
+	command |= PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
+	if (pwrite(dev->fd, &command, sizeof(command), at) != sizeof(command))
+		fail("%s: writing the command register", dev->bdf);
+}
+
+/* Lets the devices of the container reach this process's memory, or a BAR mapped into it. */
+static void dma_map(int container, void *address, uint64_t iova, size_t size, const char *what)
+{
+	struct vfio_iommu_type1_dma_map map = {
+		.argsz = sizeof(map),
+		.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+		.vaddr = (uintptr_t)address,
+		.iova = iova,
+		.size = size,
+	};
+
+	if (ioctl(container, VFIO_IOMMU_MAP_DMA, &map) < 0)
+		fail("VFIO_IOMMU_MAP_DMA of the %s", what);
+	printf("%-6s mapped for DMA: IOVA 0x%llx, %zu bytes\n", what, (unsigned long long)iova,
+	       size);
+}
+
+static void dma_unmap(int container, uint64_t iova, size_t size)
+{
+	struct vfio_iommu_type1_dma_unmap unmap = {
+		.argsz = sizeof(unmap),
+		.iova = iova,
+		.size = size,
+	};
+
+	if (ioctl(container, VFIO_IOMMU_UNMAP_DMA, &unmap) < 0)
+		fail("VFIO_IOMMU_UNMAP_DMA");
+}
+
+static bool passed(const struct timespec *start, time_t seconds)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec - start->tv_sec > seconds;
+}
+
+/* Runs one descriptor and waits for the engine. */
+static void run_engine(volatile uint8_t *bar0, uint64_t descriptor_iova)
+{
+	volatile uint8_t *chan = bar0 + IOAT_CHANNEL;
+	struct timespec start;
+	uint64_t state;
+
+	errno = 0;
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	*(chan + CHANCMD) = CMD_RESET;
+	while (*(chan + CHANCMD) & CMD_RESET)
+		if (passed(&start, 5))
+			fail("the engine does not come out of reset");
+
+	*(volatile uint64_t *)(chan + CHAINADDR) = descriptor_iova;
+	*(volatile uint16_t *)(chan + CHANCTRL) = CTRL_STOP_ON_ERROR;
+	*(volatile uint16_t *)(chan + DMACOUNT) = 1;
+	do {
+		state = *(volatile uint64_t *)(chan + CHANSTS) & STATE_MASK;
+		if (passed(&start, 5))
+			fail("the engine does not finish (state %u)", (unsigned int)state);
+	} while (state != STATE_DONE && state != STATE_HALTED);
+	if (state == STATE_HALTED)
+		fail("the engine halted, CHANERR 0x%x", *(volatile uint32_t *)(chan + CHANERR));
+	printf("the engine reports success\n");
+}
+
+static void print_bytes(const char *label, const uint8_t *bytes)
+{
+	printf("  %-8s", label);
+	for (int i = 0; i < 16; i++)
+		printf(" %02x", bytes[i]);
+	printf(" ...\n");
+}
+
+int main(int argc, char **argv)
+{
+	struct device a = { .fd = -1 }, b = { .fd = -1 };
+	char *list = getenv("CBIT_DEVICES");
+	struct ioat_descriptor *descriptor;
+	void *bar0, *bar;
+	size_t bar0_size = 0, bar_size = 0;
+	unsigned int equal = 0;
+	uint8_t *buffer;
+	int container;
+
+	if (argc == 3) {
+		a.bdf = argv[1];
+		b.bdf = argv[2];
+	} else if (argc == 1 && list) {
+		list = strdup(list);
+		a.bdf = list ? strtok(list, " ") : NULL;
+		b.bdf = list ? strtok(NULL, " ") : NULL;
+	}
+	if (!a.bdf || !b.bdf) {
+		fprintf(stderr, "usage: p2p_copy BDF_A BDF_B\n");
+		return 2;
+	}
+
+	/* One container, one set of DMA mappings, for both groups. */
+	container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
+	if (container < 0)
+		fail("/dev/vfio/vfio");
+	open_group(&a, container);
+	open_group(&b, container);
+	if (ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) < 0)
+		fail("VFIO_SET_IOMMU");
+	open_device(&a);
+	open_device(&b);
+	enable_device(&a);
+	enable_device(&b);
+
+	bar0 = map_bar(&a, VFIO_PCI_BAR0_REGION_INDEX, &bar0_size);
+	bar = map_bar(&b, VFIO_PCI_BAR2_REGION_INDEX, &bar_size);
+	errno = 0;
+	if (!bar0 || !bar || bar_size < BUFFER_SIZE)
+		fail("%s has no BAR%d that can be mapped", bar0 ? b.bdf : a.bdf, bar0 ? 2 : 0);
+	printf("device A %s (group %d) copies into BAR2 of device B %s (group %d)\n", a.bdf,
+	       a.group_number, b.bdf, b.group_number);
+
+	buffer = mmap(NULL, BUFFER_SIZE + sizeof(*descriptor), PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (buffer == MAP_FAILED)
+		fail("mmap of the buffer");
+	for (unsigned int i = 0; i < BUFFER_SIZE; i++)
+		buffer[i] = (uint8_t)("peer to peer"[i % 12]);
+
+	dma_map(container, buffer, BUFFER_IOVA, 2 * BUFFER_SIZE, "buffer");
+	dma_map(container, bar, BAR_IOVA, bar_size, "BAR");
+
+	descriptor = (struct ioat_descriptor *)(buffer + BUFFER_SIZE);
+	*descriptor = (struct ioat_descriptor){
+		.size = BUFFER_SIZE,
+		.source = BUFFER_IOVA,
+		.target = BAR_IOVA,
+		.next = BUFFER_IOVA + BUFFER_SIZE,
+	};
+	run_engine(bar0, descriptor->next);
+
+	for (unsigned int i = 0; i < BUFFER_SIZE; i++)
+		equal += ((volatile uint8_t *)bar)[i] == buffer[i];
+	if (equal == BUFFER_SIZE) {
+		printf("the bytes arrived: %u of %u\n", equal, BUFFER_SIZE);
+	} else {
+		printf("the copy was lost: %u of %u bytes arrived\n", equal, BUFFER_SIZE);
+		print_bytes("BAR holds", bar);
+		print_bytes("expected", buffer);
+	}
+
+	dma_unmap(container, BAR_IOVA, bar_size);
+	dma_unmap(container, BUFFER_IOVA, 2 * BUFFER_SIZE);
+	munmap(bar, bar_size);
+	munmap(bar0, bar0_size);
+	close(b.fd);
+	close(a.fd);
+	close(b.group);
+	close(a.group);
+	close(container);
+	return equal == BUFFER_SIZE ? 0 : 1;
+}
