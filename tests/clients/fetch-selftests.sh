@@ -1,84 +1,163 @@
 #!/bin/sh
-# Builds the kernel's VFIO selftests from Debian's linux-source package (suite sid by
-# default) into a cache directory and prints the directory that holds the programs.
+# Builds the kernel's VFIO selftests from Debian's linux-source package (suite sid by default)
+# into a cache directory and prints the directory that holds the programs.
 #
 # usage: fetch-selftests.sh [CACHE_DIR]
-# The system's own apt state is never touched: a private list directory reads the newer
-# suite. A cache that already holds the programs is used as it is.
+#   CACHE_DIR            default: $CBIT_CACHE, else $HOME/.cache/cbit
+#   CBIT_KERNEL_SUITE    the suite to look into, default sid
+#   CBIT_KERNEL_SOURCE   the package, default linux-source-7.2 or else the newest one
+#   CBIT_KEEP_SOURCE=1   keeps the unpacked source in CACHE_DIR/kernel-source
+# The mirror and its key are those that this machine's apt already uses; apt's own state is not
+# touched: a private list directory reads the other suite. Any user may run it. A cache that
+# holds the programs is used as it is. Exit status: 77 when the source cannot be had (no apt, no
+# network, no such package), 1 when it does not build.
 set -eu
 
-cache=${1:-${CBIT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cbit}}
+cache=${1:-${CBIT_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/cbit}}
 suite=${CBIT_KERNEL_SUITE:-sid}
 want=${CBIT_KERNEL_SOURCE:-}
+programs='vfio_dma_mapping_test vfio_dma_mapping_mmio_test vfio_pci_driver_test
+	vfio_pci_device_init_perf_test'
 log() { printf 'fetch-selftests: %s\n' "$*" >&2; }
+cannot() {
+	log "$*"
+	exit 77
+}
+failed() {
+	log "$1, the end of the log:"
+	tail -n 30 "$2" >&2
+	exit "${3:-1}"
+}
 
-mkdir -p "$cache"
+if ! mkdir -p "$cache" 2>/dev/null || ! [ -w "$cache" ]; then
+	log "cannot write to $cache; set CBIT_CACHE to a directory of yours"
+	exit 1
+fi
 cache=$(cd "$cache" && pwd)
 out=$cache/selftests
-if [ -f "$out/.complete" ]; then
+have_all() {
+	[ -f "$out/.complete" ] || return 1
+	for p in $programs; do
+		[ -x "$out/$p" ] || return 1
+	done
+}
+
+# One at a time; whoever waited finds the programs there.
+exec 9>"$cache/.lock"
+flock 9
+if have_all; then
 	printf '%s\n' "$out"
 	exit 0
 fi
+command -v apt-get >/dev/null 2>&1 || cannot "no apt-get here, so no linux-source package"
 
-work=$cache/kernel-work
-rm -rf "$work"
-mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
-# An existing mirror and its key, as this machine already uses them.
-uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-	grep -v -i security | head -n 1)
-: "${uri:=http://deb.debian.org/debian/}"
-key=
-for k in /usr/share/keyrings/debian-archive-keyring.gpg /usr/share/keyrings/debian-archive-keyring.pgp; do
-	[ -f "$k" ] && key=$k && break
-done
-{
-	printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\n' "$uri" "$suite"
-	[ -n "$key" ] && printf 'Signed-By: %s\n' "$key"
-} >"$work/newer.sources"
+work=$(mktemp -d "$cache/work.XXXXXX")
+trap 'rm -rf "$work" "$out.new"' EXIT
+trap 'exit 130' INT TERM
+mkdir -p "$work/lists/partial" "$work/archives/partial" "$work/none"
+
+# The mirrors of this machine, security archives left out: they have no other suites.
+mirrors=$(apt-get -o Dir::State::Lists="$work/none" --print-uris update 2>/dev/null |
+	sed -n "s|^'\(.*\)/dists/[^']*/InRelease'.*|\1|p" | grep -v security | sort -u)
+[ -n "$mirrors" ] || cannot "apt has no package mirror configured"
+
+# signed_by MIRROR: the key that apt's configuration names for it, as a Signed-By field.
+signed_by() {
+	eval "$(apt-config shell parts Dir::Etc::sourceparts/d list Dir::Etc::sourcelist/f)"
+	for f in "${parts:-/etc/apt/sources.list.d}"/*.sources; do
+		[ -f "$f" ] && awk -v mirror="$1" '
+			BEGIN { RS = ""; FS = "\n" }
+			index($0, mirror) {
+				field = 0
+				for (i = 1; i <= NF; i++) {
+					if ($i ~ /^Signed-By:/) field = 1
+					else if ($i !~ /^[ \t]/) field = 0
+					if (field) { print $i; found = 1 }
+				}
+				if (found) exit
+			}' "$f"
+	done
+	for f in "${list:-/etc/apt/sources.list}" "${parts:-/etc/apt/sources.list.d}"/*.list; do
+		[ -f "$f" ] && sed -n "\\|^deb .*$1|s/.*signed-by=\([^] ]*\).*/Signed-By: \1/p" "$f"
+	done
+	return 0
+}
 apt_private() {
 	apt-get -q -o Dir::Etc::sourcelist="$work/newer.sources" -o Dir::Etc::SourceParts=/nonexistent \
-		-o Dir::State::Lists="$work/lists" -o Dir::Cache="$work/cache" \
-		-o APT::Sandbox::User=root "$@"
+		-o Dir::State::Lists="$work/lists" -o Dir::Cache="$work" \
+		-o Dir::Cache::Archives="$work/archives" -o APT::Sandbox::User="$(id -un)" \
+		-o Acquire::Retries=2 -o Acquire::http::Timeout=60 "$@"
+}
+read_list() {
+	signed_by "$1" >"$work/signed"
+	{
+		printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\n' "$1" "$suite"
+		awk 'NR == 1 || /^[ \t]/ { print; next } { exit }' "$work/signed"
+	} >"$work/newer.sources"
+	# An update that reads nothing only warns: look for the list.
+	apt_private update >"$work/apt.log" 2>&1 && [ -n "$(find "$work/lists" -name '*Packages*')" ]
 }
 log "reading the package list of $suite"
-apt_private update >"$work/apt.log" 2>&1 || { cat "$work/apt.log" >&2; exit 1; }
-if [ -z "$want" ]; then
-	# The newest linux-source-X.Y that the suite has, 7.2 when it is there.
-	names=$(grep -h -o '^Package: linux-source-[0-9][0-9.]*$' "$work"/lists/*Packages* 2>/dev/null |
-		sed 's/^Package: //' | sort -u -V || true)
-	if [ -z "$names" ]; then
-		for f in "$work"/lists/*Packages*; do
-			names="$names $(/usr/lib/apt/apt-helper cat-file "$f" |
-				grep -o '^Package: linux-source-[0-9][0-9.]*$' | sed 's/^Package: //')"
-		done
-		names=$(printf '%s\n' $names | sort -u -V)
+mirror=
+for m in $mirrors; do
+	if read_list "$m"; then
+		mirror=$m
+		break
 	fi
-	want=$(printf '%s\n' $names | grep -x 'linux-source-7\.2' || printf '%s\n' $names | tail -n 1)
-fi
-[ -n "$want" ] || { log "no linux-source package in $suite"; exit 1; }
-log "downloading $want"
-(cd "$work" && apt_private download "$want" >>"$work/apt.log" 2>&1) || { cat "$work/apt.log" >&2; exit 1; }
-dpkg -x "$work"/linux-source-*.deb "$work/deb"
-tarball=$(echo "$work"/deb/usr/src/linux-source-*.tar.*)
-top=$(tar -tf "$tarball" 2>/dev/null | head -n 1 | cut -d/ -f1)
-log "unpacking $top"
-(cd "$work" && tar -xf "$tarball" "$top/tools" "$top/include" "$top/scripts" "$top/arch/x86" \
-	"$top/usr" "$top/drivers/dma" "$top/Makefile" "$top/Kbuild" "$top/Kconfig" ${CBIT_KERNEL_EXTRA:-})
-log "building the VFIO selftests"
-src=$work/$top
-make -s -C "$src" headers >"$work/build.log" 2>&1 &&
-	make -s -C "$src/tools/testing/selftests/vfio" EXTRA_CFLAGS="-g -Dcalloc_assert=calloc" \
-		>>"$work/build.log" 2>&1 || { tail -n 40 "$work/build.log" >&2; exit 1; }
-rm -rf "$out.new"
-mkdir -p "$out.new"
-for p in "$src"/tools/testing/selftests/vfio/vfio_*; do
-	[ -f "$p" ] && [ -x "$p" ] && case $p in *.c | *.o | *.d | *.sh) ;; *) cp "$p" "$out.new/" ;; esac
 done
-ls "$out.new"/vfio_dma_mapping_test "$out.new"/vfio_pci_driver_test >/dev/null
-printf '%s %s\n' "$want" "$(dpkg-deb -f "$work"/linux-source-*.deb Version)" >"$out.new/VERSION"
+[ -n "$mirror" ] || failed "the package list of $suite cannot be read (no network?)" "$work/apt.log" 77
+
+if [ -z "$want" ]; then
+	names=$(find "$work/lists" -name '*Packages*' -exec /usr/lib/apt/apt-helper cat-file {} + |
+		sed -n 's/^Package: \(linux-source-[0-9][0-9.]*\)$/\1/p' | sort -u -V)
+	want=$(printf '%s\n' "$names" | grep -x 'linux-source-7\.2' ||
+		printf '%s\n' "$names" | tail -n 1)
+fi
+[ -n "$want" ] || cannot "no linux-source package in $suite"
+log "downloading $want (some 160 MB)"
+(cd "$work" && apt_private download "$want" >"$work/apt.log" 2>&1) ||
+	failed "$want cannot be downloaded" "$work/apt.log" 77
+
+deb=$(echo "$work"/linux-source-*.deb)
+dpkg-deb -x "$deb" "$work/deb"
+tarball=$(echo "$work"/deb/usr/src/linux-source-*.tar.*)
+top=$(basename "$tarball" | sed 's/\.tar\..*//')
+log "unpacking $top"
+# drivers/dma: the selftests' device drivers use its register headers.
+# shellcheck disable=SC2086,SC2248 # a list of words
+(cd "$work" && tar -xf "$tarball" "$top/tools" "$top/include" "$top/scripts" "$top/arch/x86" \
+	"$top/usr" "$top/drivers/dma" "$top/Makefile" "$top/Kbuild" "$top/Kconfig" \
+	${CBIT_KERNEL_EXTRA:-}) >"$work/build.log" 2>&1 || failed "unpacking failed" "$work/build.log"
+src=$work/$top
+tests=$src/tools/testing/selftests/vfio
+[ -d "$tests" ] || cannot "$want has no VFIO selftests"
+
+log "building the VFIO selftests"
+jobs=$(nproc 2>/dev/null || echo 1)
+flags=-g
+# 7.2.13 uses this helper and does not define it.
+grep -rq 'calloc_assert(' "$tests/lib/include" || flags="$flags -Dcalloc_assert=calloc"
+{ make -s -j "$jobs" -C "$src" headers &&
+	make -s -j "$jobs" -C "$tests" EXTRA_CFLAGS="$flags"; } >"$work/build.log" 2>&1 </dev/null ||
+	failed "the selftests do not build" "$work/build.log"
+
+rm -rf "$out.new" "$out"
+mkdir "$out.new"
+for p in "$tests"/vfio_*; do
+	case $p in
+	*.c | *.o | *.d | *.sh) ;;
+	*) [ -f "$p" ] && [ -x "$p" ] && cp "$p" "$out.new/" ;;
+	esac
+done
+for p in $programs; do
+	[ -x "$out.new/$p" ] || failed "$p has not been built" "$work/build.log"
+done
+printf '%s %s\n' "$want" "$(dpkg-deb -f "$deb" Version)" >"$out.new/VERSION"
 : >"$out.new/.complete"
 chmod -R a+rX "$out.new"
-rm -rf "$out"
 mv "$out.new" "$out"
-[ -n "${CBIT_KEEP_SOURCE:-}" ] || rm -rf "$work"
+if [ -n "${CBIT_KEEP_SOURCE:-}" ]; then
+	rm -rf "$cache/kernel-source"
+	mv "$src" "$cache/kernel-source"
+fi
 printf '%s\n' "$out"

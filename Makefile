@@ -1,0 +1,40 @@
+# A thin face on Meson: everything is built in $(BUILD), nothing is decided here.
+BUILD ?= build
+SOURCES = $(shell git ls-files '*.c' '*.h')
+
+.PHONY: all demo test unit format lint clean install
+
+all: $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	meson setup $(BUILD)
+
+demo:
+	@scripts/install-deps.sh build
+	@$(MAKE) --no-print-directory -s all >/dev/null
+	@scripts/demo.sh $(BUILD)
+
+# The whole suite; "tests/run.sh --help" tells how to run a part of it.
+test:
+	@scripts/install-deps.sh test
+	@$(MAKE) --no-print-directory all
+	@tests/run.sh
+
+unit: all
+	meson test -C $(BUILD) --no-rebuild --suite unit
+
+format:
+	clang-format -i $(SOURCES)
+
+lint: all
+	clang-format --dry-run -Werror $(SOURCES)
+	clang-tidy --quiet -p $(BUILD) $(filter %.c,$(SOURCES))
+	cppcheck --quiet --std=c17 --enable=warning,performance,portability --error-exitcode=1 \
+		--inline-suppr --suppressions-list=.cppcheck-suppressions -I include -I src $(filter %.c,$(SOURCES))
+
+install: all
+	meson install -C $(BUILD) --no-rebuild
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-*
