@@ -95,7 +95,10 @@ void cbit_pt_gather_free(struct cbit_pt *pt);
 
 /**
  * cbit_pt_walk() - read the entry for an IOVA through modelled DRAM, as hardware would.
- * Return: 0; -ENOENT when nothing is mapped; -EIO for an entry that hardware would refuse.
+ * Return: 0; -ENOENT when nothing is mapped: then @leaf->iova and @leaf->size are a hole around
+ * @iova in which nothing is; -EIO for an entry that hardware would refuse:
+ * then @leaf->entry is that entry, or 0 when a table itself could not be read, whose SPA is
+ * in @leaf->spa; @leaf->level says where.
  */
 int cbit_pt_walk(struct cbit_pt *pt, struct cbit_iova iova, struct cbit_pt_leaf *leaf);
 

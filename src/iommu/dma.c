@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * DMA: the road from a device's read or write to the address map, and what is said when it
+ * goes wrong.
+ *
+ * A request is carried out in chunks, each under the lock held for reading, and a chunk in
+ * runs: neighbouring leaves that continue one another in SPA space with equal attributes,
+ * within one region, are one access to memory. What went wrong is noted under the lock and
+ * told after it was dropped.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "internal.h"
+
+/* Long enough to hide the lock, short enough that a writer gets in. */
+#define CHUNK ((size_t)1 << 20)
+#define NOTES 16
+
+/* @domain: pinned, or NULL when nobody is to be asked for the mapping. */
+struct note {
+	struct cbit_event ev;
+	struct cbit_domain *domain;
+};
+
+/*
+ * @ahead: the leaf after the last run, already translated; valid if its size is not 0.
+ * @by_page: the backing refused a run: find the page that it lacks.
+ */
+struct dma {
+	struct cbit_iommu *iommu;
+	uint8_t *buf;
+	uint64_t iova;
+	size_t len;
+	size_t off;
+	uint16_t devid;
+	bool write;
+	bool by_page;
+	enum cbit_dma_status status;
+	struct dte dte;
+	struct cbit_pt_leaf ahead;
+	uint64_t walks;
+	uint64_t hits;
+	unsigned int n;
+	struct note notes[NOTES];
+};
+
+static uint64_t dma_iova(const struct dma *d)
+{
+	return d->iova + d->off;
+}
+
+/* --- notes --- */
+
+static void note(struct dma *d, enum cbit_event_type type, uint64_t len,
+		 const struct cbit_pt_leaf *leaf)
+{
+	struct cbit_iommu *iommu = d->iommu;
+	struct cbit_event ev = {
+		.type = type,
+		.devid = d->devid,
+		.write = d->write,
+		.iova = CBIT_IOVA(dma_iova(d)),
+		.len = len,
+		.c_mask = iommu->c_mask,
+	};
+	struct cbit_domain *domain = NULL;
+	struct note *last = d->n ? &d->notes[d->n - 1] : NULL;
+
+	if (!iommu->observer || !iommu->observer->event)
+		return;
+	if (leaf) {
+		ev.entry = leaf->entry;
+		if (leaf->size)
+			cbit_event_target(iommu, &ev, leaf->spa.v + (ev.iova.v - leaf->iova.v),
+					  leaf->attrs);
+	}
+	if (d->dte.state == DTE_TRANSLATE)
+		domain = iommu->domains[d->dte.domid];
+	if (domain && !domain->owner.describe)
+		domain = NULL;
+	/* A long DMA through one mistaken mapping is one event. */
+	if (last && last->ev.type == type && last->domain == domain &&
+	    last->ev.iova.v + last->ev.len == ev.iova.v && last->ev.region == ev.region &&
+	    last->ev.key_used == ev.key_used) {
+		last->ev.len += len;
+		return;
+	}
+	if (d->n == NOTES)
+		return; /* never: a chunk ends when only one is left */
+	if (domain)
+		cbit_domain_pin(domain);
+	d->notes[d->n++] = (struct note){ .ev = ev, .domain = domain };
+}
+
+static void tell(struct dma *d)
+{
+	const struct cbit_observer *observer = d->iommu->observer;
+
+	for (unsigned int i = 0; i < d->n; i++) {
+		struct note *n = &d->notes[i];
+
+		if (n->domain) {
+			struct cbit_mapping_info info = { 0 };
+
+			if (n->domain->owner.describe(n->domain->owner.opaque, n->ev.iova, &info))
+				n->ev.mapping = info;
+			cbit_domain_unpin(n->domain);
+		}
+		observer->event(observer->opaque, &n->ev);
+	}
+	d->n = 0;
+}
+
+/* --- translation --- */
+
+static int translate(struct dma *d, uint64_t iova, struct cbit_pt_leaf *leaf)
+{
+	struct cbit_iommu *iommu = d->iommu;
+	int err;
+
+	if (d->dte.state == DTE_PASS) {
+		uint64_t size = (uint64_t)1 << 30;
+
+		*leaf = (struct cbit_pt_leaf){
+			.iova = CBIT_IOVA(iova & ~(size - 1)),
+			.size = size,
+			.spa = CBIT_SPA(iova & ~(size - 1) & ~iommu->c_mask),
+			.attrs = CBIT_ATTR_RW | (iova & iommu->c_mask ? CBIT_ATTR_ENCRYPTED : 0),
+		};
+		return 0;
+	}
+	if (cbit_iotlb_lookup(&iommu->iotlb, d->dte.domid, iova, leaf)) {
+		d->hits++;
+		return 0;
+	}
+	d->walks++;
+	err = cbit_pt_walk_from(iommu->mem, CBIT_PT_AMDV1, d->dte.root, d->dte.mode,
+				CBIT_IOVA(iova), leaf);
+	if (!err)
+		cbit_iotlb_fill(&iommu->iotlb, d->dte.domid, leaf);
+	return err;
+}
+
+static void fault(struct dma *d, enum cbit_event_type type, uint64_t len,
+		  const struct cbit_pt_leaf *leaf)
+{
+	d->status = CBIT_DMA_FAULT;
+	note(d, type, len, leaf);
+}
+
+static void log_fault(struct dma *d, unsigned int code, unsigned int flags, uint64_t address)
+{
+	cbit_log_push(d->iommu, code, flags | (d->write ? LOG_RW : 0), d->devid, d->dte.domid,
+		      address);
+}
+
+/* Bytes from here in which nothing is mapped either, at most @len. */
+static uint64_t hole(struct dma *d, uint64_t len, const struct cbit_pt_leaf *first)
+{
+	uint64_t iova = dma_iova(d);
+	struct cbit_pt_leaf leaf = *first;
+	uint64_t n = 0;
+
+	for (;;) {
+		uint64_t rest = leaf.size - (iova + n - leaf.iova.v);
+
+		if (rest >= len - n)
+			return len;
+		n += rest;
+		if (translate(d, iova + n, &leaf) != -ENOENT)
+			return n;
+	}
+}
+
+static void fault_walk(struct dma *d, int err, uint64_t len, const struct cbit_pt_leaf *leaf)
+{
+	struct cbit_pt_leaf bad = { .entry = leaf->entry };
+	uint64_t page = CBIT_PAGE_SIZE - (dma_iova(d) & ~CBIT_PAGE_MASK);
+
+	if (err == -ENOENT) {
+		log_fault(d, LOG_IO_PAGE_FAULT, 0, dma_iova(d));
+		fault(d, CBIT_EVENT_DMA_NOT_MAPPED, hole(d, len, leaf), NULL);
+		return;
+	}
+	if (leaf->entry)
+		log_fault(d, LOG_IO_PAGE_FAULT, LOG_PR | LOG_RZ, dma_iova(d));
+	else
+		log_fault(d, LOG_PAGE_TAB_HARDWARE_ERROR, LOG_TYPE_MASTER_ABORT, leaf->spa.v);
+	fault(d, CBIT_EVENT_DMA_NOT_MAPPED, len < page ? len : page, &bad);
+}
+
+/* A DTE under which nothing can be translated. */
+static void fault_dte(struct dma *d, uint64_t len)
+{
+	uint64_t at = d->iommu->devtab.v + (uint64_t)d->devid * DTE_BYTES;
+
+	switch (d->dte.state) {
+	case DTE_ILLEGAL:
+		log_fault(d, LOG_ILLEGAL_DEV_TABLE_ENTRY, LOG_RZ, dma_iova(d));
+		break;
+	case DTE_UNREADABLE:
+		log_fault(d, LOG_DEV_TAB_HARDWARE_ERROR, LOG_TYPE_MASTER_ABORT, at);
+		break;
+	default:
+		log_fault(d, LOG_IO_PAGE_FAULT, 0, dma_iova(d));
+		break;
+	}
+	fault(d, CBIT_EVENT_DMA_NOT_MAPPED, len, NULL);
+}
+
+/* --- transfer --- */
+
+#define SAME_ATTRS (CBIT_ATTR_RW | CBIT_ATTR_ENCRYPTED)
+
+/* Bytes of the run that starts in @leaf, at most @want. */
+static uint64_t run_length(struct dma *d, const struct cbit_pt_leaf *leaf, uint64_t want)
+{
+	uint64_t iova = dma_iova(d);
+	uint64_t spa = leaf->spa.v + (iova - leaf->iova.v);
+	const struct cbit_mem_region *region = cbit_mem_find(d->iommu->mem, CBIT_SPA(spa));
+	uint64_t page = CBIT_PAGE_SIZE - (spa & ~CBIT_PAGE_MASK);
+	uint64_t n;
+
+	/* Where nothing is behind the address, the map is tried page by page. */
+	if (!region || d->by_page)
+		want = want < page ? want : page;
+	else if (region->base.v + region->size - spa < want)
+		want = region->base.v + region->size - spa;
+	n = leaf->size - (iova - leaf->iova.v);
+	while (n < want) {
+		struct cbit_pt_leaf *next = &d->ahead;
+
+		if (translate(d, iova + n, next)) {
+			next->size = 0;
+			break;
+		}
+		if (next->spa.v + (iova + n - next->iova.v) != spa + n ||
+		    (next->attrs ^ leaf->attrs) & SAME_ATTRS)
+			break;
+		n += next->size - (iova + n - next->iova.v);
+		next->size = 0;
+	}
+	return n < want ? n : want;
+}
+
+/* One run. False when the DMA is over or the chunk has to end. */
+static bool dma_run(struct dma *d, uint64_t want)
+{
+	struct cbit_iommu *iommu = d->iommu;
+	uint64_t iova = dma_iova(d);
+	unsigned int right = d->write ? CBIT_ATTR_WRITE : CBIT_ATTR_READ;
+	enum cbit_mem_outcome outcome;
+	struct cbit_pt_leaf leaf;
+	struct cbit_bus bus;
+	uint64_t n;
+	int err;
+
+	if (d->ahead.size && iova - d->ahead.iova.v < d->ahead.size) {
+		leaf = d->ahead;
+	} else {
+		err = translate(d, iova, &leaf);
+		if (err) {
+			fault_walk(d, err, want, &leaf);
+			return false;
+		}
+	}
+	d->ahead.size = 0;
+	n = run_length(d, &leaf, want);
+	if (!(leaf.attrs & d->dte.rights & right)) {
+		log_fault(d, LOG_IO_PAGE_FAULT, LOG_PR | LOG_PE, iova);
+		fault(d, CBIT_EVENT_DMA_NO_PERMISSION, n, &leaf);
+		return false;
+	}
+	bus = cbit_mem_bus(iommu->mem, CBIT_SPA(leaf.spa.v + (iova - leaf.iova.v)),
+			   leaf.attrs & CBIT_ATTR_ENCRYPTED);
+	if (d->write)
+		outcome = cbit_mem_write(iommu->mem, bus, d->buf + d->off, n);
+	else
+		outcome = cbit_mem_read(iommu->mem, bus, d->buf + d->off, n);
+	switch (outcome) {
+	case CBIT_MEM_OK:
+		break;
+	case CBIT_MEM_WRONG_KEY:
+		note(d, CBIT_EVENT_DMA_WRONG_KEY, n, &leaf);
+		break;
+	case CBIT_MEM_ABORT:
+		d->status = CBIT_DMA_ABORT;
+		note(d, CBIT_EVENT_DMA_ABORT, n, &leaf);
+		return false;
+	case CBIT_MEM_NO_BACKING:
+		if (!d->by_page && n > CBIT_PAGE_SIZE - (iova & ~CBIT_PAGE_MASK)) {
+			/* Again from here, to find how far it goes: the same bytes twice. */
+			d->by_page = true;
+			d->ahead.size = 0;
+			return true;
+		}
+		d->status = CBIT_DMA_ABORT;
+		note(d, CBIT_EVENT_DMA_NO_BACKING, n, &leaf);
+		return false;
+	}
+	d->off += n;
+	return true;
+}
+
+/* One chunk, with the lock held for reading. False when the DMA is over. */
+static bool dma_chunk(struct dma *d)
+{
+	size_t end = d->len - d->off < CHUNK ? d->len : d->off + CHUNK;
+
+	cbit_dte_decode(d->iommu, d->devid, &d->dte);
+	/* What was translated ahead may be gone since the lock was dropped. */
+	d->ahead.size = 0;
+	if (d->dte.state != DTE_TRANSLATE && d->dte.state != DTE_PASS) {
+		fault_dte(d, d->len - d->off);
+		return false;
+	}
+	while (d->off < end) {
+		uint64_t iova = dma_iova(d);
+		uint64_t want = end - d->off;
+
+		if (d->n >= NOTES - 1)
+			return true;
+		/* No request wraps: what would lie beyond the last page is at no address. */
+		if (d->off && iova < d->iova) {
+			struct cbit_pt_leaf beyond = { .size = CBIT_PAGE_SIZE };
+
+			fault_walk(d, -ENOENT, want < CBIT_PAGE_SIZE ? want : CBIT_PAGE_SIZE,
+				   &beyond);
+			return false;
+		}
+		if (iova && want > -iova)
+			want = -iova;
+		if (!dma_run(d, want))
+			return false;
+	}
+	return d->off < d->len;
+}
+
+static enum cbit_dma_status dma(struct cbit_iommu *iommu, uint16_t devid, struct cbit_iova iova,
+				void *buf, size_t len, bool write, size_t *done)
+{
+	struct dma d;
+	bool more = len;
+
+	/* Not zeroed as a whole: the notes are large and seldom used. */
+	d.iommu = iommu;
+	d.buf = buf;
+	d.iova = iova.v;
+	d.len = len;
+	d.off = 0;
+	d.devid = devid;
+	d.write = write;
+	d.by_page = false;
+	d.status = CBIT_DMA_OK;
+	d.walks = 0;
+	d.hits = 0;
+	d.n = 0;
+	while (more) {
+		pthread_rwlock_rdlock(&iommu->lock);
+		more = dma_chunk(&d);
+		pthread_rwlock_unlock(&iommu->lock);
+		if (d.n >= NOTES - 1 || !more)
+			tell(&d);
+	}
+	if (d.walks)
+		cbit_stat_add(&iommu->stats.walks, d.walks);
+	if (d.hits)
+		cbit_stat_add(&iommu->stats.iotlb_hits, d.hits);
+	if (!write && d.off < len)
+		memset(d.buf + d.off, 0xff, len - d.off);
+	if (done)
+		*done = d.off;
+	return d.status;
+}
+
+enum cbit_dma_status cbit_iommu_dma_read(struct cbit_iommu *iommu, uint16_t devid,
+					 struct cbit_iova iova, void *buf, size_t len, size_t *done)
+{
+	return dma(iommu, devid, iova, buf, len, false, done);
+}
+
+enum cbit_dma_status cbit_iommu_dma_write(struct cbit_iommu *iommu, uint16_t devid,
+					  struct cbit_iova iova, const void *buf, size_t len,
+					  size_t *done)
+{
+	/* Only ever read from: one loop serves both ways. */
+	return dma(iommu, devid, iova, (void *)(uintptr_t)buf, len, true, done);
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Domains: a page table, a domain id and the devices that use them.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "internal.h"
+
+#define CHECK_BATCH 32
+
+/*
+ * The top grew: each attached device's DTE holds the old root. Called from within a map, so
+ * the lock is held for writing. The IOTLB holds leaves only and those have not moved; the
+ * driver flushes the domain all the same, as hardware caches upper levels too.
+ */
+static void top_changed(void *opaque, struct cbit_pt *pt)
+{
+	struct cbit_domain *domain = opaque;
+	struct cbit_iommu *iommu = domain->iommu;
+
+	(void)pt;
+	for (unsigned int devid = 0; devid < DEVICES; devid++)
+		if (iommu->attached[devid] == domain->id)
+			cbit_dte_write(iommu, (uint16_t)devid, domain);
+	cbit_iotlb_invalidate_domain(&iommu->iotlb, domain->id);
+	cbit_stat_add(&iommu->stats.invalidations, 1);
+}
+
+static int take_id(struct cbit_iommu *iommu, struct cbit_domain *domain)
+{
+	for (unsigned int id = 1; id < DEVICES; id++) {
+		if (!iommu->domains[id]) {
+			iommu->domains[id] = domain;
+			domain->id = (uint16_t)id;
+			return 0;
+		}
+	}
+	return -ENOSPC;
+}
+
+int cbit_domain_create(struct cbit_iommu *iommu, const struct cbit_domain_owner *owner,
+		       struct cbit_domain **out)
+{
+	struct cbit_domain *domain = calloc(1, sizeof(*domain));
+	struct cbit_pt_config cfg = {
+		.format = CBIT_PT_AMDV1,
+		.mode = 4,
+		.max_mode = 6,
+		.table_c = iommu->sme,
+		.top_changed = top_changed,
+		.opaque = domain,
+	};
+	int err;
+
+	if (!domain)
+		return -ENOMEM;
+	domain->iommu = iommu;
+	if (owner)
+		domain->owner = *owner;
+	err = cbit_pt_create(iommu->mem, &cfg, &domain->pt);
+	if (err)
+		goto free_domain;
+	pthread_rwlock_wrlock(&iommu->lock);
+	err = take_id(iommu, domain);
+	pthread_rwlock_unlock(&iommu->lock);
+	if (err)
+		goto free_pt;
+	*out = domain;
+	return 0;
+
+free_pt:
+	cbit_pt_destroy(domain->pt);
+free_domain:
+	free(domain);
+	return err;
+}
+
+void cbit_domain_pin(struct cbit_domain *domain)
+{
+	pthread_mutex_lock(&domain->iommu->pin_lock);
+	domain->pins++;
+	pthread_mutex_unlock(&domain->iommu->pin_lock);
+}
+
+void cbit_domain_unpin(struct cbit_domain *domain)
+{
+	struct cbit_iommu *iommu = domain->iommu;
+
+	pthread_mutex_lock(&iommu->pin_lock);
+	if (!--domain->pins)
+		pthread_cond_broadcast(&iommu->pin_cond);
+	pthread_mutex_unlock(&iommu->pin_lock);
+}
+
+void cbit_domain_destroy(struct cbit_domain *domain)
+{
+	struct cbit_iommu *iommu;
+
+	if (!domain)
+		return;
+	iommu = domain->iommu;
+	pthread_rwlock_wrlock(&iommu->lock);
+	for (unsigned int devid = 0; devid < DEVICES; devid++) {
+		if (iommu->attached[devid] == domain->id) {
+			iommu->attached[devid] = 0;
+			cbit_dte_write(iommu, (uint16_t)devid, NULL);
+		}
+	}
+	cbit_iotlb_invalidate_domain(&iommu->iotlb, domain->id);
+	cbit_stat_add(&iommu->stats.invalidations, 1);
+	iommu->domains[domain->id] = NULL;
+	pthread_rwlock_unlock(&iommu->lock);
+
+	/* No DMA finds the domain any more; those that did may still be asking its owner. */
+	pthread_mutex_lock(&iommu->pin_lock);
+	while (domain->pins)
+		pthread_cond_wait(&iommu->pin_cond, &iommu->pin_lock);
+	pthread_mutex_unlock(&iommu->pin_lock);
+	cbit_pt_destroy(domain->pt);
+	free(domain);
+}
+
+struct cbit_pt *cbit_domain_pt(struct cbit_domain *domain)
+{
+	return domain->pt;
+}
+
+int cbit_domain_attach(struct cbit_domain *domain, uint16_t devid)
+{
+	struct cbit_iommu *iommu = domain->iommu;
+
+	pthread_rwlock_wrlock(&iommu->lock);
+	iommu->attached[devid] = domain->id;
+	cbit_dte_write(iommu, devid, domain);
+	pthread_rwlock_unlock(&iommu->lock);
+	return 0;
+}
+
+/* With the lock held for writing. */
+static int unmap(struct cbit_domain *domain, struct cbit_iova iova, uint64_t len,
+		 uint64_t *unmapped)
+{
+	struct cbit_iommu *iommu = domain->iommu;
+	int err = cbit_pt_unmap(domain->pt, iova, len, unmapped);
+
+	if (err || !len)
+		return err;
+	/* A leaf that reaches beyond the range went too: it overlaps the range, so it is hit. */
+	cbit_iotlb_invalidate_range(&iommu->iotlb, domain->id, iova.v, iova.v + (len - 1));
+	cbit_stat_add(&iommu->stats.invalidations, 1);
+	cbit_pt_gather_free(domain->pt);
+	return 0;
+}
+
+int cbit_domain_map(struct cbit_domain *domain, struct cbit_iova iova, struct cbit_spa spa,
+		    uint64_t len, unsigned int attrs)
+{
+	struct cbit_iommu *iommu = domain->iommu;
+	uint64_t mapped;
+	int err;
+
+	pthread_rwlock_wrlock(&iommu->lock);
+	err = cbit_pt_map(domain->pt, iova, spa, len, attrs, &mapped);
+	if (err && mapped)
+		unmap(domain, iova, mapped, NULL);
+	pthread_rwlock_unlock(&iommu->lock);
+	return err;
+}
+
+int cbit_domain_unmap(struct cbit_domain *domain, struct cbit_iova iova, uint64_t len,
+		      uint64_t *unmapped)
+{
+	struct cbit_iommu *iommu = domain->iommu;
+	int err;
+
+	pthread_rwlock_wrlock(&iommu->lock);
+	err = unmap(domain, iova, len, unmapped);
+	pthread_rwlock_unlock(&iommu->lock);
+	return err;
+}
+
+/* --- decoding of what was mapped --- */
+
+struct check {
+	struct cbit_domain *domain;
+	const struct cbit_mapping_info *info;
+	uint64_t at;
+	uint64_t last;
+	bool end;
+	unsigned int n;
+	struct cbit_event events[CHECK_BATCH];
+};
+
+/* False when there is no room for another event. */
+static bool check_add(struct check *c, uint64_t iova, uint64_t len, uint64_t spa,
+		      const struct cbit_pt_leaf *leaf)
+{
+	struct cbit_event *ev = c->n ? &c->events[c->n - 1] : NULL;
+
+	if (ev && ev->iova.v + ev->len == iova && ev->spa.v + ev->len == spa) {
+		const struct cbit_mem_region *region =
+			cbit_mem_find(c->domain->iommu->mem, CBIT_SPA(spa));
+
+		if (region && region->name == ev->region) {
+			ev->len += len;
+			return true;
+		}
+	}
+	if (c->n == CHECK_BATCH)
+		return false;
+	ev = &c->events[c->n++];
+	*ev = (struct cbit_event){
+		.type = CBIT_EVENT_MMIO_ENCRYPTED,
+		.iova = CBIT_IOVA(iova),
+		.len = len,
+		.entry = leaf->entry,
+		.write = leaf->attrs & CBIT_ATTR_WRITE,
+	};
+	if (c->info)
+		ev->mapping = *c->info;
+	cbit_event_target(c->domain->iommu, ev, spa, leaf->attrs);
+	return true;
+}
+
+/* One piece: from c->at to the end of a leaf, a region or the range, whichever is first. */
+static bool check_step(struct check *c)
+{
+	struct cbit_mem *mem = c->domain->iommu->mem;
+	const struct cbit_mem_region *region;
+	struct cbit_pt_leaf leaf;
+	uint64_t piece, spa, offset = 0;
+	int err = cbit_pt_walk(c->domain->pt, CBIT_IOVA(c->at), &leaf);
+
+	if (err == -EIO) {
+		piece = CBIT_PAGE_SIZE - (c->at & ~CBIT_PAGE_MASK);
+	} else {
+		offset = c->at - leaf.iova.v;
+		piece = leaf.size - offset;
+		if (c->last - c->at < piece - 1)
+			piece = c->last - c->at + 1;
+	}
+	if (!err) {
+		spa = leaf.spa.v + offset;
+		region = cbit_mem_find(mem, CBIT_SPA(spa));
+		if (region && region->base.v + region->size - spa < piece)
+			piece = region->base.v + region->size - spa;
+		if (region && !region->encrypts && leaf.attrs & CBIT_ATTR_ENCRYPTED &&
+		    !check_add(c, c->at, piece, spa, &leaf))
+			return false;
+	}
+	if (c->last - c->at < piece)
+		c->end = true;
+	c->at += piece;
+	return true;
+}
+
+void cbit_domain_check(struct cbit_domain *domain, struct cbit_iova iova, uint64_t len,
+		       const struct cbit_mapping_info *info)
+{
+	struct cbit_iommu *iommu = domain->iommu;
+	struct check c = { .domain = domain, .info = info, .at = iova.v };
+
+	if (!iommu->observer || !iommu->observer->event || !len || !iommu->c_mask)
+		return;
+	c.last = iova.v + (len - 1);
+	if (c.last < iova.v)
+		c.last = ~(uint64_t)0;
+	while (!c.end) {
+		c.n = 0;
+		pthread_rwlock_rdlock(&iommu->lock);
+		while (!c.end && check_step(&c))
+			;
+		pthread_rwlock_unlock(&iommu->lock);
+		for (unsigned int i = 0; i < c.n; i++)
+			iommu->observer->event(iommu->observer->opaque, &c.events[i]);
+	}
+}

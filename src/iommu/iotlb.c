@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The IOTLB: leaves by domain id, IOVA and size.
+ *
+ * Every field is atomic and the sequence number is read before and after the others. Loads
+ * are acquire and stores release, so no fence is needed: whoever sees a field of a newer fill
+ * also sees its odd sequence number.
+ */
+#include "internal.h"
+
+static inline unsigned int slot(uint16_t domid, uint64_t iova, unsigned int lg2)
+{
+	uint64_t h = (iova >> lg2) + (uint64_t)domid * 0x9e3779b97f4a7c15u + (uint64_t)lg2 * 977;
+
+	/* Neighbours get neighbouring slots: a sequential DMA never evicts itself. */
+	return (unsigned int)(h ^ h >> IOTLB_LG2 ^ h >> 32) & (IOTLB_ENTRIES - 1);
+}
+
+static inline uint64_t make_tag(uint64_t iova, unsigned int lg2)
+{
+	return iova | (uint64_t)lg2 << 1 | 1;
+}
+
+bool cbit_iotlb_lookup(const struct iotlb *tlb, uint16_t domid, uint64_t iova,
+		       struct cbit_pt_leaf *leaf)
+{
+	uint64_t sizes = __atomic_load_n(&tlb->sizes, __ATOMIC_RELAXED);
+
+	for (; sizes; sizes &= sizes - 1) {
+		unsigned int lg2 = (unsigned int)__builtin_ctzll(sizes);
+		uint64_t base = iova & ~(((uint64_t)1 << lg2) - 1);
+		const struct iotlb_entry *e = &tlb->entry[slot(domid, base, lg2)];
+		uint32_t seq = __atomic_load_n(&e->seq, __ATOMIC_ACQUIRE);
+
+		if (seq & 1 || __atomic_load_n(&e->tag, __ATOMIC_ACQUIRE) != make_tag(base, lg2) ||
+		    __atomic_load_n(&e->domid, __ATOMIC_ACQUIRE) != domid)
+			continue;
+		leaf->iova.v = base;
+		leaf->size = (uint64_t)1 << lg2;
+		leaf->spa.v = __atomic_load_n(&e->spa, __ATOMIC_ACQUIRE);
+		leaf->entry = __atomic_load_n(&e->entry, __ATOMIC_ACQUIRE);
+		leaf->level = __atomic_load_n(&e->level, __ATOMIC_ACQUIRE);
+		leaf->attrs = __atomic_load_n(&e->attrs, __ATOMIC_ACQUIRE);
+		if (__atomic_load_n(&e->seq, __ATOMIC_ACQUIRE) == seq)
+			return true;
+	}
+	return false;
+}
+
+void cbit_iotlb_fill(struct iotlb *tlb, uint16_t domid, const struct cbit_pt_leaf *leaf)
+{
+	unsigned int lg2 = (unsigned int)__builtin_ctzll(leaf->size);
+	struct iotlb_entry *e = &tlb->entry[slot(domid, leaf->iova.v, lg2)];
+	uint32_t seq = __atomic_load_n(&e->seq, __ATOMIC_RELAXED);
+
+	if (!(__atomic_load_n(&tlb->sizes, __ATOMIC_RELAXED) & leaf->size))
+		__atomic_fetch_or(&tlb->sizes, leaf->size, __ATOMIC_RELAXED);
+	if (seq & 1 || !__atomic_compare_exchange_n(&e->seq, &seq, seq + 1, false, __ATOMIC_ACQUIRE,
+						    __ATOMIC_RELAXED))
+		return; /* another fill has the slot: this leaf is walked for again */
+	__atomic_store_n(&e->tag, make_tag(leaf->iova.v, lg2), __ATOMIC_RELEASE);
+	__atomic_store_n(&e->domid, domid, __ATOMIC_RELEASE);
+	__atomic_store_n(&e->spa, leaf->spa.v, __ATOMIC_RELEASE);
+	__atomic_store_n(&e->entry, leaf->entry, __ATOMIC_RELEASE);
+	__atomic_store_n(&e->level, (uint8_t)leaf->level, __ATOMIC_RELEASE);
+	__atomic_store_n(&e->attrs, (uint8_t)leaf->attrs, __ATOMIC_RELEASE);
+	__atomic_store_n(&e->seq, seq + 2, __ATOMIC_RELEASE);
+}
+
+/* The lock is held for writing: no look-up or fill runs beside this. */
+static void drop(struct iotlb_entry *e)
+{
+	__atomic_store_n(&e->tag, 0, __ATOMIC_RELAXED);
+}
+
+void cbit_iotlb_invalidate_range(struct iotlb *tlb, uint16_t domid, uint64_t first, uint64_t last)
+{
+	bool scan = false;
+
+	for (uint64_t sizes = tlb->sizes; sizes; sizes &= sizes - 1) {
+		unsigned int lg2 = (unsigned int)__builtin_ctzll(sizes);
+		uint64_t n = (last >> lg2) - (first >> lg2);
+
+		if (n >= IOTLB_ENTRIES / 4) {
+			scan = true;
+			continue;
+		}
+		for (uint64_t base = first >> lg2 << lg2;; base += (uint64_t)1 << lg2) {
+			struct iotlb_entry *e = &tlb->entry[slot(domid, base, lg2)];
+
+			if (e->tag == make_tag(base, lg2) && e->domid == domid)
+				drop(e);
+			if (!n--)
+				break;
+		}
+	}
+	for (unsigned int i = 0; scan && i < IOTLB_ENTRIES; i++) {
+		struct iotlb_entry *e = &tlb->entry[i];
+		uint64_t base = e->tag & CBIT_PAGE_MASK;
+		uint64_t size = (uint64_t)1 << (e->tag >> 1 & 63);
+
+		if (e->tag && e->domid == domid && base <= last && base + (size - 1) >= first)
+			drop(e);
+	}
+}
+
+void cbit_iotlb_invalidate_domain(struct iotlb *tlb, uint16_t domid)
+{
+	for (unsigned int i = 0; i < IOTLB_ENTRIES; i++)
+		if (tlb->entry[i].domid == domid)
+			drop(&tlb->entry[i]);
+}
