@@ -71,7 +71,10 @@ struct cbit_pci_host {
 int cbit_pci_create(const char *spec, uint16_t devid, const struct cbit_pci_host *host,
 		    struct cbit_pci **out, struct cbit_error *err);
 
-/** cbit_pci_destroy() - stop its engine and free it. */
+/**
+ * cbit_pci_destroy() - stop its engine and free it. NULL is allowed. Its regions stay in the
+ * memory map, so by then no device may be able to reach it (the domains are gone).
+ */
 void cbit_pci_destroy(struct cbit_pci *pci);
 
 /** cbit_pci_devid() - bus << 8 | devfn; cbit_pci_model() - "ioat". */
@@ -134,7 +137,12 @@ void cbit_pci_set_irqs_enabled(struct cbit_pci *pci, unsigned int index, unsigne
 void cbit_pci_open(struct cbit_pci *pci);
 void cbit_pci_close(struct cbit_pci *pci);
 
-/** cbit_pci_reset() - function level reset: engine stopped, registers and config at default. */
+/**
+ * cbit_pci_reset() - function level reset as VFIO_DEVICE_RESET does it: engine stopped, the
+ * model's registers at their default, power state D0. Header and capabilities keep what the
+ * client wrote, because Linux saves and restores them around the reset; bus mastering and
+ * armed interrupts survive (DPDK relies on it). Waits for a DMA under way, as open and close do.
+ */
 void cbit_pci_reset(struct cbit_pci *pci);
 
 #endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The life of a PCI device: creation, opening, reset and destruction, and the DMA it issues.
+ */
+#include "pci_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int cbit_pci_create(const char *spec, uint16_t devid, const struct cbit_pci_host *host,
+		    struct cbit_pci **out, struct cbit_error *err)
+{
+	const struct pci_model *model = pci_spec_model(spec, err);
+	struct cbit_pci *pci;
+	int ret;
+
+	if (!model)
+		return -ENOENT;
+	pci = calloc(1, sizeof(*pci));
+	if (!pci)
+		return cbit_error_set(err, -ENOMEM, "out of memory");
+	pci->model = model;
+	pci->devid = devid;
+	pci->host = *host;
+	pci->msix_bar = -1;
+	/* Every PCI Express device has these two of vfio-pci's own. */
+	pci->irqs[PCI_IRQ_ERR] = 1;
+	pci->irqs[PCI_IRQ_REQ] = 1;
+	pthread_mutex_init(&pci->lock, NULL);
+
+	ret = model->create(pci);
+	if (ret)
+		cbit_error_set(err, ret, "%s: out of memory", model->name);
+	else
+		ret = pci_spec_parse(pci, spec, err);
+	if (!ret)
+		ret = pci_bars_place(pci, err);
+	if (ret) {
+		cbit_pci_destroy(pci);
+		return ret;
+	}
+	pci_config_defaults(pci);
+	model->reset(pci);
+	*out = pci;
+	return 0;
+}
+
+void cbit_pci_destroy(struct cbit_pci *pci)
+{
+	if (!pci)
+		return;
+	pci->model->destroy(pci);
+	pthread_mutex_destroy(&pci->lock);
+	free(pci);
+}
+
+uint16_t cbit_pci_devid(const struct cbit_pci *pci)
+{
+	return pci->devid;
+}
+
+const char *cbit_pci_model(const struct cbit_pci *pci)
+{
+	return pci->model->name;
+}
+
+void cbit_pci_ids(const struct cbit_pci *pci, struct cbit_pci_ids *out)
+{
+	*out = pci->ids;
+}
+
+/*
+ * vfio-pci saves the configuration space before a function level reset and restores it after,
+ * so a client finds its own command register again: DPDK enables bus mastering first and
+ * resets then. Only the power state is new, D0.
+ */
+void pci_reset_locked(struct cbit_pci *pci)
+{
+	pci->model->reset(pci);
+	pci_config_power_up(pci);
+}
+
+void cbit_pci_reset(struct cbit_pci *pci)
+{
+	pthread_mutex_lock(&pci->lock);
+	pci_reset_locked(pci);
+	pthread_mutex_unlock(&pci->lock);
+}
+
+void cbit_pci_open(struct cbit_pci *pci)
+{
+	pthread_mutex_lock(&pci->lock);
+	pci_config_defaults(pci);
+	pci->model->reset(pci);
+	pthread_mutex_unlock(&pci->lock);
+}
+
+void cbit_pci_close(struct cbit_pci *pci)
+{
+	/* Bus mastering goes off before the engine stops, and what a client left is forgotten. */
+	cbit_pci_open(pci);
+}
+
+enum pci_dma pci_dma_read(struct cbit_pci *pci, uint64_t iova, void *buf, size_t len, size_t *done)
+{
+	if (!atomic_load(&pci->mastering)) {
+		memset(buf, 0xff, len);
+		if (done)
+			*done = 0;
+		return PCI_DMA_DISABLED;
+	}
+	return (enum pci_dma)cbit_iommu_dma_read(pci->host.iommu, pci->devid, CBIT_IOVA(iova), buf,
+						 len, done);
+}
+
+enum pci_dma pci_dma_write(struct cbit_pci *pci, uint64_t iova, const void *buf, size_t len,
+			   size_t *done)
+{
+	if (!atomic_load(&pci->mastering)) {
+		if (done)
+			*done = 0;
+		return PCI_DMA_DISABLED;
+	}
+	return (enum pci_dma)cbit_iommu_dma_write(pci->host.iommu, pci->devid, CBIT_IOVA(iova), buf,
+						  len, done);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the PCI core and the device models share: the device, the model interface, and the
+ * services of the core for models (DMA, interrupts, registers in configuration space).
+ *
+ * Locks: one mutex a device. Models drop it around every DMA, because a DMA may land in the
+ * registers of another device, or of the same one.
+ */
+#ifndef CBIT_DEV_PCI_INTERNAL_H
+#define CBIT_DEV_PCI_INTERNAL_H
+
+#include <cbit/dev.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "registers are kept as the bus has them");
+
+#define PCI_IRQ_INTX 0u
+#define PCI_IRQ_MSI  1u
+#define PCI_IRQ_MSIX 2u
+#define PCI_IRQ_ERR  3u
+#define PCI_IRQ_REQ  4u
+#define PCI_IRQS     5u
+
+/**
+ * struct pci_model - a kind of device.
+ * @help:      lines for cbit_pci_models().
+ * @options:   the option words, for messages.
+ * @create:    fill in ids, bar[] (mode, size, is64, prefetch), irqs[], msix_bar and @state.
+ *             Return: 0 or a negative errno.
+ * @option:    take "key=value", after @create. Return: 0, -ENOENT for a key that it does not
+ *             know (the core finds the words), or an error with words in @err.
+ * @destroy:   stop the engine and free @state. Called unlocked, also when @create failed.
+ * @reset:     everything of the model to its default. Called locked; may wait.
+ * @bar_read:  one naturally aligned access of 1, 2, 4 or 8 bytes; called locked.
+ * @bar_write: likewise. It may drop the lock. @peer: the write is another device's DMA, so
+ *             nothing that issues DMA may be done before returning (the IOMMU is busy with
+ *             the access).
+ */
+struct pci_model {
+	const char *name;
+	const char *help;
+	const char *options;
+	int (*create)(struct cbit_pci *pci);
+	int (*option)(struct cbit_pci *pci, const char *key, const char *value,
+		      struct cbit_error *err);
+	void (*destroy)(struct cbit_pci *pci);
+	void (*reset)(struct cbit_pci *pci);
+	uint64_t (*bar_read)(struct cbit_pci *pci, unsigned int bar, uint64_t offset,
+			     unsigned int size);
+	void (*bar_write)(struct cbit_pci *pci, unsigned int bar, uint64_t offset,
+			  unsigned int size, uint64_t value, bool peer);
+};
+
+extern const struct pci_model pci_ioat_model;
+
+/* What a region's callbacks are given: which BAR of which device. */
+struct pci_bar_port {
+	struct cbit_pci *pci;
+	unsigned int bar;
+};
+
+struct cbit_pci {
+	const struct pci_model *model;
+	void *state;
+	struct cbit_pci_host host;
+	uint16_t devid;
+	struct cbit_pci_ids ids;
+	struct cbit_bar_info bar[CBIT_PCI_BARS];
+	struct pci_bar_port port[CBIT_PCI_BARS];
+	unsigned int irqs[PCI_IRQS];
+	int msix_bar;
+
+	pthread_mutex_t lock;
+	/* Configuration space; a bit is writable, write-1-clear or read-only. */
+	uint8_t cfg[CBIT_PCI_CONFIG_SIZE];
+	uint8_t wmask[CBIT_PCI_CONFIG_SIZE];
+	uint8_t w1c[CBIT_PCI_CONFIG_SIZE];
+	/* Follow from the command register and the power state; read without the lock. */
+	atomic_bool decoding;
+	atomic_bool mastering;
+};
+
+/* pci_config.c. Called locked, or before the device is known to anybody. */
+void pci_config_defaults(struct cbit_pci *pci);
+void pci_config_power_up(struct cbit_pci *pci);
+uint32_t pci_config_get32(const struct cbit_pci *pci, uint32_t offset);
+void pci_config_set32(struct cbit_pci *pci, uint32_t offset, uint32_t value);
+
+/* pci_config_declare() - a model's own register: bits that are writable, and write-1-clear. */
+void pci_config_declare(struct cbit_pci *pci, uint32_t offset, uint32_t writable, uint32_t w1c);
+
+/* pci_irq.c. Called locked. */
+void pci_irq_raise(struct cbit_pci *pci, unsigned int vector);
+void pci_irq_defaults(struct cbit_pci *pci);
+
+/* pci_bar.c */
+int pci_bars_place(struct cbit_pci *pci, struct cbit_error *err);
+
+/* pci_spec.c */
+int pci_spec_parse(struct cbit_pci *pci, const char *spec, struct cbit_error *err);
+const struct pci_model *pci_spec_model(const char *spec, struct cbit_error *err);
+bool pci_parse_number(const char *text, uint64_t *out);
+bool pci_parse_size(const char *text, uint64_t *out);
+
+/* pci.c */
+void pci_reset_locked(struct cbit_pci *pci);
+
+/* enum pci_dma - how a DMA ended; the first three as enum cbit_dma_status. */
+enum pci_dma {
+	PCI_DMA_OK = CBIT_DMA_OK,
+	PCI_DMA_FAULT = CBIT_DMA_FAULT,
+	PCI_DMA_ABORT = CBIT_DMA_ABORT,
+	PCI_DMA_DISABLED, /* bus mastering is off: nothing left the device */
+};
+
+/*
+ * pci_dma_read(), pci_dma_write() - issue a DMA; never with the device locked. @done may be
+ * NULL: bytes moved before the first failure. A read that failed leaves all ones.
+ */
+enum pci_dma pci_dma_read(struct cbit_pci *pci, uint64_t iova, void *buf, size_t len, size_t *done);
+enum pci_dma pci_dma_write(struct cbit_pci *pci, uint64_t iova, const void *buf, size_t len,
+			   size_t *done);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Interrupts: the MSI and MSI-X capabilities, and messages that leave the device.
+ *
+ * vfio-pci owns the vectors: a client cannot enable them through configuration space, and
+ * what it writes to the MSI-X table in the BAR programs nothing. So the table is plain memory
+ * here, and only cbit_pci_set_irqs_enabled() matters.
+ */
+#include "pci_internal.h"
+#include "pci_regs.h"
+
+#include <string.h>
+
+static bool flag(const struct cbit_pci *pci, uint32_t offset, uint32_t bit)
+{
+	return pci_config_get32(pci, offset & ~3u) >> (8 * (offset & 3u)) & bit;
+}
+
+static void set_flag(struct cbit_pci *pci, uint32_t offset, uint32_t bit, bool on)
+{
+	uint32_t at = offset & ~3u;
+	uint32_t v = pci_config_get32(pci, at);
+
+	bit <<= 8 * (offset & 3u);
+	pci_config_set32(pci, at, on ? v | bit : v & ~bit);
+}
+
+void pci_irq_defaults(struct cbit_pci *pci)
+{
+	unsigned int vectors = pci->irqs[PCI_IRQ_MSIX];
+
+	if (pci->irqs[PCI_IRQ_MSI]) {
+		set_flag(pci, PCI_MSI_AT + PCI_MSI_FLAGS, PCI_MSI_64BIT, true);
+		pci_config_declare(pci, PCI_MSI_AT + PCI_MSI_ADDRESS_LO, ~3u, 0);
+		pci_config_declare(pci, PCI_MSI_AT + PCI_MSI_ADDRESS_HI, ~0u, 0);
+		pci_config_declare(pci, PCI_MSI_AT + PCI_MSI_DATA, 0xffff, 0);
+	}
+	if (vectors) {
+		uint32_t bir = (uint32_t)pci->msix_bar;
+
+		/* The table is at the start of its BAR, the pending bits in the second half. */
+		set_flag(pci, PCI_MSIX_AT + PCI_MSIX_FLAGS, vectors - 1, true);
+		pci_config_set32(pci, PCI_MSIX_AT + PCI_MSIX_TABLE, bir);
+		pci_config_set32(pci, PCI_MSIX_AT + PCI_MSIX_PBA,
+				 (uint32_t)(pci->bar[bir].size / 2) | bir);
+	}
+}
+
+unsigned int cbit_pci_irq_count(const struct cbit_pci *pci, unsigned int index)
+{
+	return index < PCI_IRQS ? pci->irqs[index] : 0;
+}
+
+int cbit_pci_msix_bar(const struct cbit_pci *pci)
+{
+	return pci->msix_bar;
+}
+
+void cbit_pci_set_irqs_enabled(struct cbit_pci *pci, unsigned int index, unsigned int vectors)
+{
+	bool on = vectors > 0;
+
+	if (!cbit_pci_irq_count(pci, index))
+		return;
+	pthread_mutex_lock(&pci->lock);
+	if (index == PCI_IRQ_MSI) {
+		uint8_t *mask = &pci->wmask[PCI_MSI_AT + PCI_MSI_FLAGS];
+
+		set_flag(pci, PCI_MSI_AT + PCI_MSI_FLAGS, PCI_MSI_ENABLE, on);
+		/* While it is armed a client may switch the bit off and on again. */
+		*mask = (uint8_t)((*mask & ~PCI_MSI_ENABLE) | (on ? PCI_MSI_ENABLE : 0));
+	} else if (index == PCI_IRQ_MSIX) {
+		set_flag(pci, PCI_MSIX_AT + PCI_MSIX_FLAGS, PCI_MSIX_ENABLE, on);
+	}
+	pthread_mutex_unlock(&pci->lock);
+}
+
+void pci_irq_raise(struct cbit_pci *pci, unsigned int vector)
+{
+	unsigned int index;
+
+	/* A message is a memory write: it needs bus mastering like any other. */
+	if (!pci->host.irq || !atomic_load(&pci->mastering))
+		return;
+	if (pci->irqs[PCI_IRQ_MSIX] && flag(pci, PCI_MSIX_AT + PCI_MSIX_FLAGS, PCI_MSIX_ENABLE))
+		index = PCI_IRQ_MSIX;
+	else if (pci->irqs[PCI_IRQ_MSI] && flag(pci, PCI_MSI_AT + PCI_MSI_FLAGS, PCI_MSI_ENABLE))
+		index = PCI_IRQ_MSI;
+	else
+		return;
+	if (vector < pci->irqs[index])
+		pci->host.irq(pci->host.opaque, index, vector);
+}
