@@ -48,7 +48,8 @@ struct cbit_bar_info {
  *               lives as long as the device; NULL when there is none.
  * @bar_place:   give out an SPA for a BAR of @size bytes, aligned to @size.
  * @irq:         an interrupt message left the device: index VFIO_PCI_*_IRQ_INDEX numbers
- *               (1 MSI, 2 MSI-X), vector from 0. Called with the device locked.
+ *               (1 MSI, 2 MSI-X), vector from 0. Called with the device locked: it must not call
+ *               back into dev, nor take a lock under which dev or iommu are called.
  */
 struct cbit_pci_host {
 	struct cbit_iommu *iommu;
