@@ -142,7 +142,8 @@ void cbit_pci_close(struct cbit_pci *pci);
  * cbit_pci_reset() - function level reset as VFIO_DEVICE_RESET does it: engine stopped, the
  * model's registers at their default, power state D0. Header and capabilities keep what the
  * client wrote, because Linux saves and restores them around the reset; bus mastering and
- * armed interrupts survive (DPDK relies on it). Waits for a DMA under way, as open and close do.
+ * armed interrupts survive (DPDK relies on it). Waits for a DMA under way, as open, close and
+ * destroy do: not to be called with a lock held that the observer or a domain's owner takes.
  */
 void cbit_pci_reset(struct cbit_pci *pci);
 
