@@ -46,7 +46,11 @@ struct cbit_domain_owner {
 int cbit_domain_create(struct cbit_iommu *iommu, const struct cbit_domain_owner *owner,
 		       struct cbit_domain **out);
 
-/** cbit_domain_destroy() - detach every device (they are blocked again) and free it. */
+/**
+ * cbit_domain_destroy() - detach every device (they are blocked again) and free it.
+ * Waits until no describe call of its owner is under way, so it must not be called with a
+ * lock held that describe takes. NULL is allowed.
+ */
 void cbit_domain_destroy(struct cbit_domain *domain);
 
 /** cbit_domain_pt() - its page table, for walks and tests. */
@@ -94,7 +98,9 @@ enum cbit_dma_status {
  * @iova:  where the device thinks it is; @len bytes, may cross pages and mappings.
  * @buf:   filled in; all ones from the first byte that failed.
  * @done:  bytes moved before the first failure; may be NULL.
- * The observer is told of everything that went wrong. Any thread.
+ * The observer is told of everything that went wrong, a run of bytes that failed alike in
+ * one event, after the transfer. Any thread; but not from within struct cbit_mem_ops, which a
+ * DMA calls with this room's lock held.
  */
 enum cbit_dma_status cbit_iommu_dma_read(struct cbit_iommu *iommu, uint16_t devid,
 					 struct cbit_iova iova, void *buf, size_t len,

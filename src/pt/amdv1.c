@@ -69,6 +69,13 @@ static inline enum fmt_kind fmt_kind(uint64_t entry, unsigned int level)
 	return lg2 >= item && lg2 < item + 9 && lg2 < 52 ? FMT_LEAF : FMT_BAD;
 }
 
+static inline bool fmt_single(uint64_t entry, unsigned int level)
+{
+	uint64_t next = AMDV1_NEXT_MASK << AMDV1_NEXT_SHIFT;
+
+	return (entry & (AMDV1_PR | next)) == AMDV1_PR && level != FMT_LEVELS;
+}
+
 static inline uint64_t fmt_table_addr(uint64_t entry)
 {
 	return entry & AMDV1_ADDR;

@@ -10,6 +10,7 @@
  *   fmt_item_lg2(level)             log2 of what one entry of a table spans
  *   fmt_items(level)                entries of a table
  *   fmt_kind(entry, level)          what an entry is
+ *   fmt_single(entry, level)        a leaf of the level's own size; a fast fmt_kind()
  *   fmt_next_level(entry)           level of the table that a table entry points to
  *   fmt_table_addr(entry)           address in a table entry, C-bit included
  *   fmt_table(spa, level, c)        entry that points to a table of @level
@@ -47,6 +48,7 @@ enum fmt_kind {
 static inline unsigned int fmt_item_lg2(unsigned int level);
 static inline unsigned int fmt_items(unsigned int level);
 static inline enum fmt_kind fmt_kind(uint64_t entry, unsigned int level);
+static inline bool fmt_single(uint64_t entry, unsigned int level);
 static inline unsigned int fmt_next_level(uint64_t entry);
 static inline uint64_t fmt_table_addr(uint64_t entry);
 static inline uint64_t fmt_table(uint64_t spa, unsigned int level, uint64_t c);
@@ -91,10 +93,21 @@ static inline uint64_t *radix_child(struct cbit_pt *pt, uint64_t entry, unsigned
 	return radix_table(pt, *spa);
 }
 
+/*
+ * The scans read plainly: only the one writer stores to a table, and it is the one who scans.
+ * Eight entries are tested at once, which compilers do in vector registers.
+ */
 static inline unsigned int radix_first_used(const uint64_t *table, unsigned int from,
 					    unsigned int to)
 {
-	while (from < to && !(radix_load(&table[from]) & RADIX_PRESENT))
+	for (; to - from >= 8; from += 8) {
+		const uint64_t *t = &table[from];
+		uint64_t any = t[0] | t[1] | t[2] | t[3] | t[4] | t[5] | t[6] | t[7];
+
+		if (any & RADIX_PRESENT)
+			break;
+	}
+	while (from < to && !(table[from] & RADIX_PRESENT))
 		from++;
 	return from;
 }
@@ -387,9 +400,19 @@ static void radix_unmap_table(struct radix_unmap *u, uint64_t *table, unsigned i
 		uint64_t spa;
 
 		if (!(entry & RADIX_PRESENT)) {
-			at++;
+			at = radix_first_used(table, at, to);
 			continue;
 		}
+		/* Most are leaves of the level's own size, one after the other. */
+		while (fmt_single(entry, level) && base + ((uint64_t)at << item) >= u->first) {
+			radix_store(&table[at], 0);
+			u->removed += radix_bytes(item);
+			if (++at == to)
+				return;
+			entry = radix_load(&table[at]);
+		}
+		if (!(entry & RADIX_PRESENT))
+			continue;
 		kind = fmt_kind(entry, level);
 		if (kind == FMT_LEAF) {
 			unsigned int lg2 = fmt_leaf_lg2(entry, level);
