@@ -58,7 +58,7 @@ struct device {
 /* Where the device finds things: any free I/O virtual addresses would do. */
 #define BUFFER_IOVA 0x10000000ull
 #define BAR_IOVA    0x20000000ull
-#define BUFFER_SIZE 0x1000u /* what is copied; the descriptor lies in the page behind it */
+#define BUFFER_SIZE ((size_t)4096) /* what is copied; the descriptor lies in the page behind it */
 
 static void __attribute__((format(printf, 1, 2), noreturn)) fail(const char *format, ...)
 {
@@ -224,21 +224,21 @@ static void print_bytes(const char *label, const uint8_t *bytes)
 int main(int argc, char **argv)
 {
 	struct device a = { .fd = -1 }, b = { .fd = -1 };
-	char *list = getenv("CBIT_DEVICES");
+	char list[256];
 	struct ioat_descriptor *descriptor;
 	void *bar0, *bar;
 	size_t bar0_size = 0, bar_size = 0;
-	unsigned int equal = 0;
+	size_t equal = 0;
 	uint8_t *buffer;
 	int container;
 
 	if (argc == 3) {
 		a.bdf = argv[1];
 		b.bdf = argv[2];
-	} else if (argc == 1 && list) {
-		list = strdup(list);
-		a.bdf = list ? strtok(list, " ") : NULL;
-		b.bdf = list ? strtok(NULL, " ") : NULL;
+	} else if (argc == 1 && getenv("CBIT_DEVICES")) {
+		snprintf(list, sizeof(list), "%s", getenv("CBIT_DEVICES"));
+		a.bdf = strtok(list, " ");
+		b.bdf = strtok(NULL, " ");
 	}
 	if (!a.bdf || !b.bdf) {
 		fprintf(stderr, "usage: p2p_copy BDF_A BDF_B\n");
@@ -270,7 +270,7 @@ int main(int argc, char **argv)
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (buffer == MAP_FAILED)
 		fail("mmap of the buffer");
-	for (unsigned int i = 0; i < BUFFER_SIZE; i++)
+	for (size_t i = 0; i < BUFFER_SIZE; i++)
 		buffer[i] = (uint8_t)("peer to peer"[i % 12]);
 
 	dma_map(container, buffer, BUFFER_IOVA, 2 * BUFFER_SIZE, "buffer");
@@ -285,12 +285,12 @@ int main(int argc, char **argv)
 	};
 	run_engine(bar0, descriptor->next);
 
-	for (unsigned int i = 0; i < BUFFER_SIZE; i++)
+	for (size_t i = 0; i < BUFFER_SIZE; i++)
 		equal += ((volatile uint8_t *)bar)[i] == buffer[i];
 	if (equal == BUFFER_SIZE) {
-		printf("the bytes arrived: %u of %u\n", equal, BUFFER_SIZE);
+		printf("the bytes arrived: %zu of %zu\n", equal, BUFFER_SIZE);
 	} else {
-		printf("the copy was lost: %u of %u bytes arrived\n", equal, BUFFER_SIZE);
+		printf("the copy was lost: %zu of %zu bytes arrived\n", equal, BUFFER_SIZE);
 		print_bytes("BAR holds", bar);
 		print_bytes("expected", buffer);
 	}

@@ -15,7 +15,7 @@ trap 'rm -f "$out" "$err"' EXIT
 rc=0
 
 # Runs the example under that policy; $out, $err and $rc tell what came of it.
-run() {
+demo() {
 	set -- "$build/cbit" run --platform sme --policy "$1" --device ioat --device ioat,membar=1M \
 		-- "$build/examples/p2p_copy"
 	printf '$ %s\n' "$*"
@@ -29,12 +29,12 @@ wrong() {
 	exit 1
 }
 
-run linux-7.2
+demo linux-7.2
 [ "$rc" -eq 1 ] || wrong "under linux-7.2 the copy should have been lost"
 grep -q '^the copy was lost' "$out" || wrong "the program did not say that the copy was lost"
 grep -q '^cbit: finding mmio-encrypted:' "$err" || wrong "the finding mmio-encrypted is missing"
 
-run complete
+demo complete
 [ "$rc" -eq 0 ] || wrong "under complete the bytes should have arrived"
 grep -q '^the bytes arrived' "$out" || wrong "the program did not say that the bytes arrived"
 grep -qx 'cbit: no findings' "$err" || wrong "there should be no findings"

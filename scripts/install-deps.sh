@@ -13,8 +13,8 @@ if [ "${1:-}" = --check ]; then
 	check=1
 	shift
 fi
-build='gcc libc6-dev make meson ninja-build pkg-config libseccomp-dev libzydis-dev libcmocka-dev
-	libssl-dev libjansson-dev'
+build='gcc libc6-dev make meson ninja-build pkg-config libseccomp-dev libzydis-dev libcmocka-dev'
+build="$build libssl-dev libjansson-dev"
 # bc to uuid-dev: to build the kernel's VFIO selftests; dpdk-dev: its dmadev_autotest.
 tests='bc bison flex rsync libelf-dev xz-utils uuid-dev dpdk-dev clang valgrind util-linux'
 case ${1:-} in
@@ -29,7 +29,7 @@ esac
 if ! command -v dpkg-query >/dev/null 2>&1; then
 	# Not a Debian system: say what is needed and let the build find out.
 	echo "install-deps: no dpkg here; the build needs what Debian calls:" >&2
-	echo "install-deps:" $want >&2
+	echo "install-deps: $want" >&2
 	exit 0
 fi
 

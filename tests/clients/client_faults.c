@@ -72,7 +72,7 @@ int main(int argc, char **argv)
 	printf("%s: the engine %s, the target is %s\n", name,
 	       state == IOAT_HALTED && engine ? "stopped" : "went on",
 	       vc_filled(target, VC_PAGE, 2) ? "untouched" : "written");
-	if (state == IOAT_HALTED && strcmp(name, "bus-master"))
+	if (state == IOAT_HALTED && strcmp(name, "bus-master") != 0)
 		VC_REQUIRE(*(volatile uint32_t *)(d->bar0 + IOAT_CHANNEL + IOAT_CHANERR),
 			   "CHANERR is 0 on a halted channel");
 	if (state != IOAT_HALTED || !engine || !vc_filled(target, VC_PAGE, 2))

@@ -25,17 +25,12 @@ static unsigned int seed;
 
 static uint64_t number(const char *text, char **end)
 {
+	static const char units[] = "KMG";
 	uint64_t n = strtoull(text, end, 0);
+	const char *unit = **end ? strchr(units, **end) : NULL;
 
-	switch (**end) {
-	case 'G':
-		n <<= 10;
-		/* fall through */
-	case 'M':
-		n <<= 10;
-		/* fall through */
-	case 'K':
-		n <<= 10;
+	if (unit) {
+		n <<= 10 * (unit - units + 1);
 		++*end;
 	}
 	return n;

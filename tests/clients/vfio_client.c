@@ -299,7 +299,7 @@ enum ioat_state vc_copy(const struct vc_device *d, uint64_t source, uint64_t tar
 /* Bytes that differ from place to place and from seed to seed. */
 static uint8_t pattern(size_t at, unsigned int seed)
 {
-	return (uint8_t)(at * 7 + (at >> 8) * 13 + seed * 101 + 1);
+	return (uint8_t)(at * 7 + (at >> 8) * 13 + (size_t)seed * 101 + 1);
 }
 
 void vc_fill(void *p, size_t size, unsigned int seed)

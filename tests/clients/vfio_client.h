@@ -12,7 +12,7 @@
 #include <linux/vfio.h>
 
 #define VC_MAX_DEVICES 8
-#define VC_PAGE        4096u
+#define VC_PAGE        ((size_t)4096)
 #define VC_MAX_COPY    (1u << 20) /* XFERCAP 20: one descriptor moves at most 1 MiB */
 
 struct vc_device {

@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# The whole test suite, as "make test" runs it after building.
+#
+# usage: tests/run.sh [SECTION...]
+#   unit       the cmocka programs
+#   abi        errno and argsz of the VFIO calls
+#   clients    our own VFIO programs
+#   selftests  the kernel's VFIO selftests (built from Debian's source, then kept in a cache)
+#   dpdk       DPDK's dmadev_autotest
+#   contract   options, exit statuses, what a program sees
+#   kill       kill -9 of either side leaves nothing behind
+#   demo       make demo
+#   user       abi to demo once more as an unprivileged user (only when run as root)
+#   sanitize   clang build; unit tests and clients with sanitizers; valgrind
+# Without arguments: all of them. BUILD names the build directory (default build).
+# CBIT_USER_SECTIONS names the sections that "user" repeats.
+# Each case prints a line, ok, not ok or skip; the last line counts them.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+case ${BUILD:-build} in
+/*) build=$BUILD ;;
+*) build=$(dirname "$here")/${BUILD:-build} ;;
+esac
+export LC_ALL=C
+cbit=$build/cbit
+clients=$build/tests/clients
+examples=$build/examples
+selftests=${CBIT_SELFTESTS:-}
+client_sections='abi clients selftests dpdk contract kill demo'
+all="unit $client_sections user sanitize"
+
+# The parts below share these variables; shellcheck sees one file at a time.
+# shellcheck disable=SC2154
+for part in lib build clients thirdparty contract kill; do
+	# shellcheck source=/dev/null
+	. "$here/suite/$part.sh"
+done
+trap 'rm -rf "$T"' EXIT
+trap 'exit 130' INT TERM
+
+# The client sections again as nobody in particular, on a copy that such a user can read.
+section_user() {
+	local stage counts id=65534 path
+	local -a as=(setpriv --reuid "$id" --regid "$id" --clear-groups)
+	if [ "$(id -u)" -ne 0 ]; then
+		skip "the suite as root" "not run: this user is not root"
+		return
+	fi
+	stage=$T/stage
+	mkdir -p "$stage/build/tests" "$stage/home" "$stage/tmp" "$stage/tests/clients"
+	cp "$cbit" "$stage/build/"
+	mkdir "$stage/build/examples" "$stage/build/tests/clients"
+	for path in "$examples"/* "$clients"/*; do
+		[ -f "$path" ] && [ -x "$path" ] && cp "$path" "$stage/build/${path#"$build"/}"
+	done
+	cp -r "$here/run.sh" "$here/suite" "$stage/tests/"
+	cp "$here/clients/fetch-selftests.sh" "$stage/tests/clients/"
+	cp -r "$here/../scripts" "$stage/scripts"
+	[ -n "$selftests" ] || selftests=$("$here/clients/fetch-selftests.sh" 2>"$T/fetch") || selftests=
+	[ -n "$selftests" ] && cp -r "$selftests" "$stage/selftests"
+	chmod -R a+rX "$stage" "$T"
+	chown "$id:$id" "$stage/home" "$stage/tmp"
+	# shellcheck disable=SC2086 # a list of sections
+	(cd "$stage" && "${as[@]}" env -i PATH="$PATH" HOME="$stage/home" TMPDIR="$stage/tmp" \
+		${CI:+CI="$CI"} ${selftests:+CBIT_SELFTESTS="$stage/selftests"} BUILD=build \
+		CBIT_TEST_LABEL="as user $id: " CBIT_TEST_COUNTS="$stage/tmp/counts" \
+		bash tests/run.sh ${CBIT_USER_SECTIONS:-$client_sections}) || true
+	if ! counts=$(cat "$stage/tmp/counts" 2>/dev/null); then
+		not_ok "as user $id: the suite ran to its end"
+		return
+	fi
+	# shellcheck disable=SC2086
+	set -- $counts
+	passed=$((passed + $1))
+	failed=$((failed + $2))
+	skipped=$((skipped + $3))
+}
+
+sections=${*:-$all}
+for section in $sections; do
+	case " $all " in
+	*" $section "*) ;;
+	*)
+		sed -n '2,/^set/s/^# \{0,1\}//p' "$0"
+		exit 2
+		;;
+	esac
+done
+if ! [ -x "$cbit" ]; then
+	echo "tests/run.sh: there is no $cbit; run make first" >&2
+	exit 2
+fi
+for section in $sections; do
+	started=$SECONDS
+	# shellcheck disable=SC2154
+	echo "# $label$section"
+	"section_$section"
+	echo "# $label$section: $((SECONDS - started)) s"
+done
+
+if [ -n "${CBIT_TEST_COUNTS:-}" ]; then
+	echo "$passed $failed $skipped" >"$CBIT_TEST_COUNTS"
+elif [ "$skipped" -gt 0 ]; then
+	echo "$passed passed, $failed failed, $skipped skipped"
+else
+	echo "$passed passed, $failed failed"
+fi
+[ "$failed" -eq 0 ]

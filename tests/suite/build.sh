@@ -1,0 +1,86 @@
+# shellcheck shell=bash disable=SC2016,SC2034,SC2054,SC2154
+# Sections unit and sanitize: the cmocka programs, plain and under the sanitizers and valgrind;
+# a build by clang; a sanitized cbit under the plain clients.
+
+# unit_programs BUILD: the cmocka programs of that build directory.
+unit_programs() {
+	find "$1/tests/unit" -maxdepth 1 -type f -name 'test_*' -perm -u+x 2>/dev/null | sort
+}
+
+# unit_cases LABEL PROGRAM COMMAND...: runs a cmocka program, counting each of its cases.
+unit_cases() {
+	local where=$1 test line planned seen=0
+	test=$(basename "$2")
+	test=${test#test_}
+	shift 2
+	begin "$where $test"
+	CMOCKA_MESSAGE_OUTPUT=TAP try "${limit:-180}" "$@"
+	planned=$(cat "$out" "$err" | sed -n 's/^1\.\.\([0-9]*\).*/\1/p' | head -n 1)
+	while IFS= read -r line; do
+		seen=$((seen + 1))
+		line=${line#*ok }
+		line=${line#* - }
+		ok "$name: ${line%% \# *}"
+	done < <(cat "$out" "$err" | grep -E '^ok [0-9]+' || true)
+	while IFS= read -r line; do
+		seen=$((seen + 1))
+		line=${line#*ok }
+		not_ok "$name: ${line#* - }" "$out" "$err"
+	done < <(cat "$out" "$err" | grep -E '^not ok [0-9]+' || true)
+	if [ "$rc" -ne 0 ] && ! grep -qsE '^not ok' "$out" "$err"; then
+		not_ok "$name: exit status $rc" "$out" "$err"
+	elif [ -z "$planned" ] || [ "$seen" -ne "$planned" ]; then
+		not_ok "$name: $seen cases ran, ${planned:-no} were planned" "$out" "$err"
+	fi
+}
+
+section_unit() {
+	local program any=
+	for program in $(unit_programs "$build"); do
+		any=1
+		unit_cases unit "$program" "$program"
+	done
+	[ -n "$any" ] || not_ok "unit: there are programs in $build/tests/unit"
+}
+
+# make_build DIRECTORY OPTIONS...: a further build; a case of its own. False when it fails.
+make_build() {
+	local dir=$1
+	shift
+	begin "build: $(basename "$dir") ($*)"
+	rc=0
+	[ -f "$dir/build.ninja" ] || try 120 meson setup "$dir" "$here/.." "$@"
+	[ "$rc" -ne 0 ] || try 900 ninja -C "$dir"
+	[ "$rc" -eq 0 ] || because "it does not build"
+	end
+	[ -z "$why" ]
+}
+
+section_sanitize() {
+	local program cbit=$cbit label=$label
+	export ASAN_OPTIONS=exitcode=99:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+	export TSAN_OPTIONS=exitcode=99:halt_on_error=1
+
+	CC=clang make_build "$build-clang" || true
+	if make_build "$build-asan" -Db_sanitize=address,undefined; then
+		for program in $(unit_programs "$build-asan"); do
+			unit_cases asan "$program" "$program"
+		done
+		cbit=$build-asan/cbit
+		label="${label}asan: "
+		client_basics
+		label=${label%asan: }
+	fi
+	if make_build "$build-tsan" -Db_sanitize=thread; then
+		# Without address randomisation: its shadow has a fixed place.
+		for program in $(unit_programs "$build-tsan"); do
+			limit=400 unit_cases tsan "$program" setarch -R "$program"
+		done
+	fi
+	# Under valgrind the smallest of the unit tests that touch modelled memory.
+	for program in $(unit_programs "$build" | grep -E '/test_(mem|pt)$' || true); do
+		limit=400 unit_cases valgrind "$program" \
+			valgrind -q --error-exitcode=99 --leak-check=full "$program"
+	done
+	unset ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS
+}

@@ -1,0 +1,160 @@
+# shellcheck shell=bash disable=SC2016,SC2034,SC2054,SC2154
+# Sections clients and abi: our own VFIO programs under cbit run.
+
+# run [cbit run's options] -- program and arguments
+run() {
+	try "${limit:-60}" "$cbit" run "$@"
+}
+two=(--device ioat --device ioat,membar=1M)
+
+section_abi() {
+	local type
+	for type in 1 3 limit; do
+		begin "abi: client_errno $type"
+		limit=120 run -- "$clients/client_errno" "$type"
+		want_rc 0
+		want_no_out '^not ok'
+		want_out '^1\.\.[1-9]'
+		want_findings
+		end
+	done
+}
+
+# One case of every client, quick enough for a sanitized cbit too.
+client_basics() {
+	begin "client: p2p_copy, linux-7.2"
+	run --platform sme --policy linux-7.2 "${two[@]}" -- "$examples/p2p_copy"
+	want_rc 1
+	want_out '^the copy was lost'
+	want_findings mmio-encrypted=1
+	want_err 'C-bit'
+	end
+
+	begin "client: p2p_copy, complete"
+	run --platform sme --policy complete "${two[@]}" -- "$examples/p2p_copy"
+	want_rc 0
+	want_out '^the bytes arrived'
+	want_findings
+	end
+
+	begin "client: eight threads"
+	run -- "$clients/client_threads" 60
+	want_rc 0
+	want_out 'all right$'
+	want_findings
+	end
+
+	begin "client: 1 kHz timer signal"
+	limit=120 run -- "$clients/client_timer" 2000
+	want_rc 0
+	want_out 'all right$'
+	want_findings
+	end
+
+	begin "client: fork and exec"
+	run --device ioat --device ioat -- "$clients/client_fork"
+	want_rc 0
+	want_out 'all right$'
+	want_findings
+	end
+
+	begin "client: a mapping left behind"
+	run -- "$clients/client_leak"
+	want_rc 0
+	want_findings mapping-leaked=1
+	end
+
+	begin "client: memory of many sizes and a BAR"
+	run "${two[@]}" -- "$clients/client_memory" 4K 64K 64K@4K 2M 2M@64K bar span
+	want_rc 0
+	want_findings
+	end
+
+	begin "client: DMA to an IOVA never mapped"
+	run -- "$clients/client_faults" unmapped-target
+	want_rc 0
+	want_findings iova-not-mapped=1
+	end
+}
+
+section_clients() {
+	local policy platform
+	client_basics
+
+	for policy in linux-7.2 linux-6.17; do
+		begin "client: static p2p_copy, $policy"
+		run --policy "$policy" "${two[@]}" -- "$clients/p2p_copy_static"
+		want_rc 1
+		want_out '^the copy was lost'
+		want_findings mmio-encrypted=1
+		end
+	done
+	begin "client: static p2p_copy, the defaults"
+	run "${two[@]}" -- "$clients/p2p_copy_static"
+	want_rc 0
+	want_findings
+	end
+	# Where the kernel sets no C-bit, the same policy does no harm.
+	for platform in bare tsme; do
+		begin "client: p2p_copy on $platform, linux-7.2"
+		run --platform "$platform" --policy linux-7.2 "${two[@]}" -- "$examples/p2p_copy"
+		want_rc 0
+		want_out '^the bytes arrived'
+		want_findings
+		end
+	done
+	begin "client: p2p_copy, addresses and groups as given"
+	run --device ioat,addr=0000:41:00.0,group=7 --device ioat,membar=64K,addr=0000:42:00.0,group=9 \
+		-- "$examples/p2p_copy"
+	want_rc 0
+	want_out 'device A 0000:41:00\.0 \(group 7\) .* device B 0000:42:00\.0 \(group 9\)'
+	want_findings
+	end
+
+	begin "client: eight threads, 500 rounds"
+	limit=180 run -- "$clients/client_threads" 500
+	want_rc 0
+	want_findings
+	end
+	begin "client: 1 GiB of memory"
+	limit=180 run -- "$clients/client_memory" 1G shared:64M shared:1G
+	want_rc 0
+	want_findings
+	end
+	begin "client: static, memory and a BAR"
+	run "${two[@]}" -- "$clients/client_memory_static" 4K shared:64K 2M bar span
+	want_rc 0
+	want_findings
+	end
+	begin "client: one mapping across memory and a BAR, linux-7.2"
+	run --policy linux-7.2 "${two[@]}" -- "$clients/client_memory" span
+	want_rc 1
+	want_out "^span: the memory's half arrived, the BAR's half lost"
+	want_findings mmio-encrypted=1
+	end
+	begin "client: three mappings left behind"
+	run -- "$clients/client_leak" 3
+	want_rc 0
+	want_only_findings mapping-leaked
+	end
+
+	begin "client: DMA from an IOVA never mapped"
+	run -- "$clients/client_faults" unmapped-source
+	want_rc 0
+	want_findings iova-not-mapped=1
+	end
+	begin "client: DMA after the unmap"
+	run -- "$clients/client_faults" stale
+	want_rc 0
+	want_findings iova-not-mapped=1
+	end
+	begin "client: DMA write to a read-only mapping"
+	run -- "$clients/client_faults" read-only
+	want_rc 0
+	want_findings write-to-read-only=1
+	end
+	begin "client: DMA with bus mastering off"
+	run -- "$clients/client_faults" bus-master
+	want_rc 0
+	end
+}

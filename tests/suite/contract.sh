@@ -1,0 +1,91 @@
+# shellcheck shell=bash disable=SC2016,SC2034,SC2054,SC2154
+# Sections contract and demo: the command line, exit statuses, the demo script.
+
+# contract STATUS NAME COMMAND...
+contract() {
+	local status=$1
+	begin "contract: $2"
+	shift 2
+	try 30 "$@"
+	want_rc "$status"
+}
+
+section_contract() {
+	contract 0 "the program's status 0" "$cbit" run -- true
+	want_findings
+	end
+	contract 7 "the program's status 7" "$cbit" run -- sh -c 'exit 7'
+	want_findings
+	end
+	contract 143 "a program that a signal ends" "$cbit" run -- sh -c 'kill -TERM $$'
+	end
+	contract 0 "--strict without findings" "$cbit" run --strict -- true
+	want_findings
+	end
+	contract 3 "--strict with findings" "$cbit" run --strict -- "$clients/client_leak"
+	want_findings mapping-leaked=1
+	end
+	contract 0 "findings without --strict" "$cbit" run -- "$clients/client_leak"
+	want_findings mapping-leaked=1
+	end
+	contract 127 "no such program" "$cbit" run -- /nonexistent/program
+	end
+	contract 127 "no such program on the path" "$cbit" run -- no-such-program-here
+	end
+	: >"$T/not-executable"
+	contract 126 "a file that is no program" "$cbit" run -- "$T/not-executable"
+	end
+	contract 125 "an unknown option" "$cbit" run --no-such-option -- true
+	want_err '^cbit: '
+	end
+	contract 125 "an unknown platform" "$cbit" run --platform vax -- true
+	want_err 'vax'
+	end
+	contract 125 "an unknown policy" "$cbit" run --policy linux-0.01 -- true
+	want_err 'linux-0\.01'
+	end
+	contract 125 "an unknown device" "$cbit" run --device toaster -- true
+	want_err 'toaster'
+	end
+	contract 125 "a BAR size that is no power of two" \
+		"$cbit" run --device ioat,membar=3M -- true
+	end
+	contract 125 "no program" "$cbit" run --device ioat
+	end
+	contract 0 "CBIT_DEVICES" "$cbit" run --device ioat --device ioat -- \
+		sh -c 'echo "[$CBIT_DEVICES]"'
+	want_out '^\[0000:01:00\.0 0000:02:00\.0\]$'
+	end
+	contract 0 "groups are numbered from 1" "$cbit" run --device ioat --device ioat -- \
+		ls /dev/vfio
+	want_out '^1$'
+	want_out '^2$'
+	want_out '^vfio$'
+	end
+	contract 0 "sysfs of a device" "$cbit" run --device ioat -- \
+		cat /sys/bus/pci/devices/0000:01:00.0/vendor /sys/bus/pci/devices/0000:01:00.0/device
+	want_out '^0x8086$'
+	want_out '^0x2021$'
+	end
+	echo words >"$T/words"
+	input=$T/words contract 0 "standard input reaches the program" "$cbit" run -- cat
+	want_out '^words$'
+	end
+	contract 0 "cbit --help" "$cbit" --help
+	want_out 'cbit run'
+	end
+	contract 0 "cbit devices" "$cbit" devices
+	want_out 'ioat'
+	end
+}
+
+section_demo() {
+	begin "demo"
+	try 60 "$here/../scripts/demo.sh" "$build"
+	want_rc 0
+	want_out '^the copy was lost'
+	want_out '^cbit: finding mmio-encrypted:'
+	want_out '^the bytes arrived'
+	want_out '^cbit: no findings$'
+	end
+}

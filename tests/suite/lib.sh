@@ -1,0 +1,126 @@
+# shellcheck shell=bash disable=SC2016,SC2034,SC2054,SC2154
+# tests/run.sh's tools: running one case, looking at what came of it, counting.
+#
+# A case is
+#     begin NAME
+#     try SECONDS COMMAND...      (may be repeated; the checks look at the last one)
+#     want_... ; want_...
+#     end
+# and prints one line, ok or not ok; a failing case prints its log below.
+
+passed=0
+failed=0
+skipped=0
+label=${CBIT_TEST_LABEL:-}
+T=$(mktemp -d "${TMPDIR:-/tmp}/cbit-tests.XXXXXX")
+out=$T/out
+err=$T/err
+
+ok() {
+	passed=$((passed + 1))
+	printf 'ok %s%s\n' "$label" "$1"
+}
+
+# not_ok NAME [LOG...]: prints the ends of those files as well.
+not_ok() {
+	failed=$((failed + 1))
+	printf 'not ok %s%s\n' "$label" "$1"
+	shift
+	local file
+	for file; do
+		[ -s "$file" ] && tail -n 60 "$file" | sed 's/^/    | /'
+	done
+	return 0
+}
+
+skip() {
+	skipped=$((skipped + 1))
+	printf 'skip %s%s - %s\n' "$label" "$1" "$2"
+}
+
+begin() {
+	name=$1
+	why=
+	: >"$out"
+	: >"$err"
+	rc=
+}
+
+# Runs a command with a limit of time; rc is its exit status (124: out of time).
+try() {
+	local seconds=$1
+	shift
+	printf '$ %s\n' "$*" >"$T/command"
+	rc=0
+	timeout -k 3 "$seconds" "$@" >"$out" 2>"$err" <"${input:-/dev/null}" || rc=$?
+	[ "$rc" -ne 124 ] || because "still running after $seconds s"
+}
+
+because() {
+	why="$why    * $1"$'\n'
+}
+
+want_rc() {
+	[ "$rc" = "$1" ] || because "exit status $rc, expected $1"
+}
+
+want_out() {
+	grep -qE -- "$1" "$out" || because "stdout lacks: $1"
+}
+
+want_no_out() {
+	! grep -qE -- "$1" "$out" || because "stdout has: $1"
+}
+
+want_err() {
+	grep -qE -- "$1" "$err" || because "stderr lacks: $1"
+}
+
+# The ids of the findings on stderr, one a line.
+findings() {
+	sed -n 's/^cbit: finding \([a-z0-9-]*\):.*/\1/p' "$err"
+}
+
+# Exactly those findings: "want_findings" for none, "want_findings mmio-encrypted=6".
+want_findings() {
+	local expected=0 found pair last
+	found=$(findings | sort | uniq -c | awk '{ print $2 "=" $1 }' | tr '\n' ' ')
+	for pair; do
+		expected=$((expected + ${pair#*=}))
+	done
+	[ "${found% }" = "$(printf '%s\n' "$@" | sort | tr '\n' ' ' | sed 's/ $//')" ] ||
+		because "findings: ${found:-none }; expected: ${*:-none}"
+	last=$(tail -n 1 "$err")
+	if [ "$expected" -eq 0 ]; then
+		[ "$last" = 'cbit: no findings' ] || because "the last line is '$last'"
+	else
+		[[ $last =~ ^cbit:\ $expected\ findings?$ ]] || because "the last line is '$last'"
+	fi
+}
+
+# At least one finding, and none of another kind than that.
+want_only_findings() {
+	local found
+	found=$(findings | sort -u | tr '\n' ' ')
+	[ "${found% }" = "$1" ] || because "findings: ${found:-none }; expected only: $1"
+	want_err '^cbit: [0-9]+ findings?$'
+}
+
+end() {
+	if [ -z "$why" ]; then
+		ok "$name"
+		return
+	fi
+	printf '%s' "$why" >"$T/why"
+	not_ok "$name" "$T/why" "$T/command" "$out" "$err"
+}
+
+# A shell's own wait for a condition: until SECONDS COMMAND...
+until_true() {
+	local deadline=$((${EPOCHREALTIME/./} + $1 * 1000000))
+	shift
+	while ! "$@"; do
+		[ "${EPOCHREALTIME/./}" -lt "$deadline" ] || return 1
+		sleep 0.02
+	done
+}

@@ -1,0 +1,97 @@
+# shellcheck shell=bash disable=SC2016,SC2034,SC2054,SC2154
+# Sections selftests and dpdk: programs by others, unmodified.
+
+# selftest NAME LEAST SECONDS OPTIONS... -- ARGUMENTS...: runs one of the kernel's VFIO selftests
+# and counts each of its cases; at least LEAST must be there. Only huge-page variants may skip,
+# and only for want of huge pages. Afterwards $out and $err are there for checks of findings.
+selftest() {
+	local test=$1 least=$2 seconds=$3 line result options=() total=0 log=$T/selftest.log
+	shift 3
+	while [ "$1" != -- ]; do
+		options+=("$1")
+		shift
+	done
+	shift
+	begin "selftest $test"
+	try "$seconds" "$cbit" run "${options[@]}" -- "$selftests/$test" "$@"
+	cat "$T/command" "$out" "$err" >"$log"
+	while IFS= read -r line; do
+		total=$((total + 1))
+		result=${line#* }
+		result="selftest $test: ${result#* }"
+		case $line in
+		'not ok'*) not_ok "${result#*: }" "$log" ;;
+		*'# SKIP'*)
+			if [[ $line == *hugetlb* ]]; then
+				skip "${result%% \# SKIP*}" "no huge pages here"
+			else
+				not_ok "$result" "$log"
+			fi
+			;;
+		*) ok "$result" ;;
+		esac
+	done < <(grep -E '^(not )?ok [0-9]+ ' "$out" || true)
+	name="selftest $test: exit status, findings"
+	want_rc 0
+	[ "$total" -ge "$least" ] || because "$total cases, expected at least $least"
+	grep -qx "1\.\.$total" "$out" || because "the plan is not 1..$total"
+}
+
+section_selftests() {
+	local mode mapping=() both=()
+	if [ -z "${selftests:-}" ]; then
+		rc=0
+		selftests=$("$here/clients/fetch-selftests.sh" 2>"$T/fetch") || rc=$?
+		if [ "$rc" -eq 77 ] && [ -z "${CI:-}" ]; then
+			skip "kernel selftests" "not run: $(tail -n 1 "$T/fetch")"
+			selftests=
+			return
+		elif [ "$rc" -ne 0 ]; then
+			not_ok "kernel selftests: building them" "$T/fetch"
+			selftests=
+			return
+		fi
+	fi
+	echo "# kernel selftests of $(cat "$selftests/VERSION")"
+	for mode in vfio_type1_iommu vfio_type1v2_iommu; do
+		both+=(-v "$mode")
+		mapping+=(-v "$mode" -v "${mode}_anonymous" -v "${mode}_anonymous_hugetlb_2mb"
+			-v "${mode}_anonymous_hugetlb_1gb")
+	done
+
+	selftest vfio_dma_mapping_test 12 120 --device ioat -- "${mapping[@]}" 0000:01:00.0
+	want_findings
+	end
+	# Three BAR mappings in each of the two modes.
+	selftest vfio_dma_mapping_mmio_test 6 120 --policy linux-7.2 --device ioat,membar=1M -- \
+		"${both[@]}" 0000:01:00.0
+	want_findings mmio-encrypted=6
+	end
+	selftest vfio_dma_mapping_mmio_test 6 120 --policy complete --device ioat,membar=1M -- \
+		"${both[@]}" 0000:01:00.0
+	want_findings
+	end
+	# Its main() opens the device by iommufd once, whatever the mode; its cases copy to and from
+	# an unmapped IOVA on purpose.
+	selftest vfio_pci_driver_test 14 400 --device ioat -- "${both[@]}" 0000:01:00.0
+	want_only_findings iova-not-mapped
+	end
+	selftest vfio_pci_device_init_perf_test 2 120 --device ioat --device ioat --device ioat \
+		--device ioat -- "${both[@]}" 0000:01:00.0 0000:02:00.0 0000:03:00.0 0000:04:00.0
+	want_findings
+	end
+}
+
+section_dpdk() {
+	begin "dpdk: dmadev_autotest"
+	printf 'dmadev_autotest\nquit\n' >"$T/dpdk"
+	input=$T/dpdk try 180 "$cbit" run --device ioat -- dpdk-test --no-huge -m 64 --iova-mode=va -l 0 \
+		-a 0000:01:00.0 --no-telemetry --no-shconf --file-prefix=t1
+	want_rc 0
+	want_out 'Test OK'
+	want_no_out 'Test Failed|Failed [1-9]|No devices'
+	if findings | grep -qvx mapping-leaked; then
+		because "findings: $(findings | sort | uniq -c | tr '\n' ' ')"
+	fi
+	end
+}
