@@ -419,7 +419,10 @@ static void radix_unmap_table(struct radix_unmap *u, uint64_t *table, unsigned i
 			unsigned int copies = 1u << (lg2 - item);
 			unsigned int start = at & ~(copies - 1);
 
-			/* A leaf that began before the range stays as it is. */
+			/*
+			 * A leaf that began before the range stays as it is. So does a stray
+			 * copy in a damaged table: its run could lead beyond the table.
+			 */
 			if (start < at || base + ((uint64_t)start << item) < u->first) {
 				at = start + copies;
 				continue;

@@ -148,6 +148,29 @@ static void test_iotlb_domains(void **state)
 	rig_free(r);
 }
 
+/* The slot is found by a hash: only the tag and the domain id tell entries apart. */
+static void test_iotlb_tags(void **state)
+{
+	struct iotlb *tlb = calloc(1, sizeof(*tlb));
+	struct cbit_pt_leaf leaf = { .iova = CBIT_IOVA(0x5000),
+				     .size = 4096,
+				     .spa = CBIT_SPA(CLIENT),
+				     .entry = 1,
+				     .level = 1,
+				     .attrs = CBIT_ATTR_READ };
+	struct cbit_pt_leaf got;
+
+	(void)state;
+	cbit_iotlb_fill(tlb, 9, &leaf);
+	for (unsigned int domid = 0; domid < DEVICES; domid++)
+		assert_int_equal(cbit_iotlb_lookup(tlb, (uint16_t)domid, 0x5678, &got), domid == 9);
+	for (uint64_t iova = 0; iova < GIB(1); iova += 4096)
+		assert_int_equal(cbit_iotlb_lookup(tlb, 9, iova, &got), iova == 0x5000);
+	assert_true(cbit_iotlb_lookup(tlb, 9, 0x5fff, &got));
+	assert_memory_equal(&got, &leaf, sizeof(got));
+	free(tlb);
+}
+
 static void test_map_error(void **state)
 {
 	struct rig *r = rig_new(true);
@@ -296,11 +319,11 @@ static void test_ids(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_dte),          cmocka_unit_test(test_dma_after_growth),
-		cmocka_unit_test(test_iotlb),        cmocka_unit_test(test_iotlb_domains),
-		cmocka_unit_test(test_map_error),    cmocka_unit_test(test_log_codes),
-		cmocka_unit_test(test_log_overflow), cmocka_unit_test(test_check),
-		cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_dte),        cmocka_unit_test(test_dma_after_growth),
+		cmocka_unit_test(test_iotlb),      cmocka_unit_test(test_iotlb_domains),
+		cmocka_unit_test(test_iotlb_tags), cmocka_unit_test(test_map_error),
+		cmocka_unit_test(test_log_codes),  cmocka_unit_test(test_log_overflow),
+		cmocka_unit_test(test_check),      cmocka_unit_test(test_ids),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

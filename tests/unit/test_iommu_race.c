@@ -86,7 +86,8 @@ static void test_concurrency(void **state)
 	}
 	/* Writers never leave readers out for good. */
 	map(r, 0, CLIENT, WINDOW * 4096, ENC);
-	while (!__atomic_load_n(&r->calls, __ATOMIC_RELAXED))
+	for (unsigned int calls = __atomic_load_n(&r->calls, __ATOMIC_RELAXED);
+	     calls == __atomic_load_n(&r->calls, __ATOMIC_RELAXED);)
 		;
 	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
 	for (unsigned int i = 0; i < 3; i++) {
