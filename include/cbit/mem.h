@@ -10,7 +10,13 @@
 
 struct cbit_mem;
 
-/** typedef cbit_key_t - a DRAM key: 0 is none (raw), 1 the host key, 2 and up are guests'. */
+/**
+ * typedef cbit_key_t - a DRAM key: 0 is none (raw), 1 the host key, 2 and up are guests'.
+ *
+ * Where a caller names a key (a region's resident key, the key of new frames), it means the
+ * key that the platform uses there: with TSME nothing is raw, so none means the host key;
+ * without SME and TSME there is no engine, so every key means none.
+ */
 typedef uint16_t cbit_key_t;
 #define CBIT_KEY_NONE ((cbit_key_t)0)
 #define CBIT_KEY_HOST ((cbit_key_t)1)
@@ -38,9 +44,9 @@ struct cbit_mem_ops {
  * @encrypts: whether its controller consumes the C-bit. Must be true for DRAM and CXL RAM,
  *            false for MMIO; for coherent memory it is the vendor's choice.
  * @base:     SPA, page aligned; @size in bytes, a multiple of the page size.
- * @name:     copied; used in messages.
- * @direct:   plain memory behind the window (MMIO), or NULL.
- * @ops:      backing elsewhere, or NULL. With neither, a region that encrypts or is
+ * @name:     copied; used in messages. NULL stands for the kind's name.
+ * @direct:   plain memory behind a window that does not encrypt (MMIO), or NULL.
+ * @ops:      backing elsewhere (copied), or NULL; not both of these. With neither, a region that encrypts or is
  *            coherent is sparse memory of this room's own, reading as zeros under key none
  *            until written; an MMIO window must have one of the two.
  * @resident: for a backing with @ops: the key under which the bytes it moves are plaintext
@@ -86,7 +92,8 @@ enum cbit_mem_outcome {
  * cbit_mem_create() - an empty address space.
  * @platform: copied.
  * Return: 0 and *@out owned by the caller, or -ENOMEM, -EINVAL (C-bit below @pa_bits or
- * above 51, pa_bits outside 32..52), or -EIO if libcrypto has no AES-XTS.
+ * above 51, pa_bits outside 32..52, a host key of two equal halves), or -EIO if libcrypto has
+ * no AES-XTS.
  */
 int cbit_mem_create(const struct cbit_platform *platform, struct cbit_mem **out);
 
@@ -116,13 +123,19 @@ struct cbit_bus cbit_mem_bus(const struct cbit_mem *mem, struct cbit_spa spa, bo
  * @addr: bus address; the C-bit in it selects the key on memory that encrypts, and makes any
  *        other window miss.
  * @buf:  always filled in: all ones where nothing answers.
- * @len:  bytes; may cross pages and regions; the worst outcome of the parts is returned.
- * Any thread; accesses to the same bytes are as unordered as on a bus.
+ * @len:  bytes; may cross pages and regions; the worst (highest) outcome of the parts is
+ *        returned, CBIT_MEM_OK for none.
+ * Any thread; accesses to the same bytes are as unordered as on a bus. On sparse and direct
+ * memory an aligned access of 1, 2, 4 or 8 bytes is whole, loads acquire and stores release;
+ * so is each word of up to 64 bytes made of aligned 8-byte words.
  */
 enum cbit_mem_outcome cbit_mem_read(struct cbit_mem *mem, struct cbit_bus addr, void *buf,
 				    size_t len);
 
-/** cbit_mem_write() - a write, likewise. */
+/**
+ * cbit_mem_write() - a write, likewise. A backing that fails may have taken a part of it;
+ * CBIT_MEM_NO_BACKING also when there is no memory for a sparse page.
+ */
 enum cbit_mem_outcome cbit_mem_write(struct cbit_mem *mem, struct cbit_bus addr,
 				     const void *buf, size_t len);
 
@@ -145,13 +158,14 @@ int cbit_mem_raw(struct cbit_mem *mem, struct cbit_spa spa, void *buf, size_t le
 
 /**
  * cbit_mem_frames_alloc() - take @count contiguous 4 KiB frames of sparse DRAM, aligned to
- * their size rounded up to a power of two, zeroed as seen through @key.
- * Return: 0, -ENOMEM. Any thread.
+ * their size rounded up to a power of two, zeroed as seen through @key. They come from the
+ * lowest sparse DRAM region there is at the first call; the frame at SPA 0 is never given out.
+ * Return: 0, -EINVAL for no frames, -ENOMEM. Any thread.
  */
 int cbit_mem_frames_alloc(struct cbit_mem *mem, unsigned int count, cbit_key_t key,
 			  struct cbit_spa *out);
 
-/** cbit_mem_frames_free() - give them back. Any thread. */
+/** cbit_mem_frames_free() - give them back, @count as it was asked for. Any thread. */
 void cbit_mem_frames_free(struct cbit_mem *mem, struct cbit_spa spa, unsigned int count);
 
 /**

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vfio: a machine with devices in it, and the files through which a program uses them:
+ * containers, groups, device files, iommufd. Behaviour, errno and argsz as in Linux 7.2.
+ */
+#ifndef CBIT_VFIO_H
+#define CBIT_VFIO_H
+
+#include <cbit/dev.h>
+#include <cbit/policy.h>
+
+struct cbit_machine;
+struct cbit_file;
+struct cbit_owner;
+
+/**
+ * struct cbit_client_run - memory behind a client address that can be mapped as one piece.
+ * @spa: where it starts; @len bytes, page aligned, contiguous in SPA and of one @kind.
+ */
+struct cbit_client_run {
+	struct cbit_spa spa;
+	uint64_t len;
+	enum cbit_mem_kind kind;
+};
+
+/**
+ * struct cbit_client_ops - what this room asks of whoever presents it to a program.
+ * @caller is the call's own context as given to cbit_vfio_ioctl(), @opaque the presenter's.
+ *
+ * @copy_in:  read the caller's memory. 0 or -EFAULT.
+ * @copy_out: write it. 0 or -EFAULT.
+ * @owner:    the address space of the caller, referenced; @pid gets its process.
+ * @owner_put: drop that reference.
+ * @pin:      find what backs @vaddr of @owner, at most @len bytes, and keep its frames until
+ *            @unpin; @write when the device may write. 0, -EFAULT where nothing (or nothing
+ *            writable) is mapped, -ENOMEM.
+ * @unpin:    undo, with the same owner and address; @run as given by @pin or a part of it.
+ * @eventfd:  duplicate the caller's eventfd @fd: a descriptor of this process, -EBADF when
+ *            it is not open, -EINVAL when it is no eventfd.
+ * @signal:   add one to such a duplicate; @eventfd_put close it.
+ * @file:     what file of this room the caller's descriptor @fd is, NULL and 0 for another
+ *            kind of file, -EBADF when it is not open.
+ * @install:  give the caller a descriptor for @file: the number, or a negative errno.
+ */
+struct cbit_client_ops {
+	int (*copy_in)(void *opaque, void *caller, void *dst, uint64_t addr, size_t len);
+	int (*copy_out)(void *opaque, void *caller, uint64_t addr, const void *src, size_t len);
+	struct cbit_owner *(*owner)(void *opaque, void *caller, int *pid);
+	void (*owner_put)(void *opaque, struct cbit_owner *owner);
+	int (*pin)(void *opaque, struct cbit_owner *owner, uint64_t vaddr, uint64_t len,
+		   bool write, struct cbit_client_run *run);
+	void (*unpin)(void *opaque, struct cbit_owner *owner, uint64_t vaddr,
+		      const struct cbit_client_run *run);
+	int (*eventfd)(void *opaque, void *caller, int fd);
+	void (*signal)(void *opaque, int eventfd);
+	void (*eventfd_put)(void *opaque, int eventfd);
+	int (*file)(void *opaque, void *caller, int fd, struct cbit_file **out);
+	int (*install)(void *opaque, void *caller, struct cbit_file *file);
+};
+
+/**
+ * struct cbit_machine_config - a machine.
+ * @platform: copied.
+ * @policy:   one of cbit_policy_preset().
+ * @observer: copied; may have a NULL @event.
+ * @client:   the presenter's functions, with @client_opaque.
+ * @client_dram: backing of the client's memory (struct cbit_mem_ops), which becomes the
+ *            region "client-dram" from CBIT_CLIENT_DRAM_BASE on; offsets are bytes from there.
+ * @bar_memory: memory for plain BARs, see struct cbit_pci_host; NULL for the heap.
+ */
+struct cbit_machine_config {
+	struct cbit_platform platform;
+	const struct cbit_policy *policy;
+	struct cbit_observer observer;
+	const struct cbit_client_ops *client;
+	const struct cbit_mem_ops *client_dram;
+	void *(*bar_memory)(void *opaque, uint16_t devid, unsigned int bar, uint64_t size);
+	void *client_opaque;
+};
+
+/* The address map: RAM of the machine's own below, then the client's, then windows. */
+#define CBIT_HOST_DRAM_BASE UINT64_C(0x1000000)
+#define CBIT_HOST_DRAM_SIZE UINT64_C(0x7f000000)
+#define CBIT_CLIENT_DRAM_BASE UINT64_C(0x10000000000)
+#define CBIT_CLIENT_DRAM_SIZE UINT64_C(0x1f0000000000)
+#define CBIT_MMIO_BASE UINT64_C(0x200000000000)
+#define CBIT_MMIO_SIZE UINT64_C(0x100000000000)
+
+/** cbit_machine_create() - power on. Return: 0, or a negative errno with words in @err. */
+int cbit_machine_create(const struct cbit_machine_config *config, struct cbit_machine **out,
+			struct cbit_error *err);
+
+/** cbit_machine_destroy() - every file must have been released. NULL is allowed. */
+void cbit_machine_destroy(struct cbit_machine *machine);
+
+/** Its parts. */
+struct cbit_mem *cbit_machine_mem(struct cbit_machine *machine);
+struct cbit_iommu *cbit_machine_iommu(struct cbit_machine *machine);
+
+/**
+ * cbit_machine_add_device() - plug in a device.
+ * @spec: "MODEL[,option]...", with the options of every device: "group=N" (IOMMU group,
+ *        default the lowest free number from 1) and "addr=BDF" (default the next of
+ *        0000:01:00.0, 0000:02:00.0, ...).
+ * Before the first file is opened. Return: 0; -EINVAL, -ENOENT, -EEXIST, with words in @err.
+ */
+int cbit_machine_add_device(struct cbit_machine *machine, const char *spec,
+			    struct cbit_error *err);
+
+/** struct cbit_device_info - a device as sysfs shows it. @bdf is "0000:01:00.0". */
+struct cbit_device_info {
+	struct cbit_pci *pci;
+	char bdf[16];
+	unsigned int index;
+	unsigned int group;
+};
+
+/** cbit_machine_device() - the devices in the order given; false after the last. */
+bool cbit_machine_device(struct cbit_machine *machine, unsigned int index,
+			 struct cbit_device_info *out);
+
+/** enum cbit_file_kind - the files of this room. */
+enum cbit_file_kind {
+	CBIT_FILE_CONTAINER, /* /dev/vfio/vfio */
+	CBIT_FILE_GROUP,     /* /dev/vfio/N */
+	CBIT_FILE_DEVICE,    /* from VFIO_GROUP_GET_DEVICE_FD, or /dev/vfio/devices/vfioN */
+	CBIT_FILE_IOMMUFD,   /* /dev/iommu */
+};
+
+/**
+ * cbit_vfio_open() - open a node.
+ * @number: the group's number, or the device's index for CBIT_FILE_DEVICE (a cdev).
+ * Return: 0; -ENODEV; -EBUSY (a group is opened once); -ENOMEM.
+ */
+int cbit_vfio_open(struct cbit_machine *machine, enum cbit_file_kind kind, unsigned int number,
+		   struct cbit_file **out);
+
+/** cbit_vfio_release() - the last descriptor of a file was closed (and unmapped). */
+void cbit_vfio_release(struct cbit_file *file);
+
+enum cbit_file_kind cbit_vfio_kind(const struct cbit_file *file);
+
+/** cbit_vfio_device_index() - for a device file: its device's index. */
+unsigned int cbit_vfio_device_index(const struct cbit_file *file);
+
+/** cbit_vfio_group_number() - for a group file: its number. */
+unsigned int cbit_vfio_group_number(const struct cbit_file *file);
+
+/**
+ * cbit_vfio_ioctl() - carry out an ioctl.
+ * @caller: passed to the client operations.
+ * @cmd:    the whole command; @arg the third argument.
+ * Return: the call's value, or a negative errno. Any thread.
+ */
+long cbit_vfio_ioctl(struct cbit_file *file, void *caller, uint32_t cmd, uint64_t arg);
+
+/*
+ * Offsets of a device file: bit 60 marks ours, bits 47:40 are the region index, the rest the
+ * offset in the region. Trapped regions also have bit 61, beyond the end of the file.
+ */
+#define CBIT_VFIO_OFFSET_MARK (UINT64_C(1) << 60)
+#define CBIT_VFIO_OFFSET_TRAP (UINT64_C(1) << 61)
+#define CBIT_VFIO_INDEX_SHIFT 40
+#define CBIT_VFIO_FILE_SIZE (UINT64_C(1) << 61)
+
+/** cbit_vfio_offset() - the file offset of a device's region @index. */
+uint64_t cbit_vfio_offset(const struct cbit_pci *pci, unsigned int index);
+
+/**
+ * cbit_vfio_rw() - pread and pwrite on a device file.
+ * @buf:   the data, in this process's memory; @len bytes.
+ * Return: bytes done or a negative errno, as vfio-pci answers.
+ */
+long cbit_vfio_rw(struct cbit_file *file, uint64_t offset, void *buf, size_t len, bool write);
+
+/** cbit_vfio_mmap_check() - may a client map this range, shared or not? 0 or -EINVAL. */
+int cbit_vfio_mmap_check(struct cbit_file *file, uint64_t offset, uint64_t len, bool shared);
+
+/**
+ * cbit_vfio_describe() - the mapping call behind an IOVA of a container, iommufd or of the
+ * address space that a device uses. false when there is none.
+ */
+bool cbit_vfio_describe(struct cbit_file *file, struct cbit_iova iova,
+			struct cbit_mapping_info *out);
+
+/** cbit_vfio_domain() - the IOMMU domain of a container, NULL before SET_IOMMU. For tests. */
+struct cbit_domain *cbit_vfio_domain(struct cbit_file *file);
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * cbit run: run a program on a modelled machine and print what was found.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cbit/report.h>
+#include "host/host.h"
+
+#include "cli.h"
+
+enum {
+	KEY_PLATFORM = 'p',
+	KEY_POLICY = 'k',
+	KEY_DEVICE = 'd',
+	KEY_STRICT = 's',
+	KEY_REPORT = 'r',
+	KEY_FRAMES = 256,
+	KEY_C_BIT,
+	KEY_HOST_KEY,
+};
+
+#define MAX_REPORTS 8
+
+struct report_target {
+	bool json;
+	const char *file; /* NULL: stderr */
+};
+
+struct options {
+	struct host_config host;
+	const char *devices[HOST_MAX_DEVICES];
+	struct report_target reports[MAX_REPORTS];
+	unsigned int nr_reports;
+	bool strict;
+};
+
+static const struct argp_option option_list[] = {
+	{ "platform", KEY_PLATFORM, "NAME", 0, "bare, sme (default) or tsme", 0 },
+	{ "policy", KEY_POLICY, "NAME", 0,
+	  "the kernel to be: linux-6.17, linux-7.2, complete (default); see 'cbit devices'", 0 },
+	{ "device", KEY_DEVICE, "SPEC", 0,
+	  "plug in a device: MODEL[,OPTION]...; may be given again. Default: one ioat", 0 },
+	{ "strict", KEY_STRICT, NULL, 0, "exit with 3 when there are findings", 0 },
+	{ "report", KEY_REPORT, "FORMAT[:FILE]", 0,
+	  "text (default) or json, to FILE or stderr; may be given again", 0 },
+	{ "frames", KEY_FRAMES, "HOW", 0,
+	  "placement of the program's pages in modelled DRAM: congruent (default; large IOMMU "
+	  "pages appear as with huge pages) or scattered (4 KiB only)",
+	  0 },
+	{ "c-bit", KEY_C_BIT, "N", 0, "position of the C-bit (sme: 51)", 0 },
+	{ "host-key", KEY_HOST_KEY, "HEX", 0, "the 32-byte memory encryption key, 64 digits", 0 },
+	{ 0 },
+};
+
+static void parse_report(struct argp_state *state, struct options *o, const char *arg)
+{
+	struct report_target *r = &o->reports[o->nr_reports];
+	const char *colon = strchr(arg, ':');
+	size_t len = colon ? (size_t)(colon - arg) : strlen(arg);
+
+	if (o->nr_reports == MAX_REPORTS)
+		argp_error(state, "more than %d --report", MAX_REPORTS);
+	if (len == 4 && !strncmp(arg, "json", 4))
+		r->json = true;
+	else if (len != 4 || strncmp(arg, "text", 4))
+		argp_error(state, "--report '%s': the format is text or json", arg);
+	r->file = colon ? colon + 1 : NULL;
+	if (r->file && !*r->file)
+		argp_error(state, "--report '%s': a file name must follow the colon", arg);
+	o->nr_reports++;
+}
+
+static void parse_host_key(struct argp_state *state, struct options *o, const char *arg)
+{
+	unsigned int byte;
+
+	if (strlen(arg) != 64 || strspn(arg, "0123456789abcdefABCDEF") != 64)
+		argp_error(state, "--host-key: 64 hexadecimal digits are needed, not '%s'", arg);
+	for (size_t i = 0; i < 32; i++) {
+		sscanf(arg + 2 * i, "%2x", &byte);
+		o->host.platform.host_key[i] = (uint8_t)byte;
+	}
+}
+
+/* The platform comes first, since others change parts of it. */
+static void parse_platform(struct argp_state *state, struct options *o, const char *arg)
+{
+	uint8_t key[32];
+
+	memcpy(key, o->host.platform.host_key, sizeof(key));
+	if (cbit_platform_preset(arg, &o->host.platform))
+		argp_error(state, "--platform '%s': bare, sme or tsme", arg);
+	memcpy(o->host.platform.host_key, key, sizeof(key));
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+	unsigned long n;
+	char *end;
+
+	switch (key) {
+	case KEY_PLATFORM:
+		parse_platform(state, o, arg);
+		break;
+	case KEY_POLICY:
+		o->host.policy = cbit_policy_preset(arg);
+		if (!o->host.policy)
+			argp_error(state, "--policy '%s': 'cbit devices' lists the policies", arg);
+		break;
+	case KEY_DEVICE:
+		if (o->host.nr_devices == HOST_MAX_DEVICES)
+			argp_error(state, "more than %d --device", HOST_MAX_DEVICES);
+		o->devices[o->host.nr_devices++] = arg;
+		break;
+	case KEY_STRICT:
+		o->strict = true;
+		break;
+	case KEY_REPORT:
+		parse_report(state, o, arg);
+		break;
+	case KEY_FRAMES:
+		if (!strcmp(arg, "congruent"))
+			o->host.frames = HOST_FRAMES_CONGRUENT;
+		else if (!strcmp(arg, "scattered"))
+			o->host.frames = HOST_FRAMES_SCATTERED;
+		else
+			argp_error(state, "--frames '%s': congruent or scattered", arg);
+		break;
+	case KEY_C_BIT:
+		n = strtoul(arg, &end, 10);
+		if (!*arg || *end || n > 51 || n < o->host.platform.pa_bits)
+			argp_error(state, "--c-bit '%s': a position from %u to 51", arg,
+				   o->host.platform.pa_bits);
+		o->host.platform.c_bit = (unsigned int)n;
+		break;
+	case KEY_HOST_KEY:
+		parse_host_key(state, o, arg);
+		break;
+	case ARGP_KEY_ARG:
+		/* The first word that is no option of ours begins the program. */
+		o->host.argv = &state->argv[state->next - 1];
+		state->next = state->argc;
+		break;
+	case ARGP_KEY_END:
+		if (!o->host.argv)
+			argp_error(state, "no program given");
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+static void say(void *opaque, const char *text)
+{
+	(void)opaque;
+	fprintf(stderr, "cbit: %s\n", text);
+}
+
+static int write_reports(const struct options *o, struct cbit_report *report)
+{
+	static const struct report_target to_stderr;
+	const struct report_target *r = o->nr_reports ? o->reports : &to_stderr;
+	unsigned int nr = o->nr_reports ? o->nr_reports : 1;
+	bool closing = false;
+	int ret = 0;
+
+	fflush(stdout);
+	for (unsigned int i = 0; i < nr; i++, r++) {
+		char *text = r->json ? cbit_report_json(report) : cbit_report_text(report);
+		FILE *out = r->file ? fopen(r->file, "we") : stderr;
+
+		if (!text || !out || fputs(text, out) < 0 || (r->json && fputc('\n', out) < 0)) {
+			fprintf(stderr, "cbit: cannot write the report to %s: %s\n",
+				r->file ? r->file : "stderr", strerror(errno));
+			ret = EXIT_CBIT;
+		}
+		closing |= !r->json && !r->file;
+		if (out && r->file && fclose(out))
+			ret = EXIT_CBIT;
+		free(text);
+	}
+	if (!closing) {
+		unsigned int count = cbit_report_count(report);
+
+		/* The last line of a run is always there. */
+		if (count)
+			fprintf(stderr, "cbit: %u finding%s\n", count, count == 1 ? "" : "s");
+		else
+			fputs("cbit: no findings\n", stderr);
+	}
+	return ret;
+}
+
+/* As a shell has it; and a program that a signal ended ends us by the same, core dumps apart. */
+static int exit_status(int status)
+{
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int cmd_run(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.options = option_list,
+		.parser = parse,
+		.args_doc = "PROGRAM [ARG]...",
+		.doc = "Run a VFIO program, unmodified and as any user, on a modelled machine with "
+		       "an AMD IOMMU and encrypted memory.\v"
+		       "The program finds its devices' addresses in CBIT_DEVICES. Its exit status is "
+		       "passed on; 3 with --strict and findings, 125 when cbit itself failed, 126 or "
+		       "127 when the program cannot be run or is not there.",
+	};
+	struct options o = { .host = { .message = say, .devices = NULL } };
+	struct cbit_report *report;
+	struct cbit_error err = { 0 };
+	int ret, status = 0, code;
+
+	argp_err_exit_status = EXIT_CBIT;
+	cbit_platform_preset("sme", &o.host.platform);
+	o.host.policy = cbit_policy_preset("complete");
+	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &o))
+		return EXIT_CBIT;
+	if (!o.host.nr_devices)
+		o.devices[o.host.nr_devices++] = "ioat";
+	o.host.devices = o.devices;
+	ret = cbit_report_create(&o.host.platform, cbit_policy_name(o.host.policy), &report);
+	if (ret) {
+		fprintf(stderr, "cbit: %s\n", strerror(-ret));
+		return EXIT_CBIT;
+	}
+	o.host.observer = cbit_report_observer(report);
+	ret = host_run(&o.host, &status, &err);
+	if (ret == -ENOEXEC) {
+		fprintf(stderr, "cbit: %s\n", err.text);
+		code = exit_status(status);
+	} else if (ret) {
+		fprintf(stderr, "cbit: %s\n", err.text);
+		code = EXIT_CBIT;
+	} else {
+		code = exit_status(status);
+		if (o.strict && cbit_report_count(report))
+			code = EXIT_FINDINGS;
+		ret = write_reports(&o, report);
+		if (ret)
+			code = ret;
+	}
+	cbit_report_destroy(report);
+	return code;
+}

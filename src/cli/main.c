@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The cbit command: finds the sub-command.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *about;
+} commands[] = {
+	{ "run", cmd_run, "run a VFIO program on a modelled machine" },
+	{ "devices", cmd_devices, "the device models, platforms and policies there are" },
+};
+
+static void usage(FILE *out)
+{
+	fputs("usage: cbit COMMAND [ARGS]\n\n"
+	      "cbit executes the DMA path of a machine with encrypted memory, in software.\n\n",
+	      out);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].about);
+	fputs("\n'cbit COMMAND --help' tells more. 'cbit --version' prints the version.\n", out);
+}
+
+int main(int argc, char **argv)
+{
+	char name[64];
+
+	if (argc < 2) {
+		usage(stderr);
+		return EXIT_CBIT;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+		usage(stdout);
+		return 0;
+	}
+	if (!strcmp(argv[1], "--version")) {
+		puts("cbit " CBIT_VERSION);
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(argv[1], commands[i].name))
+			continue;
+		snprintf(name, sizeof(name), "cbit %s", commands[i].name);
+		argv[1] = name; /* what argp calls us in its messages */
+		return commands[i].run(argc - 1, argv + 1);
+	}
+	fprintf(stderr, "cbit: '%s' is not a command\n\n", argv[1]);
+	usage(stderr);
+	return EXIT_CBIT;
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the vfio room asks of a presenter, answered with a real process.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "host.h"
+
+static int copy_in(void *opaque, void *caller, void *dst, uint64_t addr, size_t len)
+{
+	(void)opaque;
+	return host_copy_in(((struct host_call *)caller)->tid, dst, addr, len);
+}
+
+static int copy_out(void *opaque, void *caller, uint64_t addr, const void *src, size_t len)
+{
+	(void)opaque;
+	return host_copy_out(((struct host_call *)caller)->tid, addr, src, len);
+}
+
+static struct cbit_owner *owner(void *opaque, void *caller, int *pid)
+{
+	struct cbit_owner *o = host_owner_get(opaque, ((struct host_call *)caller)->tid);
+
+	if (o)
+		*pid = o->tgid;
+	return o;
+}
+
+static void owner_put(void *opaque, struct cbit_owner *o)
+{
+	host_owner_put(opaque, o);
+}
+
+/* The part of a BAR that a VMA of a device file shows at @vaddr. */
+static int pin_bar(const struct host_devfile *dev, const struct host_vma *vma, uint64_t vaddr,
+		   uint64_t len, struct cbit_client_run *run)
+{
+	uint64_t offset = vma->offset + (vaddr - vma->start);
+	unsigned int bar = (unsigned int)(offset >> CBIT_VFIO_INDEX_SHIFT) & 0xff;
+	uint64_t pos = offset & ((UINT64_C(1) << CBIT_VFIO_INDEX_SHIFT) - 1);
+	const struct cbit_bar_info *info;
+
+	if (!dev->pci || bar >= CBIT_PCI_BARS)
+		return -EFAULT;
+	info = cbit_pci_bar(dev->pci, bar);
+	if (pos >= info->size)
+		return -EFAULT;
+	run->spa = CBIT_SPA(info->spa.v + pos);
+	run->kind = CBIT_MEM_MMIO;
+	run->len = len;
+	if (run->len > vma->end - vaddr)
+		run->len = vma->end - vaddr;
+	if (run->len > info->size - pos)
+		run->len = info->size - pos;
+	return 0;
+}
+
+static int pin(void *opaque, struct cbit_owner *o, uint64_t vaddr, uint64_t len, bool write,
+	       struct cbit_client_run *run)
+{
+	struct host *host = opaque;
+	struct host_devfile *dev;
+	struct host_vma vma;
+
+	if (host_vma_find(o, vaddr, &vma))
+		return -EFAULT;
+	if (write ? !vma.writable : !vma.readable)
+		return -EFAULT;
+	dev = vma.ino ? host_devfile_by_inode(host, vma.dev, vma.ino) : NULL;
+	if (dev)
+		return pin_bar(dev, &vma, vaddr, len, run);
+	return host_frames_pin(host->frames, o, &vma, vaddr, len, run);
+}
+
+static void unpin(void *opaque, struct cbit_owner *o, uint64_t vaddr,
+		  const struct cbit_client_run *run)
+{
+	if (run->kind == CBIT_MEM_DRAM)
+		host_frames_unpin(((struct host *)opaque)->frames, o, vaddr, run);
+}
+
+static int get_eventfd(void *opaque, void *caller, int fd)
+{
+	struct cbit_owner *o = host_owner_get(opaque, ((struct host_call *)caller)->tid);
+	char path[64], text[64];
+	ssize_t n;
+	int own;
+
+	if (!o)
+		return -ENOMEM;
+	own = (int)syscall(SYS_pidfd_getfd, o->pidfd, fd, 0);
+	if (own < 0)
+		own = errno == EPERM ? -EPERM : -EBADF;
+	host_owner_put(opaque, o);
+	if (own < 0)
+		return own;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", own);
+	n = readlink(path, text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = 0;
+	if (strcmp(text, "anon_inode:[eventfd]")) {
+		close(own);
+		return -EINVAL;
+	}
+	return own;
+}
+
+static void signal_eventfd(void *opaque, int fd)
+{
+	const uint64_t one = 1;
+
+	struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
+
+	(void)opaque;
+	/* As in the kernel a full counter stays full; and a write to one would wait for ever. */
+	if (poll(&poll_fd, 1, 0) != 1 || !(poll_fd.revents & POLLOUT))
+		return;
+	if (write(fd, &one, sizeof(one)) != sizeof(one))
+		return;
+}
+
+static void put_eventfd(void *opaque, int fd)
+{
+	(void)opaque;
+	close(fd);
+}
+
+static int get_file(void *opaque, void *caller, int fd, struct cbit_file **out)
+{
+	struct host_fd info;
+	int ret;
+
+	*out = NULL;
+	if (fd < 0)
+		return -EBADF;
+	ret = host_fd_lookup(opaque, ((struct host_call *)caller)->tid, fd, &info);
+	if (!ret)
+		*out = info.file;
+	return ret;
+}
+
+static int install(void *opaque, void *caller, struct cbit_file *file)
+{
+	struct host *host = opaque;
+	int fd = host_devfile_open(host, file), ret;
+
+	if (fd < 0)
+		return fd;
+	ret = host_install_fd(caller, fd, true);
+	if (ret < 0) {
+		/* The client is gone: its file never was. The vfio room takes it back itself. */
+		struct host_devfile *dev = NULL;
+
+		pthread_mutex_lock(&host->files_lock);
+		for (unsigned int i = 0; i < host->nr_devfiles; i++) {
+			struct host_devfile *d = &host->devfiles[i];
+
+			if (d->nr_open && d->open[d->nr_open - 1] == file)
+				dev = d;
+		}
+		if (dev) {
+			dev->nr_open--;
+			dev->skip++; /* the close below will be seen by inotify */
+		}
+		pthread_mutex_unlock(&host->files_lock);
+	}
+	close(fd);
+	return ret;
+}
+
+const struct cbit_client_ops host_client_ops = {
+	.copy_in = copy_in,
+	.copy_out = copy_out,
+	.owner = owner,
+	.owner_put = owner_put,
+	.pin = pin,
+	.unpin = unpin,
+	.eventfd = get_eventfd,
+	.signal = signal_eventfd,
+	.eventfd_put = put_eventfd,
+	.file = get_file,
+	.install = install,
+};
+
+static int dram_read(void *opaque, uint64_t offset, void *buf, size_t len)
+{
+	return host_frames_read(((struct host *)opaque)->frames, offset, buf, len);
+}
+
+static int dram_write(void *opaque, uint64_t offset, const void *buf, size_t len)
+{
+	return host_frames_write(((struct host *)opaque)->frames, offset, buf, len);
+}
+
+const struct cbit_mem_ops host_dram_ops = { .read = dram_read, .write = dram_write };

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Device files: one memfd a device, whose plain BARs are pages of it and whose trapped BARs
+ * lie beyond its end. Every open hands out a file description of its own; the last close and
+ * munmap of one is seen by inotify.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host.h"
+
+struct host_devfile *host_devfile_get(struct host *host, uint16_t devid)
+{
+	struct host_devfile *dev;
+	struct stat st;
+	char name[64];
+
+	for (unsigned int i = 0; i < host->nr_devfiles; i++) {
+		if (host->devfiles[i].devid == devid)
+			return &host->devfiles[i];
+	}
+	if (host->nr_devfiles == HOST_MAX_DEVICES)
+		return NULL;
+	dev = &host->devfiles[host->nr_devfiles];
+	snprintf(name, sizeof(name), "cbit-dev:%04x", devid);
+	dev->fd = memfd_create(name, MFD_CLOEXEC);
+	if (dev->fd < 0)
+		return NULL;
+	if (ftruncate(dev->fd, (off_t)CBIT_VFIO_FILE_SIZE) || fstat(dev->fd, &st)) {
+		close(dev->fd);
+		return NULL;
+	}
+	dev->devid = devid;
+	dev->dev = st.st_dev;
+	dev->ino = st.st_ino;
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", dev->fd);
+	dev->watch = inotify_add_watch(host->inotify, name, IN_CLOSE);
+	if (dev->watch < 0) {
+		close(dev->fd);
+		return NULL;
+	}
+	host->nr_devfiles++;
+	return dev;
+}
+
+struct host_devfile *host_devfile_by_inode(struct host *host, uint64_t dev, uint64_t ino)
+{
+	for (unsigned int i = 0; i < host->nr_devfiles; i++) {
+		if (host->devfiles[i].ino == ino && host->devfiles[i].dev == dev)
+			return &host->devfiles[i];
+	}
+	return NULL;
+}
+
+void *host_devfile_bar_memory(void *opaque, uint16_t devid, unsigned int bar, uint64_t size)
+{
+	struct host_devfile *dev = host_devfile_get(opaque, devid);
+	uint64_t offset = CBIT_VFIO_OFFSET_MARK | (uint64_t)bar << CBIT_VFIO_INDEX_SHIFT;
+	void *p;
+
+	if (!dev)
+		return NULL;
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, dev->fd, (off_t)offset);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+int host_devfile_open(struct host *host, struct cbit_file *file)
+{
+	struct cbit_device_info info;
+	struct host_devfile *dev;
+	char path[64];
+	int fd;
+
+	if (!cbit_machine_device(host->machine, cbit_vfio_device_index(file), &info))
+		return -ENODEV;
+	dev = host_devfile_get(host, cbit_pci_devid(info.pci));
+	if (!dev)
+		return -ENOMEM;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", dev->fd);
+	pthread_mutex_lock(&host->files_lock);
+	if (dev->nr_open == sizeof(dev->open) / sizeof(dev->open[0])) {
+		fd = -EMFILE;
+	} else {
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			fd = -errno;
+		else
+			dev->open[dev->nr_open++] = file;
+	}
+	pthread_mutex_unlock(&host->files_lock);
+	return fd;
+}
+
+static struct cbit_file *closed(struct host *host, int watch)
+{
+	struct cbit_file *file = NULL;
+
+	pthread_mutex_lock(&host->files_lock);
+	for (unsigned int i = 0; i < host->nr_devfiles; i++) {
+		struct host_devfile *dev = &host->devfiles[i];
+
+		if (dev->watch != watch)
+			continue;
+		if (dev->skip)
+			dev->skip--;
+		else if (dev->nr_open)
+			file = dev->open[--dev->nr_open];
+	}
+	pthread_mutex_unlock(&host->files_lock);
+	return file;
+}
+
+void host_devfile_drain(struct host *host)
+{
+	char buf[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+	const struct inotify_event *ev;
+	struct cbit_file *file;
+	ssize_t n;
+
+	while ((n = read(host->inotify, buf, sizeof(buf))) > 0) {
+		for (const char *p = buf; p < buf + n; p += sizeof(*ev) + ev->len) {
+			ev = (const struct inotify_event *)(const void *)p;
+			file = ev->mask & IN_CLOSE ? closed(host, ev->wd) : NULL;
+			if (file)
+				cbit_vfio_release(file);
+		}
+	}
+}

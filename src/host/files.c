@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Files given to clients: containers, groups and iommufd as one end of a socket pair, whose
+ * other end hangs up with the last close; and which file a client's descriptor is.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host.h"
+
+int host_sock_open(struct host *host, struct cbit_file *file, int *fd)
+{
+	struct host_sock *sock = calloc(1, sizeof(*sock));
+	struct epoll_event ev = { .events = EPOLLHUP, .data.ptr = sock };
+	struct stat st;
+	int pair[2];
+
+	if (!sock)
+		return -ENOMEM;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) {
+		free(sock);
+		return -errno;
+	}
+	sock->file = file;
+	sock->end = pair[0];
+	if (fstat(pair[1], &st) || epoll_ctl(host->epoll, EPOLL_CTL_ADD, pair[0], &ev)) {
+		close(pair[0]);
+		close(pair[1]);
+		free(sock);
+		return -ENOMEM;
+	}
+	sock->ino = st.st_ino;
+	pthread_mutex_lock(&host->files_lock);
+	sock->next = host->socks;
+	host->socks = sock;
+	pthread_mutex_unlock(&host->files_lock);
+	*fd = pair[1];
+	return 0;
+}
+
+static void sock_closed(struct host *host, struct host_sock *sock)
+{
+	struct host_sock **at;
+
+	pthread_mutex_lock(&host->files_lock);
+	for (at = &host->socks; *at != sock;)
+		at = &(*at)->next;
+	*at = sock->next;
+	pthread_mutex_unlock(&host->files_lock);
+	close(sock->end); /* leaves the epoll set by that */
+	cbit_vfio_release(sock->file);
+	free(sock);
+}
+
+/*
+ * Carry out every close that has happened. Called before each call that depends on it: a
+ * client that closed a group and opens it again must find it free.
+ */
+void host_files_drain(struct host *host)
+{
+	struct epoll_event ev[16];
+	int n;
+
+	/*
+	 * Device files first, so that a process that exits closes in a program's usual order
+	 * and the mappings left over are counted while the container is whole.
+	 */
+	host_devfile_drain(host);
+	do {
+		n = epoll_wait(host->epoll, ev, 16, 0);
+		for (int i = 0; i < n; i++)
+			sock_closed(host, ev[i].data.ptr);
+	} while (n == 16);
+}
+
+static struct cbit_file *sock_find(struct host *host, uint64_t ino)
+{
+	struct cbit_file *file = NULL;
+
+	pthread_mutex_lock(&host->files_lock);
+	for (struct host_sock *sock = host->socks; sock; sock = sock->next) {
+		if (sock->ino == ino)
+			file = sock->file;
+	}
+	pthread_mutex_unlock(&host->files_lock);
+	return file;
+}
+
+int host_fd_lookup(struct host *host, pid_t tid, int fd, struct host_fd *out)
+{
+	char path[64], text[HOST_PATH_MAX], *end;
+	unsigned int devid;
+	uint64_t ino;
+	ssize_t n;
+
+	memset(out, 0, sizeof(*out));
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", tid, fd);
+	n = readlink(path, text, sizeof(text) - 1);
+	if (n < 0)
+		return -EBADF;
+	text[n] = 0;
+	if (!strncmp(text, "socket:[", 8)) {
+		ino = strtoull(text + 8, NULL, 10);
+		out->file = sock_find(host, ino);
+		out->kind = out->file ? HOST_FD_SOCK : HOST_FD_OTHER;
+	} else if (!strncmp(text, "/memfd:cbit-dev:", 16)) {
+		devid = (unsigned int)strtoul(text + 16, NULL, 16);
+		pthread_mutex_lock(&host->files_lock);
+		for (unsigned int i = 0; i < host->nr_devfiles; i++) {
+			struct host_devfile *dev = &host->devfiles[i];
+
+			if (dev->devid == devid && dev->nr_open) {
+				out->kind = HOST_FD_DEVICE;
+				out->dev = dev;
+				out->file = dev->open[dev->nr_open - 1];
+			}
+		}
+		pthread_mutex_unlock(&host->files_lock);
+	} else if (!strncmp(text, "/memfd:cbit-vfs:", 16)) {
+		end = strstr(text, " (deleted)");
+		if (end)
+			*end = 0;
+		if (!vfs_walk(&host->vfs, text + 16, false, &out->node))
+			out->kind = HOST_FD_VFS;
+	}
+	return 0;
+}

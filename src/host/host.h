@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * host: presenting a machine to a real process. What the files of this room share.
+ */
+#ifndef CBIT_HOST_H
+#define CBIT_HOST_H
+
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <sys/types.h>
+
+#include <cbit/vfio.h>
+
+#define HOST_MAX_DEVICES 32
+#define HOST_PATH_MAX 4096
+
+/** enum host_frames - how client pages get their modelled SPAs. */
+enum host_frames {
+	HOST_FRAMES_CONGRUENT, /* as with huge pages: congruent to the address up to 1 GiB */
+	HOST_FRAMES_SCATTERED, /* no two neighbours: only 4 KiB leaves */
+};
+
+/* ---- vma.c: what is mapped where in a client ---- */
+
+struct host_vma {
+	uint64_t start, end;
+	uint64_t offset; /* of @start in the file, bytes */
+	uint64_t dev, ino;
+	bool readable, writable, shared;
+};
+
+/* One client address space, from its first use to its exit or exec. */
+struct cbit_owner {
+	pid_t tgid;
+	int pidfd;
+	int maps; /* /proc/TGID/maps, for PROCMAP_QUERY; -1 until first asked */
+	unsigned int refs;
+	bool gone; /* exited, or has executed another program */
+	struct cbit_owner *next;
+};
+
+/** host_vma_find() - the VMA that covers @addr. 0, -ENOENT, or the error of /proc. */
+int host_vma_find(struct cbit_owner *owner, uint64_t addr, struct host_vma *out);
+
+/* ---- vfs.c: the synthetic tree that answers for /sys and /dev ---- */
+
+enum vfs_type { VFS_DIR, VFS_FILE, VFS_LINK, VFS_NODE };
+
+struct vfs_node {
+	enum vfs_type type;
+	bool ours;         /* a name missing below is ENOENT; otherwise the host's own tree answers */
+	char *name;
+	char *text;        /* file content or link target */
+	unsigned int major, minor;
+	enum cbit_file_kind kind; /* VFS_NODE: what opening it opens, with @number */
+	unsigned int number;
+	unsigned int id;
+	struct vfs_node *parent, *child, *next;
+};
+
+struct vfs {
+	struct vfs_node *root;
+	unsigned int nr;
+};
+
+int vfs_create(struct vfs *vfs);
+void vfs_destroy(struct vfs *vfs);
+struct vfs_node *vfs_dir(struct vfs *vfs, const char *path, bool ours);
+int vfs_file(struct vfs *vfs, const char *path, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+int vfs_link(struct vfs *vfs, const char *path, const char *target);
+int vfs_node(struct vfs *vfs, const char *path, unsigned int major, unsigned int minor,
+	     enum cbit_file_kind kind, unsigned int number);
+/**
+ * vfs_walk() - look a path up.
+ * @follow: follow a symbolic link in the last component.
+ * Return: 0 and *@out; -ENOENT, -ENOTDIR, -ELOOP: the answer; 1: not ours, the host's own
+ * file system answers.
+ */
+int vfs_walk(struct vfs *vfs, const char *path, bool follow, struct vfs_node **out);
+void vfs_path(const struct vfs_node *node, char *buf, size_t size);
+
+/* sysfs.c */
+int host_sysfs_build(struct vfs *vfs, struct cbit_machine *machine);
+
+/* ---- frames.c: client pages as DRAM of the modelled machine ---- */
+
+struct host_frames_map;
+int host_frames_create(enum host_frames placement, struct host_frames_map **out);
+void host_frames_destroy(struct host_frames_map *map);
+int host_frames_pin(struct host_frames_map *map, struct cbit_owner *owner,
+		    const struct host_vma *vma, uint64_t vaddr, uint64_t len,
+		    struct cbit_client_run *run);
+void host_frames_unpin(struct host_frames_map *map, struct cbit_owner *owner, uint64_t vaddr,
+		       const struct cbit_client_run *run);
+int host_frames_read(struct host_frames_map *map, uint64_t offset, void *buf, size_t len);
+int host_frames_write(struct host_frames_map *map, uint64_t offset, const void *buf, size_t len);
+
+/* ---- devfile.c: the memfds behind device files ---- */
+
+struct host_devfile {
+	uint16_t devid;
+	int fd; /* our own file description, kept for the device's life */
+	int watch;
+	uint64_t dev, ino;
+	struct cbit_pci *pci;
+	struct cbit_file *open[16]; /* files given out, the newest last */
+	unsigned int nr_open;
+	unsigned int skip; /* closes to come that are not of a file above */
+};
+
+struct host;
+struct host_devfile *host_devfile_get(struct host *host, uint16_t devid);
+struct host_devfile *host_devfile_by_inode(struct host *host, uint64_t dev, uint64_t ino);
+void *host_devfile_bar_memory(void *opaque, uint16_t devid, unsigned int bar, uint64_t size);
+int host_devfile_open(struct host *host, struct cbit_file *file);
+void host_devfile_drain(struct host *host);
+
+/* ---- the rest: one run ---- */
+
+/* A file of the vfio room given out as one end of a socket pair. */
+struct host_sock {
+	struct cbit_file *file;
+	uint64_t ino;
+	int end;    /* our end: hangs up with the last descriptor of the other */
+	int fd;     /* the client's end, until it is handed over */
+	struct host_sock *next;
+};
+
+struct host_config {
+	struct cbit_platform platform;
+	const struct cbit_policy *policy;
+	struct cbit_observer observer;
+	enum host_frames frames;
+	const char *const *devices;
+	unsigned int nr_devices;
+	char *const *argv;
+	void (*message)(void *opaque, const char *text); /* one line for the user */
+	void *message_opaque;
+};
+
+struct host {
+	const struct host_config *config;
+	struct cbit_machine *machine;
+	struct host_frames_map *frames;
+	struct vfs vfs;
+	struct host_devfile devfiles[HOST_MAX_DEVICES];
+	unsigned int nr_devfiles;
+	int inotify;
+	int epoll;
+	int listener;
+	int stop; /* eventfd: the tracer has seen the last process end */
+	pid_t child;
+	int status; /* of waitpid, for the program itself */
+	uint32_t send_flags;
+
+	pthread_mutex_t owners_lock;
+	struct cbit_owner *owners;
+	struct {
+		pid_t tid, tgid;
+	} tids[256];
+
+	pthread_mutex_t files_lock;
+	struct host_sock *socks;
+	unsigned int maps_generation; /* counts mmaps of device files, for the tracer's cache */
+};
+
+/** host_run() - run a program. Return: its wait status in *@status; -errno with @err. */
+int host_run(const struct host_config *config, int *status, struct cbit_error *err);
+
+void host_say(struct host *host, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* owner.c */
+struct cbit_owner *host_owner_get(struct host *host, pid_t tid);
+void host_owner_ref(struct host *host, struct cbit_owner *owner);
+void host_owner_put(struct host *host, struct cbit_owner *owner);
+void host_owner_exec(struct host *host, pid_t tgid);
+void host_tid_gone(struct host *host, pid_t tid);
+int host_copy_in(pid_t tid, void *dst, uint64_t addr, size_t len);
+int host_copy_out(pid_t tid, uint64_t addr, const void *src, size_t len);
+
+/* files.c: which file of ours a descriptor is */
+enum host_fd_kind { HOST_FD_OTHER, HOST_FD_SOCK, HOST_FD_DEVICE, HOST_FD_VFS };
+struct host_fd {
+	enum host_fd_kind kind;
+	struct cbit_file *file;
+	struct host_devfile *dev;
+	struct vfs_node *node;
+};
+int host_fd_lookup(struct host *host, pid_t tid, int fd, struct host_fd *out);
+int host_sock_open(struct host *host, struct cbit_file *file, int *fd);
+void host_files_drain(struct host *host);
+
+/* notify.c */
+struct host_call {
+	struct host *host;
+	const struct seccomp_notif *req;
+	pid_t tid;
+	/* the answer */
+	int64_t val;
+	int error; /* negative errno */
+	bool pass; /* let the kernel carry the call out */
+	bool sent;
+};
+int host_notify_loop(struct host *host);
+int host_install_fd(struct host_call *call, int fd, bool cloexec);
+
+/* client.c */
+extern const struct cbit_client_ops host_client_ops;
+extern const struct cbit_mem_ops host_dram_ops;
+
+/* paths.c */
+void host_path_call(struct host_call *call);
+void host_getdents(struct host_call *call);
+
+/* filter.c */
+int host_spawn(struct host *host, struct cbit_error *err);
+int host_release_child(int sync, struct cbit_error *err);
+
+/* tracer.c */
+int host_trace(struct host *host, int sync, struct cbit_error *err);
+
+/* insn.c */
+struct user_regs_struct;
+struct host_access {
+	struct cbit_pci *pci;
+	unsigned int bar;
+	uint64_t pos;
+	uint64_t addr;
+	uint64_t len;
+};
+/**
+ * host_insn_emulate() - carry out the instruction at the client's RIP on a device's registers.
+ * @locate: find the access for a client address; false when it is no trapped register.
+ * Return: 0, regs advanced; -ENOSYS for an instruction that is not known, with its text.
+ */
+int host_insn_emulate(pid_t tid, struct user_regs_struct *regs, bool *regs_changed,
+		      bool (*locate)(void *opaque, uint64_t addr, struct host_access *out),
+		      void *opaque, char *text, size_t text_size);
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The client's address spaces, and copies to and from them.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "host.h"
+
+static pid_t read_tgid(pid_t tid)
+{
+	char path[64], buf[1024], *p;
+	pid_t tgid = tid;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return tid;
+	n = read(fd, buf, sizeof(buf) - 1);
+	close(fd);
+	if (n > 0) {
+		buf[n] = 0;
+		p = strstr(buf, "\nTgid:");
+		if (p)
+			tgid = (pid_t)strtol(p + 6, NULL, 10);
+	}
+	return tgid;
+}
+
+#define TID_SLOT(host, tid) (&(host)->tids[(unsigned int)(tid) % 256])
+
+/* Called with owners_lock held, as all static functions below. */
+static pid_t tgid_of(struct host *host, pid_t tid)
+{
+	if (TID_SLOT(host, tid)->tid != tid) {
+		TID_SLOT(host, tid)->tgid = read_tgid(tid);
+		TID_SLOT(host, tid)->tid = tid;
+	}
+	return TID_SLOT(host, tid)->tgid;
+}
+
+void host_tid_gone(struct host *host, pid_t tid)
+{
+	pthread_mutex_lock(&host->owners_lock);
+	if (TID_SLOT(host, tid)->tid == tid)
+		TID_SLOT(host, tid)->tid = 0;
+	pthread_mutex_unlock(&host->owners_lock);
+}
+
+static void put(struct host *host, struct cbit_owner *owner)
+{
+	struct cbit_owner **at;
+
+	if (--owner->refs)
+		return;
+	for (at = &host->owners; *at && *at != owner;)
+		at = &(*at)->next;
+	if (*at)
+		*at = owner->next;
+	if (owner->pidfd >= 0)
+		close(owner->pidfd);
+	if (owner->maps >= 0)
+		close(owner->maps);
+	free(owner);
+}
+
+struct cbit_owner *host_owner_get(struct host *host, pid_t tid)
+{
+	struct cbit_owner *owner;
+	pid_t tgid;
+
+	pthread_mutex_lock(&host->owners_lock);
+	tgid = tgid_of(host, tid);
+	for (owner = host->owners; owner; owner = owner->next) {
+		if (owner->tgid == tgid && !owner->gone)
+			break;
+	}
+	if (!owner) {
+		owner = calloc(1, sizeof(*owner));
+		if (owner) {
+			owner->tgid = tgid;
+			owner->maps = -1;
+			owner->pidfd = (int)syscall(SYS_pidfd_open, tgid, 0);
+			owner->refs = 1; /* the list's own, dropped when the process is gone */
+			owner->next = host->owners;
+			host->owners = owner;
+		}
+	}
+	if (owner)
+		owner->refs++;
+	pthread_mutex_unlock(&host->owners_lock);
+	return owner;
+}
+
+void host_owner_ref(struct host *host, struct cbit_owner *owner)
+{
+	pthread_mutex_lock(&host->owners_lock);
+	owner->refs++;
+	pthread_mutex_unlock(&host->owners_lock);
+}
+
+void host_owner_put(struct host *host, struct cbit_owner *owner)
+{
+	pthread_mutex_lock(&host->owners_lock);
+	put(host, owner);
+	pthread_mutex_unlock(&host->owners_lock);
+}
+
+void host_owner_exec(struct host *host, pid_t tgid)
+{
+	struct cbit_owner *owner;
+
+	pthread_mutex_lock(&host->owners_lock);
+	for (owner = host->owners; owner; owner = owner->next) {
+		if (owner->tgid == tgid && !owner->gone) {
+			owner->gone = true;
+			put(host, owner);
+			break;
+		}
+	}
+	pthread_mutex_unlock(&host->owners_lock);
+}
+
+int host_copy_in(pid_t tid, void *dst, uint64_t addr, size_t len)
+{
+	struct iovec local = { .iov_base = dst, .iov_len = len };
+	struct iovec remote = { .iov_base = (void *)(uintptr_t)addr, .iov_len = len };
+
+	return process_vm_readv(tid, &local, 1, &remote, 1, 0) == (ssize_t)len ? 0 : -EFAULT;
+}
+
+int host_copy_out(pid_t tid, uint64_t addr, const void *src, size_t len)
+{
+	struct iovec local = { .iov_base = (void *)(uintptr_t)src, .iov_len = len };
+	struct iovec remote = { .iov_base = (void *)(uintptr_t)addr, .iov_len = len };
+
+	return process_vm_writev(tid, &local, 1, &remote, 1, 0) == (ssize_t)len ? 0 : -EFAULT;
+}

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Calls that name a path, or that ask about a descriptor of ours: answered from the synthetic
+ * tree where the path is ours, left to the kernel otherwise.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "host.h"
+
+/* A C string from the client, stopping at page ends: what follows may not be mapped. */
+static int get_path(pid_t tid, uint64_t addr, char *buf)
+{
+	size_t at = 0, chunk;
+
+	while (at < HOST_PATH_MAX) {
+		chunk = 256 - ((addr + at) & 255);
+		if (chunk > HOST_PATH_MAX - at)
+			chunk = HOST_PATH_MAX - at;
+		if (host_copy_in(tid, buf + at, addr + at, chunk))
+			return -EFAULT;
+		if (memchr(buf + at, 0, chunk))
+			return 0;
+		at += chunk;
+	}
+	return -ENAMETOOLONG;
+}
+
+/* Put the directory that a relative path starts from in front of it. */
+static int absolute(pid_t tid, int dirfd, char *path)
+{
+	char link[64], dir[2 * HOST_PATH_MAX], *start = dir, *end;
+	ssize_t n;
+
+	if (path[0] == '/')
+		return 0;
+	if (dirfd == AT_FDCWD)
+		snprintf(link, sizeof(link), "/proc/%d/cwd", tid);
+	else
+		snprintf(link, sizeof(link), "/proc/%d/fd/%d", tid, dirfd);
+	n = readlink(link, dir, HOST_PATH_MAX);
+	if (n < 0)
+		return -ENOENT;
+	dir[n] = 0;
+	if (!strncmp(dir, "/memfd:cbit-vfs:", 16)) {
+		start = dir + 16;
+		end = strstr(start, " (deleted)");
+		if (end)
+			*end = 0;
+	}
+	if (start[0] != '/' || strlen(start) + strlen(path) + 2 > HOST_PATH_MAX)
+		return -ENOENT;
+	strcat(start, "/");
+	strcat(start, path);
+	memmove(path, start, strlen(start) + 1);
+	return 0;
+}
+
+static void fill_stat(const struct vfs_node *node, struct stat *st)
+{
+	memset(st, 0, sizeof(*st));
+	st->st_dev = makedev(0, 22);
+	st->st_ino = 0x1000 + node->id;
+	st->st_nlink = 1;
+	st->st_blksize = 4096;
+	switch (node->type) {
+	case VFS_DIR:
+		st->st_mode = S_IFDIR | 0755;
+		st->st_nlink = 2;
+		break;
+	case VFS_FILE:
+		st->st_mode = S_IFREG | 0444;
+		st->st_size = 4096; /* as sysfs says of every attribute */
+		break;
+	case VFS_LINK:
+		st->st_mode = S_IFLNK | 0777;
+		break;
+	case VFS_NODE:
+		st->st_mode = S_IFCHR | 0666;
+		st->st_rdev = makedev(node->major, node->minor);
+		break;
+	}
+}
+
+static int put_stat(struct host_call *call, const struct vfs_node *node, uint64_t addr)
+{
+	struct stat st; /* on x86-64 the C library's layout is the kernel's */
+
+	fill_stat(node, &st);
+	return host_copy_out(call->tid, addr, &st, sizeof(st));
+}
+
+static int put_statx(struct host_call *call, const struct vfs_node *node, uint64_t addr)
+{
+	struct statx stx = { 0 };
+	struct stat st;
+
+	fill_stat(node, &st);
+	stx.stx_mask = STATX_BASIC_STATS;
+	stx.stx_blksize = 4096;
+	stx.stx_nlink = (uint32_t)st.st_nlink;
+	stx.stx_mode = (uint16_t)st.st_mode;
+	stx.stx_ino = st.st_ino;
+	stx.stx_size = (uint64_t)st.st_size;
+	stx.stx_rdev_major = major(st.st_rdev);
+	stx.stx_rdev_minor = minor(st.st_rdev);
+	stx.stx_dev_major = major(st.st_dev);
+	stx.stx_dev_minor = minor(st.st_dev);
+	return host_copy_out(call->tid, addr, &stx, sizeof(stx));
+}
+
+/* A directory or file as a memfd whose name tells us what it is, when we see it again. */
+static int open_text(const struct vfs_node *node, bool path_only)
+{
+	char path[HOST_PATH_MAX], name[HOST_PATH_MAX + 16];
+	size_t len = node->text ? strlen(node->text) : 0;
+	int fd, ro;
+
+	vfs_path(node, path, sizeof(path));
+	snprintf(name, sizeof(name), "cbit-vfs:%s", path);
+	fd = memfd_create(name, MFD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (node->type == VFS_FILE && write(fd, node->text, len) != (ssize_t)len) {
+		close(fd);
+		return -EIO;
+	}
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	ro = open(path, (path_only ? O_PATH : O_RDONLY) | O_CLOEXEC);
+	if (ro < 0)
+		ro = -errno;
+	close(fd);
+	return ro;
+}
+
+static int open_node(struct host_call *call, const struct vfs_node *node)
+{
+	struct host *host = call->host;
+	struct cbit_file *file;
+	int ret, fd;
+
+	host_files_drain(host);
+	ret = cbit_vfio_open(host->machine, node->kind, node->number, &file);
+	if (ret)
+		return ret;
+	if (node->kind == CBIT_FILE_DEVICE) {
+		fd = host_devfile_open(host, file);
+		ret = fd < 0 ? fd : 0;
+	} else {
+		ret = host_sock_open(host, file, &fd);
+	}
+	if (ret) {
+		cbit_vfio_release(file);
+		return ret;
+	}
+	return fd;
+}
+
+static void do_open(struct host_call *call, const char *path, uint64_t flags)
+{
+	struct vfs_node *node;
+	bool path_only = (flags & O_PATH) != 0;
+	int ret, fd;
+
+	ret = vfs_walk(&call->host->vfs, path, !(flags & O_NOFOLLOW), &node);
+	if (ret > 0) {
+		call->pass = true;
+		return;
+	}
+	if (!ret && (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+		ret = -EEXIST;
+	if (!ret && node->type == VFS_LINK)
+		ret = -ELOOP;
+	if (!ret && (flags & O_DIRECTORY) == O_DIRECTORY && node->type != VFS_DIR)
+		ret = -ENOTDIR;
+	if (!ret && (flags & O_ACCMODE) != O_RDONLY && !path_only) {
+		if (node->type == VFS_DIR)
+			ret = -EISDIR;
+		else if (node->type == VFS_FILE)
+			ret = -EACCES;
+	}
+	if (ret) {
+		call->error = ret;
+		return;
+	}
+	fd = node->type == VFS_NODE && !path_only ? open_node(call, node) :
+						    open_text(node, path_only);
+	if (fd < 0) {
+		call->error = fd;
+		return;
+	}
+	ret = host_install_fd(call, fd, (flags & O_CLOEXEC) != 0);
+	close(fd);
+	if (ret < 0)
+		call->error = ret;
+	else
+		call->val = ret;
+}
+
+/* What a descriptor of ours shows when asked for its status. */
+static bool fd_node(struct host_call *call, int fd, struct vfs_node **out)
+{
+	struct host_fd info;
+	struct vfs_node *node;
+	char path[64];
+
+	if (host_fd_lookup(call->host, call->tid, fd, &info))
+		return false;
+	if (info.kind == HOST_FD_VFS) {
+		*out = info.node;
+		return true;
+	}
+	if (!info.file)
+		return false;
+	if (cbit_vfio_kind(info.file) == CBIT_FILE_DEVICE)
+		snprintf(path, sizeof(path), "/dev/vfio/devices/vfio%u",
+			 cbit_vfio_device_index(info.file));
+	else if (cbit_vfio_kind(info.file) == CBIT_FILE_IOMMUFD)
+		strcpy(path, "/dev/iommu");
+	else if (cbit_vfio_kind(info.file) == CBIT_FILE_CONTAINER)
+		strcpy(path, "/dev/vfio/vfio");
+	else
+		snprintf(path, sizeof(path), "/dev/vfio/%u", cbit_vfio_group_number(info.file));
+	if (vfs_walk(&call->host->vfs, path, true, &node))
+		return false;
+	*out = node;
+	return true;
+}
+
+/* The calls, brought to one shape. */
+struct path_call {
+	int dirfd;
+	uint64_t path;  /* address, 0 when the call has none */
+	uint64_t out;   /* address of the result */
+	uint64_t size;  /* of the result, for readlink */
+	uint64_t flags; /* AT_* or O_* */
+	enum { DO_OPEN, DO_STAT, DO_STATX, DO_ACCESS, DO_READLINK } what;
+};
+
+static bool decode(const struct host_call *call, struct path_call *pc)
+{
+	const uint64_t *a = (const uint64_t *)call->req->data.args;
+	struct open_how how;
+
+	*pc = (struct path_call){ .dirfd = AT_FDCWD, .path = a[0] };
+	switch (call->req->data.nr) {
+	case SYS_open:
+		pc->flags = (uint32_t)a[1];
+		pc->what = DO_OPEN;
+		return true;
+	case SYS_stat:
+	case SYS_lstat:
+		pc->out = a[1];
+		pc->flags = call->req->data.nr == SYS_lstat ? AT_SYMLINK_NOFOLLOW : 0;
+		pc->what = DO_STAT;
+		return true;
+	case SYS_fstat:
+		pc->dirfd = (int)a[0];
+		pc->path = 0;
+		pc->out = a[1];
+		pc->what = DO_STAT;
+		return true;
+	case SYS_access:
+		pc->what = DO_ACCESS;
+		return true;
+	case SYS_readlink:
+		pc->out = a[1];
+		pc->size = a[2];
+		pc->what = DO_READLINK;
+		return true;
+	default:
+		break;
+	}
+	pc->dirfd = (int)a[0];
+	pc->path = a[1];
+	switch (call->req->data.nr) {
+	case SYS_openat:
+		pc->flags = (uint32_t)a[2];
+		pc->what = DO_OPEN;
+		return true;
+	case SYS_openat2:
+		if (host_copy_in(call->tid, &how, a[2], sizeof(how)))
+			return false;
+		pc->flags = how.flags;
+		pc->what = DO_OPEN;
+		return true;
+	case SYS_newfstatat:
+		pc->out = a[2];
+		pc->flags = a[3];
+		pc->what = DO_STAT;
+		return true;
+	case SYS_statx:
+		pc->out = a[4];
+		pc->flags = a[2];
+		pc->what = DO_STATX;
+		return true;
+	case SYS_faccessat:
+		pc->what = DO_ACCESS;
+		return true;
+	case SYS_faccessat2:
+		pc->flags = a[3];
+		pc->what = DO_ACCESS;
+		return true;
+	case SYS_readlinkat:
+		pc->out = a[2];
+		pc->size = a[3];
+		pc->what = DO_READLINK;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void finish(struct host_call *call, const struct path_call *pc, const struct vfs_node *node)
+{
+	size_t len;
+
+	switch (pc->what) {
+	case DO_STAT:
+		call->error = put_stat(call, node, pc->out);
+		break;
+	case DO_STATX:
+		call->error = put_statx(call, node, pc->out);
+		break;
+	case DO_READLINK:
+		if (node->type != VFS_LINK || (int64_t)pc->size <= 0) {
+			call->error = -EINVAL;
+			break;
+		}
+		len = strlen(node->text);
+		if (len > pc->size)
+			len = (size_t)pc->size;
+		call->error = host_copy_out(call->tid, pc->out, node->text, len);
+		call->val = (int64_t)len;
+		break;
+	default:
+		break; /* access: whatever is there may be used */
+	}
+}
+
+void host_path_call(struct host_call *call)
+{
+	char path[2 * HOST_PATH_MAX];
+	struct vfs_node *node;
+	struct path_call pc;
+	bool nofollow;
+	int ret;
+
+	call->pass = true;
+	if (!decode(call, &pc))
+		return;
+	if (pc.path && get_path(call->tid, pc.path, path))
+		return;
+	if (!pc.path || (!path[0] && pc.flags & AT_EMPTY_PATH && pc.what != DO_OPEN)) {
+		if (fd_node(call, pc.dirfd, &node)) {
+			call->pass = false;
+			finish(call, &pc, node);
+		}
+		return;
+	}
+	if (!path[0] || absolute(call->tid, pc.dirfd, path))
+		return;
+	if (pc.what == DO_OPEN) {
+		call->pass = false;
+		do_open(call, path, pc.flags);
+		return;
+	}
+	nofollow = pc.what == DO_READLINK || pc.flags & AT_SYMLINK_NOFOLLOW;
+	ret = vfs_walk(&call->host->vfs, path, !nofollow, &node);
+	if (ret > 0)
+		return;
+	call->pass = false;
+	if (ret)
+		call->error = ret;
+	else
+		finish(call, &pc, node);
+}
+
+/* linux_dirent64, written down from getdents64(2). */
+struct dirent_abi {
+	uint64_t ino;
+	int64_t off;
+	uint16_t reclen;
+	uint8_t type;
+	char name[];
+} __attribute__((packed));
+_Static_assert(sizeof(struct dirent_abi) == 19, "linux_dirent64");
+
+static uint8_t dirent_type(const struct vfs_node *node)
+{
+	static const uint8_t types[] = { 4, 8, 10, 2 }; /* DT_DIR, DT_REG, DT_LNK, DT_CHR */
+
+	return types[node->type];
+}
+
+/* The place in a directory is the memfd's own file position, shared by all its descriptors. */
+void host_getdents(struct host_call *call)
+{
+	const uint64_t *a = (const uint64_t *)call->req->data.args;
+	char buf[4096];
+	const struct vfs_node *child;
+	struct cbit_owner *owner;
+	struct host_fd info;
+	size_t used = 0, len, limit;
+	int64_t pos, n = 0;
+	int fd;
+
+	call->pass = true;
+	if (host_fd_lookup(call->host, call->tid, (int)a[0], &info) || info.kind != HOST_FD_VFS)
+		return;
+	call->pass = false;
+	if (info.node->type != VFS_DIR) {
+		call->error = -ENOTDIR;
+		return;
+	}
+	owner = host_owner_get(call->host, call->tid);
+	fd = owner ? (int)syscall(SYS_pidfd_getfd, owner->pidfd, (int)a[0], 0) : -1;
+	if (owner)
+		host_owner_put(call->host, owner);
+	if (fd < 0) {
+		call->error = -EBADF;
+		return;
+	}
+	limit = a[2] < sizeof(buf) ? (size_t)a[2] : sizeof(buf);
+	pos = lseek(fd, 0, SEEK_CUR);
+	for (child = info.node->child; child; child = child->next, n++) {
+		struct dirent_abi entry = { .ino = 0x1000 + child->id, .off = n + 1,
+					    .type = dirent_type(child) };
+
+		if (n < pos)
+			continue;
+		len = (sizeof(entry) + strlen(child->name) + 1 + 7) & ~(size_t)7;
+		if (used + len > limit)
+			break;
+		entry.reclen = (uint16_t)len;
+		memset(buf + used, 0, len);
+		memcpy(buf + used, &entry, sizeof(entry));
+		strcpy(buf + used + sizeof(entry), child->name);
+		used += len;
+	}
+	if (!used && child)
+		call->error = -EINVAL;
+	else if (used && host_copy_out(call->tid, a[1], buf, used))
+		call->error = -EFAULT;
+	else if (used)
+		lseek(fd, n, SEEK_SET);
+	call->val = (int64_t)used;
+	close(fd);
+}

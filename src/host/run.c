@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One run: power on a machine, show it to a program, and clear up after both.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "host.h"
+
+void host_say(struct host *host, const char *fmt, ...)
+{
+	char text[512];
+	va_list args;
+
+	if (!host->config->message)
+		return;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	host->config->message(host->config->message_opaque, text);
+}
+
+static int power_on(struct host *host, struct cbit_error *err)
+{
+	const struct host_config *config = host->config;
+	const struct cbit_machine_config machine = {
+		.platform = config->platform,
+		.policy = config->policy,
+		.observer = config->observer,
+		.client = &host_client_ops,
+		.client_dram = &host_dram_ops,
+		.bar_memory = host_devfile_bar_memory,
+		.client_opaque = host,
+	};
+	struct cbit_device_info info;
+	struct host_devfile *dev;
+	int ret;
+
+	host->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	host->epoll = epoll_create1(EPOLL_CLOEXEC);
+	host->stop = eventfd(0, EFD_CLOEXEC);
+	if (host->inotify < 0 || host->epoll < 0 || host->stop < 0)
+		return cbit_error_set(err, -errno, "cannot set up event descriptors: %s",
+				      strerror(errno));
+	ret = host_frames_create(config->frames, &host->frames);
+	if (ret)
+		return cbit_error_set(err, ret, "no memory for the frame map");
+	ret = cbit_machine_create(&machine, &host->machine, err);
+	for (unsigned int i = 0; !ret && i < config->nr_devices; i++)
+		ret = cbit_machine_add_device(host->machine, config->devices[i], err);
+	for (unsigned int i = 0; !ret && cbit_machine_device(host->machine, i, &info); i++) {
+		dev = host_devfile_get(host, cbit_pci_devid(info.pci));
+		if (!dev)
+			return cbit_error_set(err, -ENOMEM, "cannot make the file of device %s: %s",
+					      info.bdf, strerror(errno));
+		dev->pci = info.pci;
+	}
+	if (!ret && (vfs_create(&host->vfs) || host_sysfs_build(&host->vfs, host->machine)))
+		ret = cbit_error_set(err, -ENOMEM, "no memory for the synthetic sysfs");
+	return ret;
+}
+
+static void power_off(struct host *host)
+{
+	/* What the program left open is closed now that nobody holds it any more. */
+	if (host->machine)
+		host_files_drain(host);
+	cbit_machine_destroy(host->machine);
+	host_frames_destroy(host->frames);
+	vfs_destroy(&host->vfs);
+	while (host->owners) {
+		struct cbit_owner *owner = host->owners;
+
+		owner->refs = 1;
+		host_owner_put(host, owner);
+	}
+	for (unsigned int i = 0; i < host->nr_devfiles; i++)
+		close(host->devfiles[i].fd);
+	if (host->listener > 0)
+		close(host->listener);
+	close(host->inotify);
+	close(host->epoll);
+	close(host->stop);
+}
+
+static void *notify_main(void *opaque)
+{
+	struct host *host = opaque;
+	int ret = host_notify_loop(host);
+
+	if (ret) {
+		host_say(host, "internal error: the notification loop ended: %s", strerror(-ret));
+		kill(host->child, SIGKILL);
+	}
+	return NULL;
+}
+
+static void set_environment(struct host *host)
+{
+	char list[HOST_MAX_DEVICES * 16] = "";
+	struct cbit_device_info info;
+
+	for (unsigned int i = 0; cbit_machine_device(host->machine, i, &info); i++) {
+		if (i)
+			strcat(list, " ");
+		strcat(list, info.bdf);
+	}
+	setenv("CBIT_DEVICES", list, 1);
+}
+
+/* Ctrl-C is for the program: it decides, and its end is ours. */
+static void ignore_terminal(struct sigaction old[2])
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+	sigaction(SIGINT, &ignore, &old[0]);
+	sigaction(SIGQUIT, &ignore, &old[1]);
+}
+
+int host_run(const struct host_config *config, int *status, struct cbit_error *err)
+{
+	struct host host = { .config = config,
+			     .owners_lock = PTHREAD_MUTEX_INITIALIZER,
+			     .files_lock = PTHREAD_MUTEX_INITIALIZER,
+			     .listener = -1 };
+	struct sigaction old[2];
+	const uint64_t one = 1;
+	pthread_t notifier;
+	int ret, sync, code = 0;
+
+	ret = power_on(&host, err);
+	if (ret) {
+		power_off(&host);
+		return ret;
+	}
+	set_environment(&host);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	sync = host_spawn(&host, err);
+	if (sync < 0) {
+		power_off(&host);
+		return sync;
+	}
+	ignore_terminal(old);
+	if (pthread_create(&notifier, NULL, notify_main, &host)) {
+		kill(host.child, SIGKILL);
+		ret = cbit_error_set(err, -EAGAIN, "cannot start a thread");
+	} else {
+		ret = host_trace(&host, sync, err);
+		if (ret)
+			kill(host.child, SIGKILL);
+		if (write(host.stop, &one, sizeof(one)) == sizeof(one))
+			pthread_join(notifier, NULL);
+	}
+	if (ret)
+		waitpid(host.child, NULL, __WALL);
+	/* The child's word on why the program could not be executed, if that is so. */
+	else if (read(sync, &code, sizeof(code)) == sizeof(code))
+		ret = cbit_error_set(err, -ENOEXEC, "cannot run '%s': %s", config->argv[0],
+				     strerror(code));
+	close(sync);
+	*status = host.status;
+	power_off(&host);
+	sigaction(SIGINT, &old[0], NULL);
+	sigaction(SIGQUIT, &old[1], NULL);
+	return ret;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The tracer: the one thread that traces the client's processes. It carries out accesses to
+ * trapped registers, follows forks and execs, and reaps what ends. EXITKILL makes the clients
+ * die with us, whatever kills us.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "host.h"
+
+#define TRACE_OPTIONS                                                                     \
+	(PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC | \
+	 PTRACE_O_EXITKILL)
+
+/* How many traps pass between looks at which core the client runs on. */
+#define CORE_INTERVAL 64u
+
+/* Where the last trap was found, good until a client maps a device file again. */
+struct window {
+	pid_t tgid;
+	uint64_t start, end;
+	struct cbit_pci *pci;
+	unsigned int bar;
+	uint64_t pos; /* of @start in the BAR */
+};
+
+struct tracer {
+	struct host *host;
+	struct window window;
+	unsigned int generation;
+	unsigned int traps;
+	int core;
+	struct cbit_owner *owner; /* of the trap under way */
+};
+
+static bool locate(void *opaque, uint64_t addr, struct host_access *out)
+{
+	struct tracer *t = opaque;
+	unsigned int generation = __atomic_load_n(&t->host->maps_generation, __ATOMIC_ACQUIRE);
+	struct window *w = &t->window;
+	struct host_devfile *dev;
+	struct host_vma vma;
+
+	if (generation != t->generation || !w->pci || w->tgid != t->owner->tgid ||
+	    addr < w->start || addr >= w->end) {
+		if (host_vma_find(t->owner, addr, &vma))
+			return false;
+		dev = vma.ino ? host_devfile_by_inode(t->host, vma.dev, vma.ino) : NULL;
+		if (!dev || !dev->pci || !(vma.offset & CBIT_VFIO_OFFSET_TRAP))
+			return false;
+		t->generation = generation;
+		w->tgid = t->owner->tgid;
+		w->start = vma.start;
+		w->end = vma.end;
+		w->pci = dev->pci;
+		w->bar = (unsigned int)(vma.offset >> CBIT_VFIO_INDEX_SHIFT) & 0xff;
+		w->pos = vma.offset & ((UINT64_C(1) << CBIT_VFIO_INDEX_SHIFT) - 1);
+	}
+	out->pci = w->pci;
+	out->bar = w->bar;
+	out->pos = w->pos + (addr - w->start);
+	out->addr = addr;
+	out->len = w->end - addr;
+	return true;
+}
+
+/*
+ * A round trip costs six times as much when client and tracer sit on different cores. The
+ * tracer moves, never the client: its affinity is visible to it.
+ */
+static void follow_core(struct tracer *t, pid_t tid)
+{
+	char path[64], buf[1024], *p;
+	cpu_set_t set;
+	FILE *f;
+	int core;
+
+	if (t->traps++ % CORE_INTERVAL)
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
+	f = fopen(path, "re");
+	if (!f)
+		return;
+	p = fgets(buf, sizeof(buf), f);
+	fclose(f);
+	p = p ? strrchr(p, ')') : NULL;
+	/* "processor" is field 39; after the name's parenthesis comes field 3. */
+	for (int field = 2; p && field < 39; field++)
+		p = strchr(p + 1, ' ');
+	if (!p || sscanf(p, "%d", &core) != 1 || core == t->core || core < 0 ||
+	    core >= CPU_SETSIZE)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET((size_t)core, &set);
+	if (!sched_setaffinity(0, sizeof(set), &set))
+		t->core = core;
+}
+
+/* A SIGBUS: true when it was an access to a register of ours, and has been carried out. */
+static bool trapped(struct tracer *t, pid_t tid)
+{
+	struct user_regs_struct regs;
+	struct host_access access;
+	char text[128];
+	bool changed = false, done = false;
+	siginfo_t info;
+
+	if (ptrace(PTRACE_GETSIGINFO, tid, 0, &info) || info.si_code != BUS_ADRERR)
+		return false;
+	t->owner = host_owner_get(t->host, tid);
+	if (!t->owner)
+		return false;
+	if (locate(t, (uintptr_t)info.si_addr, &access) &&
+	    !ptrace(PTRACE_GETREGS, tid, 0, &regs)) {
+		if (!host_insn_emulate(tid, &regs, &changed, locate, t, text, sizeof(text)))
+			done = !changed || !ptrace(PTRACE_SETREGS, tid, 0, &regs);
+		else
+			host_say(t->host,
+				 "process %d at 0x%llx: cannot carry out '%s' on a device register "
+				 "(BAR%u+0x%llx); it gets SIGBUS",
+				 tid, regs.rip, text, access.bar, (unsigned long long)access.pos);
+		follow_core(t, tid);
+	}
+	host_owner_put(t->host, t->owner);
+	t->owner = NULL;
+	return done;
+}
+
+static void stopped(struct tracer *t, pid_t tid, int status)
+{
+	int sig = WSTOPSIG(status), event = status >> 16;
+	unsigned long old;
+
+	if (event == PTRACE_EVENT_EXEC) {
+		host_owner_exec(t->host, tid);
+		/* Another thread's exec continues under the leader's number. */
+		if (!ptrace(PTRACE_GETEVENTMSG, tid, 0, &old) && (pid_t)old != tid)
+			host_tid_gone(t->host, (pid_t)old);
+		host_tid_gone(t->host, tid);
+		memset(&t->window, 0, sizeof(t->window));
+		sig = 0;
+	} else if (event == PTRACE_EVENT_STOP) {
+		if (sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU) {
+			/* A stop of the whole process: stay stopped, but listen for SIGCONT. */
+			ptrace(PTRACE_LISTEN, tid, 0, 0);
+			return;
+		}
+		sig = 0;
+	} else if (event) {
+		sig = 0;
+	} else if (sig == SIGBUS && trapped(t, tid)) {
+		sig = 0;
+	}
+	ptrace(PTRACE_CONT, tid, 0, sig);
+}
+
+int host_trace(struct host *host, int sync, struct cbit_error *err)
+{
+	struct tracer t = { .host = host, .core = -1 };
+	int status;
+	pid_t tid;
+
+	if (ptrace(PTRACE_SEIZE, host->child, 0, TRACE_OPTIONS))
+		return cbit_error_set(err, -errno, "cannot trace the program: %s (is it traced "
+						   "already, or kernel.yama.ptrace_scope 3?)",
+				      strerror(errno));
+	if (host_release_child(sync, err))
+		return err->code;
+	for (;;) {
+		tid = waitpid(-1, &status, __WALL);
+		if (tid < 0 && errno == EINTR)
+			continue;
+		if (tid < 0)
+			return 0; /* ECHILD: everything has ended */
+		if (WIFSTOPPED(status)) {
+			stopped(&t, tid, status);
+			continue;
+		}
+		if (tid == host->child)
+			host->status = status;
+		host_owner_exec(host, tid);
+		host_tid_gone(host, tid);
+	}
+}

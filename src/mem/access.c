@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Accesses as the fabric carries them out: strip the C-bit, let a window decode the rest,
+ * pick the key, and hand each part to what stands behind its window.
+ */
+#include <errno.h>
+
+#include "mem_internal.h"
+
+/* An access under way. The C-bit belongs to all of it; only the SPA counts up. */
+struct access {
+	uint64_t spa;
+	bool c;
+};
+
+static struct access access_start(const struct cbit_mem *mem, struct cbit_bus addr)
+{
+	return (struct access){ .spa = addr.v & ~mem->c_mask, .c = (addr.v & mem->c_mask) != 0 };
+}
+
+/* The window that answers, with *@len cut to its part of the access, or NULL. */
+static struct mem_region *decode(const struct cbit_mem *mem, const struct access *a, size_t *len)
+{
+	struct mem_region *r = cbit_mem_region_decode(mem, a->spa, len);
+
+	/* where nothing consumes the C-bit it is one more address bit, and no window has it */
+	return r && a->c && !r->pub.encrypts ? NULL : r;
+}
+
+static cbit_key_t key_of(const struct cbit_mem *mem, const struct mem_region *r, bool c)
+{
+	if (!r->pub.encrypts)
+		return CBIT_KEY_NONE;
+	return c || mem->platform.tsme ? CBIT_KEY_HOST : CBIT_KEY_NONE;
+}
+
+static enum cbit_mem_outcome read_part(struct cbit_mem *mem, struct mem_region *r,
+				       const struct access *a, uint8_t *buf, size_t len)
+{
+	if (!r) {
+		memset(buf, 0xff, len);
+		return CBIT_MEM_ABORT;
+	}
+	if (r->has_ops)
+		return cbit_mem_backing_read(mem, r, a->spa, key_of(mem, r, a->c), buf, len);
+	if (r->direct)
+		cbit_mem_copy_out(buf, r->direct + (a->spa - r->pub.base.v), len);
+	else
+		cbit_mem_sparse_read(r->sparse, a->spa, key_of(mem, r, a->c), buf, len);
+	return CBIT_MEM_OK;
+}
+
+static enum cbit_mem_outcome write_part(struct cbit_mem *mem, struct mem_region *r,
+					const struct access *a, const uint8_t *buf, size_t len)
+{
+	if (!r)
+		return CBIT_MEM_ABORT;
+	if (r->has_ops)
+		return cbit_mem_backing_write(mem, r, a->spa, key_of(mem, r, a->c), buf, len);
+	if (r->direct)
+		cbit_mem_copy_in(r->direct + (a->spa - r->pub.base.v), buf, len);
+	else if (cbit_mem_sparse_write(r->sparse, a->spa, key_of(mem, r, a->c), buf, len))
+		return CBIT_MEM_NO_BACKING;
+	return CBIT_MEM_OK;
+}
+
+enum cbit_mem_outcome cbit_mem_read(struct cbit_mem *mem, struct cbit_bus addr, void *buf,
+				    size_t len)
+{
+	struct access a = access_start(mem, addr);
+	enum cbit_mem_outcome worst = CBIT_MEM_OK;
+	uint8_t *p = buf;
+
+	while (len) {
+		size_t n = len;
+		struct mem_region *r = decode(mem, &a, &n);
+		enum cbit_mem_outcome o = read_part(mem, r, &a, p, n);
+
+		if (o > worst)
+			worst = o;
+		a.spa += n;
+		p += n;
+		len -= n;
+	}
+	return worst;
+}
+
+enum cbit_mem_outcome cbit_mem_write(struct cbit_mem *mem, struct cbit_bus addr, const void *buf,
+				     size_t len)
+{
+	struct access a = access_start(mem, addr);
+	enum cbit_mem_outcome worst = CBIT_MEM_OK;
+	const uint8_t *p = buf;
+
+	while (len) {
+		size_t n = len;
+		struct mem_region *r = decode(mem, &a, &n);
+		enum cbit_mem_outcome o = write_part(mem, r, &a, p, n);
+
+		if (o > worst)
+			worst = o;
+		a.spa += n;
+		p += n;
+		len -= n;
+	}
+	return worst;
+}
+
+void *cbit_mem_page(struct cbit_mem *mem, struct cbit_bus addr)
+{
+	struct access a = access_start(mem, addr);
+	size_t n = 1;
+	struct mem_region *r = decode(mem, &a, &n);
+
+	if (!r || !r->sparse)
+		return NULL;
+	return cbit_mem_sparse_view(r->sparse, a.spa, key_of(mem, r, a.c));
+}
+
+int cbit_mem_raw(struct cbit_mem *mem, struct cbit_spa spa, void *buf, size_t len)
+{
+	uint8_t *p = buf;
+
+	while (len) {
+		size_t n = len;
+		struct mem_region *r = cbit_mem_region_decode(mem, spa.v, &n);
+		int ret = 0;
+
+		if (!r || r->pub.kind == CBIT_MEM_MMIO)
+			return -ENXIO;
+		if (r->has_ops)
+			ret = cbit_mem_backing_raw(mem, r, spa.v, p, n);
+		else if (r->direct)
+			cbit_mem_copy_out(p, r->direct + (spa.v - r->pub.base.v), n);
+		else
+			cbit_mem_sparse_read(r->sparse, spa.v, CBIT_KEY_NONE, p, n);
+		if (ret)
+			return ret;
+		spa.v += n;
+		p += n;
+		len -= n;
+	}
+	return 0;
+}

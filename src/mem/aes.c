@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The AES engine of the memory controller: AES-128-XTS by libcrypto.
+ *
+ * The data unit is the 4 KiB page, its number (SPA >> 12, little-endian in 16 bytes) is the
+ * tweak; the 16-byte blocks of a page are chained to nothing, but each depends on its place.
+ * Real engines have a tweak of their own that nobody publishes; what the project needs of it
+ * is only that it depends on the key and on the SPA.
+ *
+ * The host key is the platform's. Key n from 2 up is what the host key makes of 32 zero bytes
+ * in data unit 2^64 + n, which is beyond every SPA: different for every n, and the same in
+ * every run.
+ */
+#include <errno.h>
+
+#include "mem_internal.h"
+
+static EVP_CIPHER_CTX *ctx_create(const uint8_t *key, int dir)
+{
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+
+	if (ctx && EVP_CipherInit_ex(ctx, EVP_aes_128_xts(), NULL, key, NULL, dir) != 1) {
+		EVP_CIPHER_CTX_free(ctx);
+		return NULL;
+	}
+	return ctx;
+}
+
+int cbit_mem_engine_init(struct cbit_mem *mem)
+{
+	const uint8_t *key = mem->platform.host_key;
+	struct mem_engine *e = &mem->engine;
+
+	for (unsigned int i = 0; i < MEM_ENGINE_SLOTS; i++) {
+		struct mem_engine_slot *s = &e->slot[i];
+
+		if (pthread_mutex_init(&s->lock, NULL))
+			return -ENOMEM;
+		e->ready++;
+		for (int dir = 0; dir < MEM_DIRECTIONS; dir++) {
+			/* guests' contexts get their key at first use; any key will do till then */
+			s->host[dir] = ctx_create(key, dir);
+			s->guest[dir] = ctx_create(key, dir);
+			if (!s->host[dir] || !s->guest[dir])
+				return -EIO;
+		}
+	}
+	return 0;
+}
+
+void cbit_mem_engine_destroy(struct cbit_mem *mem)
+{
+	struct mem_engine *e = &mem->engine;
+
+	for (unsigned int i = 0; i < e->ready; i++) {
+		struct mem_engine_slot *s = &e->slot[i];
+
+		for (int dir = 0; dir < MEM_DIRECTIONS; dir++) {
+			EVP_CIPHER_CTX_free(s->host[dir]);
+			EVP_CIPHER_CTX_free(s->guest[dir]);
+		}
+		pthread_mutex_destroy(&s->lock);
+	}
+}
+
+/* A free slot if there is one; threads start at different ones so that they rarely meet. */
+static struct mem_engine_slot *slot_take(struct mem_engine *e)
+{
+	/* thread descriptors lie megabytes apart: mix the high bits down */
+	uint64_t self = (uint64_t)pthread_self() * 0x9e3779b97f4a7c15u;
+	unsigned int start = (unsigned int)(self >> 60);
+
+	for (unsigned int i = 0; i < MEM_ENGINE_SLOTS; i++) {
+		struct mem_engine_slot *s = &e->slot[(start + i) % MEM_ENGINE_SLOTS];
+
+		if (!pthread_mutex_trylock(&s->lock))
+			return s;
+	}
+	pthread_mutex_lock(&e->slot[start % MEM_ENGINE_SLOTS].lock);
+	return &e->slot[start % MEM_ENGINE_SLOTS];
+}
+
+/* One data unit from its first block on; the tweak is hi * 2^64 + lo. */
+static bool unit_crypt(EVP_CIPHER_CTX *ctx, uint64_t lo, uint8_t hi, const uint8_t *in,
+		       uint8_t *out, size_t len)
+{
+	uint8_t iv[16] = { 0 };
+	int done;
+
+	for (unsigned int i = 0; i < 8; i++)
+		iv[i] = (uint8_t)(lo >> (8 * i));
+	iv[8] = hi;
+	return EVP_CipherInit_ex(ctx, NULL, NULL, NULL, iv, -1) == 1 &&
+	       EVP_CipherUpdate(ctx, out, &done, in, (int)len) == 1;
+}
+
+static EVP_CIPHER_CTX *slot_ctx(struct mem_engine_slot *s, cbit_key_t key, int dir)
+{
+	uint8_t derived[MEM_KEY_BYTES] = { 0 };
+
+	if (key == CBIT_KEY_HOST)
+		return s->host[dir];
+	if (s->guest_key[dir] == key)
+		return s->guest[dir];
+	s->guest_key[dir] = CBIT_KEY_NONE;
+	if (!unit_crypt(s->host[MEM_ENCRYPT], key, 1, derived, derived, sizeof(derived)) ||
+	    EVP_CipherInit_ex(s->guest[dir], NULL, NULL, derived, NULL, dir) != 1)
+		return NULL;
+	s->guest_key[dir] = key;
+	return s->guest[dir];
+}
+
+/* At most a page. XTS starts at the first block of its unit, so blank ones lead up to ours. */
+static bool page_crypt(EVP_CIPHER_CTX *ctx, uint64_t spa, const uint8_t *in, uint8_t *out,
+		       size_t len)
+{
+	size_t lead = (size_t)(spa & (MEM_PAGE - 1));
+	uint8_t tmp[MEM_PAGE];
+
+	if (!lead)
+		return unit_crypt(ctx, spa >> CBIT_PAGE_SHIFT, 0, in, out, len);
+	memset(tmp, 0, lead);
+	memcpy(tmp + lead, in, len);
+	if (!unit_crypt(ctx, spa >> CBIT_PAGE_SHIFT, 0, tmp, tmp, lead + len))
+		return false;
+	memcpy(out, tmp + lead, len);
+	return true;
+}
+
+void cbit_mem_aes(struct cbit_mem *mem, cbit_key_t key, struct cbit_spa spa, const void *in,
+		  void *out, size_t len, bool encrypt)
+{
+	struct mem_engine_slot *slot;
+	const uint8_t *src = in;
+	EVP_CIPHER_CTX *ctx;
+	uint8_t *dst = out;
+
+	if (key == CBIT_KEY_NONE) {
+		if (in != out)
+			memcpy(out, in, len);
+		return;
+	}
+	slot = slot_take(&mem->engine);
+	ctx = slot_ctx(slot, key, encrypt ? MEM_ENCRYPT : MEM_DECRYPT);
+	while (len) {
+		size_t n = MEM_PAGE - (size_t)(spa.v & (MEM_PAGE - 1));
+
+		if (n > len)
+			n = len;
+		/* a cipher that worked at creation does not fail later; never leak plaintext */
+		if (!ctx || !page_crypt(ctx, spa.v, src, dst, n))
+			memset(dst, 0xff, n);
+		spa.v += n;
+		src += n;
+		dst += n;
+		len -= n;
+	}
+	pthread_mutex_unlock(&slot->lock);
+}
+
+/*
+ * cbit_mem_transcode() - from one key's view of some blocks to another's, in place, by way of
+ * the bytes in DRAM. Equal keys change nothing, so only the reference path goes the way then.
+ */
+void cbit_mem_transcode(struct cbit_mem *mem, cbit_key_t from, cbit_key_t to, uint64_t spa,
+			uint8_t *buf, size_t len)
+{
+	if (from == to && !mem_is_slow(mem))
+		return;
+	cbit_mem_aes(mem, from, CBIT_SPA(spa), buf, buf, len, true);
+	cbit_mem_aes(mem, to, CBIT_SPA(spa), buf, buf, len, false);
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The inside of the mem room: its structures, and what its files call of each other.
+ */
+#ifndef CBIT_MEM_INTERNAL_H
+#define CBIT_MEM_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include <openssl/evp.h>
+
+#include <cbit/mem.h>
+
+#define MEM_PAGE      ((size_t)4096)
+#define MEM_BLOCK     ((size_t)16) /* what one AES operation covers */
+#define MEM_KEY_BYTES 32
+
+#define MEM_ENGINE_SLOTS 4
+#define MEM_SPARSE_LOCKS 64
+#define MEM_FRAME_ORDERS 41 /* 2^40 frames fill the widest SPA, 52 bits */
+
+/* Directions of the engine, as indices. */
+enum { MEM_DECRYPT, MEM_ENCRYPT, MEM_DIRECTIONS };
+
+/*
+ * One set of cipher contexts. A context holds the tweak of the page under way, so it belongs
+ * to one thread at a time; several sets let threads run side by side without a thread-local.
+ */
+struct mem_engine_slot {
+	pthread_mutex_t lock;
+	EVP_CIPHER_CTX *host[MEM_DIRECTIONS];
+	EVP_CIPHER_CTX *guest[MEM_DIRECTIONS];
+	cbit_key_t guest_key[MEM_DIRECTIONS]; /* whose key schedule guest[] holds, 0 for none */
+};
+
+struct mem_engine {
+	struct mem_engine_slot slot[MEM_ENGINE_SLOTS];
+	unsigned int ready; /* slots whose mutex exists */
+};
+
+/*
+ * One page of sparse memory: its bytes as the tag key shows them. The state word is the tag
+ * in bits 15:0, MEM_STATE_BUSY while the bytes are on their way to another key, and above it
+ * a count of such changes, by which a reader without lock sees that it was overtaken.
+ */
+struct mem_sparse_page {
+	_Atomic(uint8_t *) data;
+	_Atomic uint32_t state;
+};
+
+#define MEM_STATE_TAG    0xffffu
+#define MEM_STATE_BUSY   0x10000u
+#define MEM_STATE_CHANGE 0x20000u
+
+struct mem_sparse_leaf;
+struct mem_sparse_chunk;
+
+struct mem_sparse {
+	struct cbit_mem *mem;
+	uint64_t base;
+	_Atomic(struct mem_sparse_leaf *) *top;
+	size_t top_bytes;
+	pthread_mutex_t grow; /* creation of leaves and pages */
+	struct mem_sparse_leaf *leaves;
+	struct mem_sparse_chunk *chunks;
+	uint8_t *spare; /* zeroed pages not yet given out */
+	size_t spare_pages;
+	pthread_mutex_t lock[MEM_SPARSE_LOCKS]; /* bytes and tag of the pages that hash there */
+};
+
+struct mem_region {
+	struct cbit_mem_region pub; /* first: cbit_mem_find() gives it out */
+	uint64_t last;              /* SPA of the last byte */
+	bool has_ops;
+	struct cbit_mem_ops ops;
+	void *opaque;
+	cbit_key_t resident;
+	uint8_t *direct;
+	struct mem_sparse *sparse;
+};
+
+/* What the binary search touches, kept apart from the regions so that it stays small. */
+struct mem_window {
+	uint64_t base;
+	uint64_t last;
+	struct mem_region *region;
+};
+
+struct mem_frame_list {
+	uint64_t *frame;
+	size_t count;
+	size_t cap;
+};
+
+struct mem_frames {
+	pthread_mutex_t lock;
+	struct mem_region *region; /* chosen at the first allocation */
+	struct mem_frame_list free[MEM_FRAME_ORDERS];
+};
+
+struct cbit_mem {
+	struct cbit_platform platform;
+	uint64_t c_mask;
+	_Atomic bool slow;
+	struct mem_window *windows; /* by base */
+	size_t window_count;
+	struct mem_engine engine;
+	struct mem_frames frames;
+};
+
+static inline bool mem_is_slow(struct cbit_mem *mem)
+{
+	return atomic_load_explicit(&mem->slow, memory_order_relaxed);
+}
+
+/* region.c: decoding */
+struct mem_region *cbit_mem_region_find(const struct cbit_mem *mem, uint64_t spa);
+struct mem_region *cbit_mem_region_decode(const struct cbit_mem *mem, uint64_t spa, size_t *len);
+void cbit_mem_regions_destroy(struct cbit_mem *mem);
+cbit_key_t cbit_mem_key_here(const struct cbit_mem *mem, cbit_key_t key);
+
+/* aes.c: the engine */
+int cbit_mem_engine_init(struct cbit_mem *mem);
+void cbit_mem_engine_destroy(struct cbit_mem *mem);
+void cbit_mem_transcode(struct cbit_mem *mem, cbit_key_t from, cbit_key_t to, uint64_t spa,
+			uint8_t *buf, size_t len);
+
+/* sparse.c: storage; sparse_access.c: what the keys make of it */
+int cbit_mem_sparse_create(struct cbit_mem *mem, uint64_t base, uint64_t size,
+			   struct mem_sparse **out);
+void cbit_mem_sparse_destroy(struct mem_sparse *sp);
+struct mem_sparse_page *cbit_mem_sparse_lookup(struct mem_sparse *sp, uint64_t spa);
+struct mem_sparse_page *cbit_mem_sparse_get(struct mem_sparse *sp, uint64_t spa, bool *fresh);
+void cbit_mem_sparse_read(struct mem_sparse *sp, uint64_t spa, cbit_key_t key, uint8_t *buf,
+			  size_t len);
+int cbit_mem_sparse_write(struct mem_sparse *sp, uint64_t spa, cbit_key_t key, const uint8_t *buf,
+			  size_t len);
+uint8_t *cbit_mem_sparse_view(struct mem_sparse *sp, uint64_t spa, cbit_key_t key);
+int cbit_mem_sparse_zero(struct mem_sparse *sp, uint64_t spa, cbit_key_t key);
+
+/* backing.c: memory behind ops that the engine stands in front of */
+enum cbit_mem_outcome cbit_mem_backing_read(struct cbit_mem *mem, const struct mem_region *r,
+					    uint64_t spa, cbit_key_t key, uint8_t *buf, size_t len);
+enum cbit_mem_outcome cbit_mem_backing_write(struct cbit_mem *mem, const struct mem_region *r,
+					     uint64_t spa, cbit_key_t key, const uint8_t *buf,
+					     size_t len);
+int cbit_mem_backing_raw(struct cbit_mem *mem, const struct mem_region *r, uint64_t spa,
+			 uint8_t *buf, size_t len);
+
+/* copy.c: copies to and from memory that other threads look at */
+void cbit_mem_copy_out(void *dst, const uint8_t *shared, size_t len);
+void cbit_mem_copy_in(uint8_t *shared, const void *src, size_t len);
+
+/* frames.c */
+int cbit_mem_frames_init(struct cbit_mem *mem);
+void cbit_mem_frames_destroy(struct cbit_mem *mem);
+
+#endif

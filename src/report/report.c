@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Collecting findings: events that have one cause become one finding.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "report_internal.h"
+
+/* More are counted, not kept: a program in a loop must not fill our memory. */
+#define MAX_FINDINGS 10000u
+
+int cbit_report_create(const struct cbit_platform *platform, const char *policy,
+		       struct cbit_report **out)
+{
+	struct cbit_report *report = calloc(1, sizeof(*report));
+
+	if (!report)
+		return -ENOMEM;
+	report->platform = *platform;
+	snprintf(report->policy, sizeof(report->policy), "%s", policy);
+	report->last = &report->first;
+	pthread_mutex_init(&report->lock, NULL);
+	*out = report;
+	return 0;
+}
+
+void cbit_report_destroy(struct cbit_report *report)
+{
+	struct finding *f;
+
+	if (!report)
+		return;
+	while ((f = report->first)) {
+		report->first = f->next;
+		free(f);
+	}
+	pthread_mutex_destroy(&report->lock);
+	free(report);
+}
+
+unsigned int cbit_report_count(struct cbit_report *report)
+{
+	unsigned int n;
+
+	pthread_mutex_lock(&report->lock);
+	n = report->count;
+	pthread_mutex_unlock(&report->lock);
+	return n;
+}
+
+static enum finding_id classify(const struct cbit_event *ev)
+{
+	switch (ev->type) {
+	case CBIT_EVENT_MMIO_ENCRYPTED:
+		return FINDING_MMIO_ENCRYPTED;
+	case CBIT_EVENT_DMA_WRONG_KEY:
+		return FINDING_WRONG_KEY;
+	case CBIT_EVENT_DMA_NOT_MAPPED:
+		return FINDING_IOVA_NOT_MAPPED;
+	case CBIT_EVENT_DMA_NO_PERMISSION:
+		return ev->write ? FINDING_WRITE_TO_READ_ONLY : FINDING_READ_FROM_WRITE_ONLY;
+	case CBIT_EVENT_DMA_ABORT:
+		/* An abort is the C-bit's doing where a window would have decoded without it. */
+		return ev->entry & ev->c_mask && ev->region ? FINDING_MMIO_ENCRYPTED :
+							      FINDING_MASTER_ABORT;
+	case CBIT_EVENT_DMA_NO_BACKING:
+		return FINDING_MEMORY_GONE;
+	case CBIT_EVENT_MAPPING_LEAKED:
+		break;
+	}
+	return FINDING_MAPPING_LEAKED;
+}
+
+/* Is @ev one more of what @f tells? By mapping call; where there is none, by device and page. */
+static bool same(const struct finding *f, enum finding_id id, const struct cbit_event *ev)
+{
+	if (f->id != id || id == FINDING_MAPPING_LEAKED)
+		return false;
+	if (ev->mapping.id || f->first.mapping.id)
+		return ev->mapping.id == f->first.mapping.id;
+	return ev->devid == f->first.devid && ev->write == f->first.write &&
+	       (ev->iova.v & CBIT_PAGE_MASK) == (f->first.iova.v & CBIT_PAGE_MASK);
+}
+
+static void add_hit(struct finding *f, const struct cbit_event *ev)
+{
+	if (f->hit_count < REPORT_HITS)
+		f->hits[f->hit_count] = (struct hit){ .devid = ev->devid,
+						      .write = ev->write,
+						      .spa_valid = ev->spa_valid,
+						      .type = ev->type,
+						      .iova = ev->iova,
+						      .spa = ev->spa,
+						      .len = ev->len };
+	f->hit_count++;
+}
+
+static void observe(void *opaque, const struct cbit_event *ev)
+{
+	bool dma = ev->type != CBIT_EVENT_MMIO_ENCRYPTED && ev->type != CBIT_EVENT_MAPPING_LEAKED;
+	struct cbit_report *report = opaque;
+	enum finding_id id = classify(ev);
+	struct finding *f;
+
+	pthread_mutex_lock(&report->lock);
+	for (f = report->first; f && !same(f, id, ev);)
+		f = f->next;
+	if (f && !dma)
+		f->runs++;
+	if (!f && report->count < MAX_FINDINGS)
+		f = calloc(1, sizeof(*f));
+	if (f && !f->next && report->last != &f->next) {
+		f->id = id;
+		f->first = *ev;
+		snprintf(f->region, sizeof(f->region), "%s", ev->region ? ev->region : "");
+		f->first.region = NULL;
+		f->first.key_used = NULL;
+		f->first.key_right = NULL;
+		*report->last = f;
+		report->last = &f->next;
+		report->count++;
+	}
+	if (f && dma)
+		add_hit(f, ev);
+	if (!f)
+		report->dropped++;
+	pthread_mutex_unlock(&report->lock);
+}
+
+struct cbit_observer cbit_report_observer(struct cbit_report *report)
+{
+	return (struct cbit_observer){ .event = observe, .opaque = report };
+}

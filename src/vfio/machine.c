@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The machine: its address map, IOMMU, devices and groups, and the files opened on them.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vfio_internal.h"
+
+static struct cbit_spa bar_place(void *opaque, uint64_t size)
+{
+	struct cbit_machine *machine = ((struct vfio_device *)opaque)->machine;
+	uint64_t at = (machine->mmio_next + size - 1) & ~(size - 1);
+
+	machine->mmio_next = at + size;
+	return CBIT_SPA(at);
+}
+
+static void *bar_memory(void *opaque, unsigned int bar, uint64_t size)
+{
+	struct vfio_device *dev = opaque;
+	struct cbit_machine *machine = dev->machine;
+	void **bars, *p;
+
+	if (machine->bar_memory)
+		return machine->bar_memory(machine->client_opaque, cbit_pci_devid(dev->pci), bar,
+					   size);
+	bars = realloc(machine->heap_bars, (machine->nr_heap_bars + 1) * sizeof(*bars));
+	if (!bars)
+		return NULL;
+	machine->heap_bars = bars;
+	p = aligned_alloc(CBIT_PAGE_SIZE, size);
+	if (p) {
+		memset(p, 0, size);
+		bars[machine->nr_heap_bars++] = p;
+	}
+	return p;
+}
+
+static void device_irq(void *opaque, unsigned int index, unsigned int vector)
+{
+	vfio_irq_raise(opaque, index, vector);
+}
+
+int cbit_machine_create(const struct cbit_machine_config *config, struct cbit_machine **out,
+			struct cbit_error *err)
+{
+	struct cbit_machine *machine = calloc(1, sizeof(*machine));
+	const struct cbit_mem_region_desc host = {
+		.kind = CBIT_MEM_DRAM,
+		.encrypts = true,
+		.base = CBIT_SPA(CBIT_HOST_DRAM_BASE),
+		.size = CBIT_HOST_DRAM_SIZE,
+		.name = "host-dram",
+	};
+	const struct cbit_mem_region_desc client = {
+		.kind = CBIT_MEM_DRAM,
+		.encrypts = true,
+		.base = CBIT_SPA(CBIT_CLIENT_DRAM_BASE),
+		.size = CBIT_CLIENT_DRAM_SIZE,
+		.name = "client-dram",
+		.ops = config->client_dram,
+		.opaque = config->client_opaque,
+		.resident = config->platform.sme || config->platform.tsme ? CBIT_KEY_HOST :
+									     CBIT_KEY_NONE,
+	};
+	int ret;
+
+	if (!machine)
+		return cbit_error_set(err, -ENOMEM, "no memory for a machine");
+	machine->platform = config->platform;
+	machine->policy = config->policy;
+	machine->observer = config->observer;
+	machine->client = config->client;
+	machine->client_opaque = config->client_opaque;
+	machine->bar_memory = config->bar_memory;
+	machine->mmio_next = CBIT_MMIO_BASE;
+	pthread_rwlock_init(&machine->state, NULL);
+	pthread_mutex_init(&machine->refs_lock, NULL);
+	ret = cbit_mem_create(&machine->platform, &machine->mem);
+	if (ret)
+		cbit_error_set(err, ret, "cannot create the address space: %s", strerror(-ret));
+	if (!ret)
+		ret = cbit_mem_add_region(machine->mem, &host, err);
+	if (!ret && config->client_dram)
+		ret = cbit_mem_add_region(machine->mem, &client, err);
+	if (!ret) {
+		ret = cbit_iommu_create(machine->mem, &machine->observer, &machine->iommu);
+		if (ret)
+			cbit_error_set(err, ret, "cannot create the IOMMU: %s", strerror(-ret));
+	}
+	if (ret) {
+		cbit_machine_destroy(machine);
+		return ret;
+	}
+	*out = machine;
+	return 0;
+}
+
+void cbit_machine_destroy(struct cbit_machine *machine)
+{
+	struct vfio_space_ref *ref;
+
+	if (!machine)
+		return;
+	for (unsigned int i = 0; i < machine->nr_devices; i++) {
+		vfio_irq_disable_all(machine->devices[i]);
+		cbit_pci_destroy(machine->devices[i]->pci);
+		pthread_mutex_destroy(&machine->devices[i]->irq_lock);
+		free(machine->devices[i]);
+	}
+	for (unsigned int i = 0; i < machine->nr_groups; i++)
+		free(machine->groups[i]);
+	cbit_iommu_destroy(machine->iommu);
+	cbit_mem_destroy(machine->mem);
+	for (unsigned int i = 0; i < machine->nr_heap_bars; i++)
+		free(machine->heap_bars[i]);
+	free(machine->heap_bars);
+	while ((ref = machine->spare_refs)) {
+		machine->spare_refs = ref->next;
+		pthread_mutex_destroy(&ref->lock);
+		free(ref);
+	}
+	pthread_mutex_destroy(&machine->refs_lock);
+	pthread_rwlock_destroy(&machine->state);
+	free(machine);
+}
+
+struct cbit_mem *cbit_machine_mem(struct cbit_machine *machine)
+{
+	return machine->mem;
+}
+
+struct cbit_iommu *cbit_machine_iommu(struct cbit_machine *machine)
+{
+	return machine->iommu;
+}
+
+static struct vfio_group *group_get(struct cbit_machine *machine, unsigned int number)
+{
+	struct vfio_group *group;
+
+	for (unsigned int i = 0; i < machine->nr_groups; i++) {
+		if (machine->groups[i]->number == number)
+			return machine->groups[i];
+	}
+	group = calloc(1, sizeof(*group));
+	if (group) {
+		group->number = number;
+		machine->groups[machine->nr_groups++] = group;
+	}
+	return group;
+}
+
+static bool group_used(const struct cbit_machine *machine, unsigned int number)
+{
+	for (unsigned int i = 0; i < machine->nr_groups; i++) {
+		if (machine->groups[i]->number == number)
+			return true;
+	}
+	return false;
+}
+
+static int parse_bdf(const char *text, uint16_t *devid)
+{
+	unsigned int domain, bus, dev, fn;
+	char end;
+
+	if (sscanf(text, "%4x:%2x:%2x.%1x%c", &domain, &bus, &dev, &fn, &end) != 4 || domain ||
+	    dev > 31 || fn > 7)
+		return -EINVAL;
+	*devid = (uint16_t)(bus << 8 | dev << 3 | fn);
+	return 0;
+}
+
+/* The options that belong to every device are taken out of @spec; the rest goes to the model. */
+static int parse_common(const char *spec, char *rest, size_t size, unsigned int *group,
+			uint16_t *devid, struct cbit_error *err)
+{
+	char copy[512], *save = NULL, *word, *end;
+	unsigned long n;
+
+	if (strlen(spec) >= sizeof(copy))
+		return cbit_error_set(err, -EINVAL, "device '%.40s...': longer than %zu characters",
+				      spec, sizeof(copy) - 1);
+	strcpy(copy, spec);
+	rest[0] = 0;
+	for (word = strtok_r(copy, ",", &save); word; word = strtok_r(NULL, ",", &save)) {
+		if (!strncmp(word, "group=", 6)) {
+			n = strtoul(word + 6, &end, 10);
+			if (!word[6] || *end || n > 65535)
+				return cbit_error_set(err, -EINVAL,
+						      "device '%s': '%s' is not a group number "
+						      "(0..65535)",
+						      spec, word);
+			*group = (unsigned int)n;
+		} else if (!strncmp(word, "addr=", 5)) {
+			if (parse_bdf(word + 5, devid))
+				return cbit_error_set(err, -EINVAL,
+						      "device '%s': '%s' is not an address like "
+						      "0000:01:00.0",
+						      spec, word);
+		} else {
+			if (rest[0])
+				strncat(rest, ",", size - strlen(rest) - 1);
+			strncat(rest, word, size - strlen(rest) - 1);
+		}
+	}
+	return 0;
+}
+
+int cbit_machine_add_device(struct cbit_machine *machine, const char *spec,
+			    struct cbit_error *err)
+{
+	uint16_t devid = (uint16_t)((machine->nr_devices + 1) << 8);
+	unsigned int number = UINT32_MAX;
+	struct cbit_pci_host host = { .iommu = machine->iommu,
+				      .bar_memory = bar_memory,
+				      .bar_place = bar_place,
+				      .irq = device_irq };
+	struct vfio_device *dev;
+	char rest[512];
+	int ret;
+
+	if (machine->nr_devices == VFIO_MAX_DEVICES)
+		return cbit_error_set(err, -EINVAL, "device '%s': there are %d already", spec,
+				      VFIO_MAX_DEVICES);
+	ret = parse_common(spec, rest, sizeof(rest), &number, &devid, err);
+	if (ret)
+		return ret;
+	for (unsigned int i = 0; i < machine->nr_devices; i++) {
+		if (cbit_pci_devid(machine->devices[i]->pci) == devid)
+			return cbit_error_set(err, -EEXIST, "device '%s': %s is taken", spec,
+					      machine->devices[i]->bdf);
+	}
+	if (number == UINT32_MAX) {
+		for (number = 1; group_used(machine, number);)
+			number++;
+	}
+	dev = calloc(1, sizeof(*dev));
+	if (!dev)
+		return cbit_error_set(err, -ENOMEM, "no memory for device '%s'", spec);
+	dev->machine = machine;
+	dev->index = machine->nr_devices;
+	dev->group = group_get(machine, number);
+	snprintf(dev->bdf, sizeof(dev->bdf), "0000:%02x:%02x.%x", devid >> 8, (devid >> 3) & 31,
+		 devid & 7);
+	vfio_irq_init(dev);
+	host.opaque = dev;
+	ret = dev->group ? cbit_pci_create(rest, devid, &host, &dev->pci, err) :
+			   cbit_error_set(err, -ENOMEM, "no memory for a group");
+	if (ret) {
+		pthread_mutex_destroy(&dev->irq_lock);
+		free(dev);
+		return ret;
+	}
+	machine->devices[machine->nr_devices++] = dev;
+	return 0;
+}
+
+bool cbit_machine_device(struct cbit_machine *machine, unsigned int index,
+			 struct cbit_device_info *out)
+{
+	const struct vfio_device *dev;
+
+	if (index >= machine->nr_devices)
+		return false;
+	dev = machine->devices[index];
+	out->pci = dev->pci;
+	memcpy(out->bdf, dev->bdf, sizeof(out->bdf));
+	out->index = index;
+	out->group = dev->group->number;
+	return true;
+}
+
+static int open_group(struct cbit_machine *machine, unsigned int number, struct cbit_file *file)
+{
+	for (unsigned int i = 0; i < machine->nr_groups; i++) {
+		struct vfio_group *group = machine->groups[i];
+
+		if (group->number != number)
+			continue;
+		if (group->cdev_open || group->opened)
+			return -EBUSY;
+		group->opened = true;
+		group->fd_open = true;
+		file->group = group;
+		return 0;
+	}
+	return -ENODEV;
+}
+
+int cbit_vfio_open(struct cbit_machine *machine, enum cbit_file_kind kind, unsigned int number,
+		   struct cbit_file **out)
+{
+	struct cbit_file *file = calloc(1, sizeof(*file));
+	int ret = 0;
+
+	if (!file)
+		return -ENOMEM;
+	file->machine = machine;
+	file->kind = kind;
+	pthread_rwlock_wrlock(&machine->state);
+	switch (kind) {
+	case CBIT_FILE_CONTAINER:
+		file->container = calloc(1, sizeof(*file->container));
+		if (file->container)
+			file->container->fd_open = true;
+		else
+			ret = -ENOMEM;
+		break;
+	case CBIT_FILE_IOMMUFD:
+		file->iommufd = calloc(1, sizeof(*file->iommufd));
+		if (file->iommufd)
+			file->iommufd->fd_open = true;
+		else
+			ret = -ENOMEM;
+		break;
+	case CBIT_FILE_GROUP:
+		ret = open_group(machine, number, file);
+		break;
+	case CBIT_FILE_DEVICE:
+		file->cdev = true;
+		if (number < machine->nr_devices)
+			file->device = machine->devices[number];
+		else
+			ret = -ENODEV;
+		break;
+	}
+	pthread_rwlock_unlock(&machine->state);
+	if (ret)
+		free(file);
+	else
+		*out = file;
+	return ret;
+}
+
+void cbit_vfio_release(struct cbit_file *file)
+{
+	struct cbit_machine *machine = file->machine;
+
+	pthread_rwlock_wrlock(&machine->state);
+	switch (file->kind) {
+	case CBIT_FILE_CONTAINER:
+		vfio_container_release(machine, file->container);
+		break;
+	case CBIT_FILE_IOMMUFD:
+		vfio_iommufd_release(file->iommufd);
+		break;
+	case CBIT_FILE_GROUP:
+		file->group->fd_open = false;
+		vfio_group_put(machine, file->group);
+		break;
+	case CBIT_FILE_DEVICE:
+		if (file->cdev && file->granted) {
+			vfio_cdev_unbind(file->device);
+		} else if (!file->cdev) {
+			vfio_device_closed(file->device);
+			file->device->group->device_files--;
+			vfio_group_put(machine, file->device->group);
+		}
+		break;
+	}
+	pthread_rwlock_unlock(&machine->state);
+	free(file);
+}
+
+enum cbit_file_kind cbit_vfio_kind(const struct cbit_file *file)
+{
+	return file->kind;
+}
+
+unsigned int cbit_vfio_device_index(const struct cbit_file *file)
+{
+	return file->kind == CBIT_FILE_DEVICE ? file->device->index : UINT32_MAX;
+}
+
+unsigned int cbit_vfio_group_number(const struct cbit_file *file)
+{
+	return file->kind == CBIT_FILE_GROUP ? file->group->number : UINT32_MAX;
+}
+
+/* Calls that only use what is set up leave the state alone and may run side by side. */
+static bool changes_state(const struct cbit_file *file, uint32_t cmd)
+{
+	switch (file->kind) {
+	case CBIT_FILE_CONTAINER:
+		return cmd == UAPI_SET_IOMMU;
+	case CBIT_FILE_GROUP:
+		return cmd != UAPI_GROUP_GET_STATUS;
+	case CBIT_FILE_IOMMUFD:
+		return cmd == UAPI_IOMMUFD_IOAS_ALLOC || cmd == UAPI_IOMMUFD_DESTROY;
+	default:
+		return cmd == UAPI_DEVICE_BIND_IOMMUFD || cmd == UAPI_DEVICE_ATTACH_IOMMUFD_PT ||
+		       cmd == UAPI_DEVICE_DETACH_IOMMUFD_PT;
+	}
+}
+
+long cbit_vfio_ioctl(struct cbit_file *file, void *caller, uint32_t cmd, uint64_t arg)
+{
+	struct cbit_machine *machine = file->machine;
+	const struct vfio_call call = { .machine = machine, .caller = caller, .arg = arg };
+	long ret;
+
+	if (changes_state(file, cmd))
+		pthread_rwlock_wrlock(&machine->state);
+	else
+		pthread_rwlock_rdlock(&machine->state);
+	switch (file->kind) {
+	case CBIT_FILE_CONTAINER:
+		ret = vfio_container_ioctl(file->container, &call, cmd);
+		break;
+	case CBIT_FILE_GROUP:
+		ret = vfio_group_ioctl(file->group, &call, cmd);
+		break;
+	case CBIT_FILE_IOMMUFD:
+		ret = vfio_iommufd_ioctl(file->iommufd, &call, cmd);
+		break;
+	default:
+		ret = vfio_device_ioctl(file, &call, cmd);
+		break;
+	}
+	pthread_rwlock_unlock(&machine->state);
+	return ret;
+}
+
+static struct vfio_space *space_of(const struct cbit_file *file)
+{
+	switch (file->kind) {
+	case CBIT_FILE_CONTAINER:
+		return file->container->space;
+	case CBIT_FILE_DEVICE:
+		if (file->device->ioas)
+			return file->device->ioas->space;
+		return file->device->group->container ? file->device->group->container->space :
+							NULL;
+	default:
+		return NULL;
+	}
+}
+
+bool cbit_vfio_describe(struct cbit_file *file, struct cbit_iova iova,
+			struct cbit_mapping_info *out)
+{
+	struct vfio_space *space;
+	bool found = false;
+
+	pthread_rwlock_rdlock(&file->machine->state);
+	space = space_of(file);
+	if (space)
+		found = vfio_space_describe(space, iova.v, out);
+	pthread_rwlock_unlock(&file->machine->state);
+	return found;
+}
+
+struct cbit_domain *cbit_vfio_domain(struct cbit_file *file)
+{
+	struct vfio_space *space;
+
+	pthread_rwlock_rdlock(&file->machine->state);
+	space = space_of(file);
+	pthread_rwlock_unlock(&file->machine->state);
+	return space ? space->domain : NULL;
+}

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Address spaces: the mappings that a client made, cut into runs wherever what backs them
+ * changes, each run with the attributes that the policy gives it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vfio_internal.h"
+
+/* Linux, AMD: MSI window of iommu_dma_get_resv_regions, HyperTransport hole of the driver. */
+const struct uapi_iova_range vfio_iova_ranges[VFIO_IOVA_RANGES] = {
+	{ 0, UINT64_C(0xfedfffff) },
+	{ UINT64_C(0xfef00000), UINT64_C(0xfcffffffff) },
+	{ UINT64_C(0x10000000000), UINT64_MAX },
+};
+
+static int mapping_cmp(const struct vfio_mapping *a, const struct vfio_mapping *b)
+{
+	return a->iova < b->iova ? -1 : a->iova > b->iova;
+}
+
+RB_GENERATE_INTERNAL(vfio_mappings, vfio_mapping, node, mapping_cmp, __attribute__((unused)) static)
+
+bool vfio_space_iova_valid(uint64_t first, uint64_t last)
+{
+	for (unsigned int i = 0; i < VFIO_IOVA_RANGES; i++) {
+		if (first >= vfio_iova_ranges[i].start && last <= vfio_iova_ranges[i].last)
+			return true;
+	}
+	return false;
+}
+
+static uint64_t mapping_last(const struct vfio_mapping *m)
+{
+	return m->iova + m->size - 1;
+}
+
+struct vfio_mapping *vfio_space_first(struct vfio_space *space, uint64_t from, uint64_t last)
+{
+	struct vfio_mapping *m = RB_ROOT(&space->mappings), *best = NULL;
+
+	/* Mappings do not overlap, so the ends are ordered as the starts are. */
+	while (m) {
+		if (mapping_last(m) >= from) {
+			best = m;
+			m = RB_LEFT(m, node);
+		} else {
+			m = RB_RIGHT(m, node);
+		}
+	}
+	return best && best->iova <= last ? best : NULL;
+}
+
+struct vfio_mapping *vfio_space_next(struct vfio_space *space, struct vfio_mapping *m)
+{
+	(void)space;
+	return RB_NEXT(vfio_mappings, &space->mappings, m);
+}
+
+static void mapping_info(const struct vfio_mapping *m, struct cbit_mapping_info *out)
+{
+	out->id = m->id;
+	out->iova = CBIT_IOVA(m->iova);
+	out->size = m->size;
+	out->vaddr = m->vaddr;
+	out->pid = m->pid;
+	out->attrs = m->attrs;
+}
+
+bool vfio_space_describe(struct vfio_space *space, uint64_t iova, struct cbit_mapping_info *out)
+{
+	struct vfio_mapping *m;
+
+	pthread_mutex_lock(&space->lock);
+	m = vfio_space_first(space, iova, iova);
+	if (m)
+		mapping_info(m, out);
+	pthread_mutex_unlock(&space->lock);
+	return m != NULL;
+}
+
+static bool ref_describe(void *opaque, struct cbit_iova iova, struct cbit_mapping_info *out)
+{
+	struct vfio_space_ref *ref = opaque;
+	bool found = false;
+
+	pthread_mutex_lock(&ref->lock);
+	if (ref->space)
+		found = vfio_space_describe(ref->space, iova.v, out);
+	pthread_mutex_unlock(&ref->lock);
+	return found;
+}
+
+static struct vfio_space_ref *ref_get(struct cbit_machine *machine)
+{
+	struct vfio_space_ref *ref;
+
+	pthread_mutex_lock(&machine->refs_lock);
+	ref = machine->spare_refs;
+	if (ref)
+		machine->spare_refs = ref->next;
+	pthread_mutex_unlock(&machine->refs_lock);
+	if (ref)
+		return ref;
+	ref = calloc(1, sizeof(*ref));
+	if (ref)
+		pthread_mutex_init(&ref->lock, NULL);
+	return ref;
+}
+
+static void ref_drop(struct cbit_machine *machine, struct vfio_space_ref *ref)
+{
+	pthread_mutex_lock(&ref->lock);
+	ref->space = NULL;
+	pthread_mutex_unlock(&ref->lock);
+	pthread_mutex_lock(&machine->refs_lock);
+	ref->next = machine->spare_refs;
+	machine->spare_refs = ref;
+	pthread_mutex_unlock(&machine->refs_lock);
+}
+
+int vfio_space_create(struct cbit_machine *machine, struct vfio_space **out)
+{
+	struct vfio_space *space = calloc(1, sizeof(*space));
+	struct cbit_domain_owner owner = { .describe = ref_describe };
+	int ret;
+
+	if (!space)
+		return -ENOMEM;
+	space->machine = machine;
+	space->dma_avail = VFIO_DMA_ENTRY_LIMIT;
+	RB_INIT(&space->mappings);
+	space->ref = ref_get(machine);
+	if (!space->ref) {
+		free(space);
+		return -ENOMEM;
+	}
+	owner.opaque = space->ref;
+	ret = cbit_domain_create(machine->iommu, &owner, &space->domain);
+	if (ret) {
+		ref_drop(machine, space->ref);
+		free(space);
+		return ret;
+	}
+	pthread_mutex_init(&space->lock, NULL);
+	pthread_mutex_lock(&space->ref->lock);
+	space->ref->space = space;
+	pthread_mutex_unlock(&space->ref->lock);
+	*out = space;
+	return 0;
+}
+
+static void unpin(struct vfio_space *space, struct vfio_mapping *m)
+{
+	const struct cbit_client_ops *ops = space->machine->client;
+	void *opaque = space->machine->client_opaque;
+	uint64_t vaddr = m->vaddr;
+
+	if (m->run.len) {
+		ops->unpin(opaque, m->owner, vaddr, &m->run);
+		vaddr += m->run.len;
+	}
+	for (unsigned int i = 0; i < m->nr_more; i++) {
+		ops->unpin(opaque, m->owner, vaddr, &m->more[i]);
+		vaddr += m->more[i].len;
+	}
+	if (m->owner)
+		ops->owner_put(opaque, m->owner);
+}
+
+static struct vfio_mapping *mapping_alloc(struct vfio_space *space)
+{
+	struct vfio_mapping *m = space->spare;
+
+	if (m)
+		space->spare = RB_LEFT(m, node);
+	else
+		m = malloc(sizeof(*m));
+	if (m)
+		memset(m, 0, sizeof(*m));
+	return m;
+}
+
+static void mapping_free(struct vfio_space *space, struct vfio_mapping *m)
+{
+	free(m->more);
+	RB_LEFT(m, node) = space->spare;
+	space->spare = m;
+}
+
+void vfio_space_remove(struct vfio_space *space, struct vfio_mapping *m)
+{
+	cbit_domain_unmap(space->domain, CBIT_IOVA(m->iova), m->size, NULL);
+	RB_REMOVE(vfio_mappings, &space->mappings, m);
+	unpin(space, m);
+	mapping_free(space, m);
+	space->dma_avail++;
+}
+
+static int runs_add(struct vfio_mapping *m, const struct cbit_client_run *run)
+{
+	struct cbit_client_run *more;
+	unsigned int cap;
+
+	if (!m->run.len) {
+		m->run = *run;
+		return 0;
+	}
+	if (m->nr_more == m->cap_more) {
+		cap = m->cap_more ? m->cap_more * 2 : 4;
+		more = realloc(m->more, cap * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		m->more = more;
+		m->cap_more = cap;
+	}
+	m->more[m->nr_more++] = *run;
+	return 0;
+}
+
+/* The next piece of a mapping at @pos, pinned and remembered for the way back. */
+static int pin_next(struct vfio_space *space, struct vfio_mapping *m, uint64_t size, uint64_t pos,
+		    struct cbit_client_run *run)
+{
+	const struct cbit_client_ops *ops = space->machine->client;
+	int ret;
+
+	ret = ops->pin(space->machine->client_opaque, m->owner, m->vaddr + pos, size - pos,
+		       (m->attrs & CBIT_ATTR_WRITE) != 0, run);
+	if (ret)
+		return ret;
+	ret = space->refuse_mmio && run->kind == CBIT_MEM_MMIO ? -EFAULT : runs_add(m, run);
+	if (ret)
+		ops->unpin(space->machine->client_opaque, m->owner, m->vaddr + pos, run);
+	return ret;
+}
+
+static int map_runs(struct vfio_space *space, struct vfio_mapping *m, uint64_t size)
+{
+	struct cbit_machine *machine = space->machine;
+	struct cbit_policy_type1 call = { 0 };
+	struct cbit_client_run run, next = { 0 };
+	uint64_t pos = 0, after;
+	unsigned int attrs;
+	int ret;
+
+	ret = pin_next(space, m, size, 0, &run);
+	while (!ret) {
+		after = pos + run.len;
+		/*
+		 * As in the kernel, the run that follows is looked up before this one is
+		 * mapped. What it is must not leak into this run's attributes.
+		 */
+		if (after < size) {
+			ret = pin_next(space, m, size, after, &next);
+			if (ret)
+				break;
+		}
+		attrs = cbit_policy_type1_attrs(machine->policy, &machine->platform, &call,
+						run.kind,
+						after < size && next.kind == CBIT_MEM_MMIO,
+						m->attrs);
+		ret = cbit_domain_map(space->domain, CBIT_IOVA(m->iova + pos), run.spa, run.len,
+				      attrs);
+		if (ret)
+			break;
+		m->size = after;
+		pos = after;
+		if (pos == size)
+			break;
+		run = next;
+	}
+	return ret;
+}
+
+/* Tell of IOPTEs whose C-bit nothing consumes. DRAM consumes it, so those runs are passed by. */
+static void check_runs(struct vfio_space *space, struct vfio_mapping *m)
+{
+	struct cbit_mapping_info info;
+	bool other = m->run.kind == CBIT_MEM_MMIO || m->run.kind == CBIT_MEM_COHERENT;
+
+	for (unsigned int i = 0; i < m->nr_more; i++) {
+		other |= m->more[i].kind == CBIT_MEM_MMIO ||
+			 m->more[i].kind == CBIT_MEM_COHERENT;
+	}
+	if (!other)
+		return;
+	mapping_info(m, &info);
+	cbit_domain_check(space->domain, CBIT_IOVA(m->iova), m->size, &info);
+}
+
+int vfio_space_map(struct vfio_space *space, void *caller, uint64_t iova, uint64_t size,
+		   uint64_t vaddr, unsigned int attrs)
+{
+	struct cbit_machine *machine = space->machine;
+	struct vfio_mapping *m = mapping_alloc(space);
+	int ret;
+
+	if (!m)
+		return -ENOMEM;
+	m->id = __atomic_add_fetch(&machine->next_mapping, 1, __ATOMIC_RELAXED);
+	m->iova = iova;
+	m->vaddr = vaddr;
+	m->attrs = attrs;
+	m->owner = machine->client->owner(machine->client_opaque, caller, &m->pid);
+	ret = m->owner ? map_runs(space, m, size) : -ENOMEM;
+	if (ret) {
+		if (m->size)
+			cbit_domain_unmap(space->domain, CBIT_IOVA(iova), m->size, NULL);
+		unpin(space, m);
+		mapping_free(space, m);
+		return ret;
+	}
+	RB_INSERT(vfio_mappings, &space->mappings, m);
+	space->dma_avail--;
+	check_runs(space, m);
+	return 0;
+}
+
+void vfio_space_destroy(struct vfio_space *space)
+{
+	struct cbit_machine *machine = space->machine;
+	struct cbit_event ev = { .type = CBIT_EVENT_MAPPING_LEAKED,
+				 .c_mask = cbit_platform_c_mask(&machine->platform) };
+	struct vfio_mapping *m, *next;
+
+	ref_drop(machine, space->ref);
+	pthread_mutex_lock(&space->lock);
+	for (m = RB_MIN(vfio_mappings, &space->mappings); m; m = next) {
+		next = RB_NEXT(vfio_mappings, &space->mappings, m);
+		if (!ev.count++) {
+			mapping_info(m, &ev.mapping);
+			ev.iova = CBIT_IOVA(m->iova);
+		}
+		ev.len += m->size;
+		vfio_space_remove(space, m);
+	}
+	pthread_mutex_unlock(&space->lock);
+	cbit_domain_destroy(space->domain);
+	while (space->spare) {
+		m = space->spare;
+		space->spare = RB_LEFT(m, node);
+		free(m);
+	}
+	pthread_mutex_destroy(&space->lock);
+	if (ev.count && machine->observer.event)
+		machine->observer.event(machine->observer.opaque, &ev);
+	free(space);
+}

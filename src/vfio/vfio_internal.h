@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the files of the vfio room share: the machine, its groups and devices, containers,
+ * and the address spaces that mappings live in.
+ */
+#ifndef CBIT_VFIO_INTERNAL_H
+#define CBIT_VFIO_INTERNAL_H
+
+#include <bsd/sys/tree.h>
+#include <pthread.h>
+
+#include <cbit/vfio.h>
+#include "uapi.h"
+
+#define VFIO_MAX_DEVICES 32
+#define VFIO_MAX_VECTORS 64
+/* Linux: drivers/vfio/vfio_iommu_type1.c, dma_entry_limit. */
+#define VFIO_DMA_ENTRY_LIMIT 65535u
+
+/** struct vfio_mapping - one mapping call of a client. */
+struct vfio_mapping {
+	RB_ENTRY(vfio_mapping) node;
+	uint64_t id;
+	uint64_t iova;
+	uint64_t size;
+	uint64_t vaddr;
+	unsigned int attrs;
+	int pid;
+	struct cbit_owner *owner;
+	/* What was pinned; the first run inline, for most mappings have one. */
+	struct cbit_client_run run;
+	struct cbit_client_run *more;
+	unsigned int nr_more;
+	unsigned int cap_more;
+};
+
+RB_HEAD(vfio_mappings, vfio_mapping);
+
+/**
+ * struct vfio_space_ref - what a DMA that went wrong holds of a space: it may come a moment
+ * after the space is gone, so the reference outlives it and is used again by the next one.
+ */
+struct vfio_space_ref {
+	pthread_mutex_t lock;
+	struct vfio_space *space;
+	struct vfio_space_ref *next;
+};
+
+/** struct vfio_space - the IOVA space of a container or an IOAS: mappings over one domain. */
+struct vfio_space {
+	struct cbit_machine *machine;
+	struct cbit_domain *domain;
+	struct vfio_space_ref *ref;
+	pthread_mutex_t lock;
+	struct vfio_mappings mappings;
+	struct vfio_mapping *spare;
+	unsigned int dma_avail;
+	bool v2;
+	bool refuse_mmio; /* iommufd pins pages only: a PFN map is -EFAULT */
+};
+
+struct vfio_container {
+	unsigned int type; /* 0 before SET_IOMMU */
+	struct vfio_space *space;
+	unsigned int groups;
+	bool fd_open;
+};
+
+struct vfio_ioas {
+	uint32_t id;
+	unsigned int users;
+	struct vfio_space *space;
+	struct vfio_ioas *next;
+};
+
+struct vfio_iommufd {
+	struct vfio_ioas *ioas;
+	uint32_t next_id;
+	unsigned int users; /* bound devices */
+	bool fd_open;
+};
+
+struct vfio_group {
+	unsigned int number;
+	bool opened;
+	bool fd_open;
+	unsigned int device_files;
+	unsigned int cdev_open;
+	struct vfio_container *container;
+};
+
+struct vfio_device {
+	struct cbit_machine *machine;
+	struct cbit_pci *pci;
+	unsigned int index;
+	struct vfio_group *group;
+	char bdf[16];
+	unsigned int open_count;
+	/* cdev: the iommufd that it is bound to and the IOAS that it is attached to */
+	struct vfio_iommufd *iommufd;
+	struct vfio_ioas *ioas;
+	/* interrupts: a lock of their own, since the device raises them from its threads */
+	pthread_mutex_t irq_lock;
+	int irq_type; /* UAPI_IRQ_*, -1 for none */
+	int eventfd[VFIO_MAX_VECTORS];
+	int err_eventfd;
+	int req_eventfd;
+	bool intx_masked;
+};
+
+struct cbit_file {
+	struct cbit_machine *machine;
+	enum cbit_file_kind kind;
+	union {
+		struct vfio_container *container;
+		struct vfio_group *group;
+		struct vfio_iommufd *iommufd;
+		struct vfio_device *device;
+	};
+	bool cdev;
+	bool granted; /* the device may be used through this file */
+};
+
+struct cbit_machine {
+	struct cbit_platform platform;
+	const struct cbit_policy *policy;
+	struct cbit_observer observer;
+	const struct cbit_client_ops *client;
+	void *client_opaque;
+	void *(*bar_memory)(void *opaque, uint16_t devid, unsigned int bar, uint64_t size);
+	struct cbit_mem *mem;
+	struct cbit_iommu *iommu;
+	/* State of files: changes take it for writing, mapping calls for reading. */
+	pthread_rwlock_t state;
+	uint64_t next_mapping;
+	uint64_t mmio_next;
+	struct vfio_device *devices[VFIO_MAX_DEVICES];
+	unsigned int nr_devices;
+	struct vfio_group *groups[VFIO_MAX_DEVICES];
+	unsigned int nr_groups;
+	pthread_mutex_t refs_lock;
+	struct vfio_space_ref *spare_refs;
+	void **heap_bars;
+	unsigned int nr_heap_bars;
+};
+
+/* One call of a client, for the copies. */
+struct vfio_call {
+	struct cbit_machine *machine;
+	void *caller;
+	uint64_t arg;
+};
+
+static inline int vfio_get(const struct vfio_call *call, void *dst, uint64_t at, size_t len)
+{
+	return call->machine->client->copy_in(call->machine->client_opaque, call->caller, dst,
+					      call->arg + at, len);
+}
+
+static inline int vfio_put(const struct vfio_call *call, uint64_t at, const void *src, size_t len)
+{
+	return call->machine->client->copy_out(call->machine->client_opaque, call->caller,
+					       call->arg + at, src, len);
+}
+
+/* space.c */
+int vfio_space_create(struct cbit_machine *machine, struct vfio_space **out);
+void vfio_space_destroy(struct vfio_space *space);
+struct vfio_mapping *vfio_space_first(struct vfio_space *space, uint64_t from, uint64_t last);
+struct vfio_mapping *vfio_space_next(struct vfio_space *space, struct vfio_mapping *m);
+int vfio_space_map(struct vfio_space *space, void *caller, uint64_t iova, uint64_t size,
+		   uint64_t vaddr, unsigned int attrs);
+void vfio_space_remove(struct vfio_space *space, struct vfio_mapping *m);
+bool vfio_space_iova_valid(uint64_t first, uint64_t last);
+bool vfio_space_describe(struct vfio_space *space, uint64_t iova, struct cbit_mapping_info *out);
+/* The usable IOVA ranges of an AMD host: MSI and HyperTransport holes left out. */
+#define VFIO_IOVA_RANGES 3
+extern const struct uapi_iova_range vfio_iova_ranges[VFIO_IOVA_RANGES];
+
+/* type1.c */
+long vfio_type1_ioctl(struct vfio_container *container, const struct vfio_call *call,
+		      uint32_t cmd);
+long vfio_type1_check_extension(uint64_t extension, bool has_domain);
+
+/* container.c */
+long vfio_container_ioctl(struct vfio_container *container, const struct vfio_call *call,
+			  uint32_t cmd);
+long vfio_group_ioctl(struct vfio_group *group, const struct vfio_call *call, uint32_t cmd);
+void vfio_container_release(struct cbit_machine *machine, struct vfio_container *container);
+void vfio_group_put(struct cbit_machine *machine, struct vfio_group *group);
+
+/* device.c */
+long vfio_device_ioctl(struct cbit_file *file, const struct vfio_call *call, uint32_t cmd);
+void vfio_device_opened(struct vfio_device *dev);
+void vfio_device_closed(struct vfio_device *dev);
+
+/* irq.c */
+void vfio_irq_init(struct vfio_device *dev);
+void vfio_irq_disable_all(struct vfio_device *dev);
+void vfio_irq_raise(struct vfio_device *dev, unsigned int index, unsigned int vector);
+long vfio_irq_info(struct vfio_device *dev, const struct vfio_call *call);
+long vfio_irq_set(struct vfio_device *dev, const struct vfio_call *call);
+
+/* iommufd.c */
+long vfio_iommufd_ioctl(struct vfio_iommufd *fd, const struct vfio_call *call, uint32_t cmd);
+void vfio_iommufd_release(struct vfio_iommufd *fd);
+long vfio_cdev_bind(struct cbit_file *file, const struct vfio_call *call);
+long vfio_cdev_attach(struct cbit_file *file, const struct vfio_call *call);
+long vfio_cdev_detach(struct cbit_file *file, const struct vfio_call *call);
+void vfio_cdev_unbind(struct vfio_device *dev);
+
+#endif
