@@ -36,7 +36,8 @@ static int add_rules(scmp_filter_ctx ctx)
 		SCMP_SYS(open),	      SCMP_SYS(openat),	   SCMP_SYS(openat2),	 SCMP_SYS(stat),
 		SCMP_SYS(lstat),      SCMP_SYS(fstat),	   SCMP_SYS(newfstatat), SCMP_SYS(statx),
 		SCMP_SYS(access),     SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(readlink),
-		SCMP_SYS(readlinkat), SCMP_SYS(getdents64),
+		SCMP_SYS(readlinkat), SCMP_SYS(getdents64), SCMP_SYS(getxattr),   SCMP_SYS(lgetxattr),
+		SCMP_SYS(listxattr),  SCMP_SYS(llistxattr),
 	};
 	/* Region offsets are marked by a bit that no other file offset has. */
 	const struct scmp_arg_cmp marked3 =

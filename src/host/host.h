@@ -175,6 +175,7 @@ struct cbit_owner *host_owner_get(struct host *host, pid_t tid);
 void host_owner_ref(struct host *host, struct cbit_owner *owner);
 void host_owner_put(struct host *host, struct cbit_owner *owner);
 void host_owner_exec(struct host *host, pid_t tgid);
+void host_owner_reap(struct host *host);
 void host_tid_gone(struct host *host, pid_t tid);
 int host_copy_in(pid_t tid, void *dst, uint64_t addr, size_t len);
 int host_copy_out(pid_t tid, uint64_t addr, const void *src, size_t len);

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +73,19 @@ static void put(struct host *host, struct cbit_owner *owner)
 	free(owner);
 }
 
+static bool dead(const struct cbit_owner *owner)
+{
+	struct pollfd fd = { .fd = owner->pidfd, .events = POLLIN };
+
+	return poll(&fd, 1, 0) == 1;
+}
+
+static void gone(struct host *host, struct cbit_owner *owner)
+{
+	owner->gone = true;
+	put(host, owner);
+}
+
 struct cbit_owner *host_owner_get(struct host *host, pid_t tid)
 {
 	struct cbit_owner *owner;
@@ -82,6 +96,11 @@ struct cbit_owner *host_owner_get(struct host *host, pid_t tid)
 	for (owner = host->owners; owner; owner = owner->next) {
 		if (owner->tgid == tgid && !owner->gone)
 			break;
+	}
+	if (owner && dead(owner)) {
+		/* Process numbers come round again. */
+		gone(host, owner);
+		owner = NULL;
 	}
 	if (!owner) {
 		owner = calloc(1, sizeof(*owner));
@@ -121,10 +140,22 @@ void host_owner_exec(struct host *host, pid_t tgid)
 	pthread_mutex_lock(&host->owners_lock);
 	for (owner = host->owners; owner; owner = owner->next) {
 		if (owner->tgid == tgid && !owner->gone) {
-			owner->gone = true;
-			put(host, owner);
+			gone(host, owner);
 			break;
 		}
+	}
+	pthread_mutex_unlock(&host->owners_lock);
+}
+
+void host_owner_reap(struct host *host)
+{
+	struct cbit_owner *owner, *next;
+
+	pthread_mutex_lock(&host->owners_lock);
+	for (owner = host->owners; owner; owner = next) {
+		next = owner->next;
+		if (!owner->gone && dead(owner))
+			gone(host, owner);
 	}
 	pthread_mutex_unlock(&host->owners_lock);
 }

@@ -243,7 +243,7 @@ struct path_call {
 	uint64_t out;   /* address of the result */
 	uint64_t size;  /* of the result, for readlink */
 	uint64_t flags; /* AT_* or O_* */
-	enum { DO_OPEN, DO_STAT, DO_STATX, DO_ACCESS, DO_READLINK } what;
+	enum { DO_OPEN, DO_STAT, DO_STATX, DO_ACCESS, DO_READLINK, DO_XATTR } what;
 };
 
 static bool decode(const struct host_call *call, struct path_call *pc)
@@ -271,6 +271,14 @@ static bool decode(const struct host_call *call, struct path_call *pc)
 		return true;
 	case SYS_access:
 		pc->what = DO_ACCESS;
+		return true;
+	case SYS_getxattr:
+	case SYS_listxattr:
+	case SYS_lgetxattr:
+	case SYS_llistxattr:
+		if (call->req->data.nr == SYS_lgetxattr || call->req->data.nr == SYS_llistxattr)
+			pc->flags = AT_SYMLINK_NOFOLLOW;
+		pc->what = DO_XATTR;
 		return true;
 	case SYS_readlink:
 		pc->out = a[1];
@@ -341,6 +349,9 @@ static void finish(struct host_call *call, const struct path_call *pc, const str
 			len = (size_t)pc->size;
 		call->error = host_copy_out(call->tid, pc->out, node->text, len);
 		call->val = (int64_t)len;
+		break;
+	case DO_XATTR:
+		call->error = -EOPNOTSUPP;
 		break;
 	default:
 		break; /* access: whatever is there may be used */

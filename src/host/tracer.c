@@ -18,7 +18,7 @@
 
 #define TRACE_OPTIONS                                                                     \
 	(PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC | \
-	 PTRACE_O_EXITKILL)
+	 PTRACE_O_TRACEEXIT | PTRACE_O_EXITKILL)
 
 /* How many traps pass between looks at which core the client runs on. */
 #define CORE_INTERVAL 64u
@@ -147,6 +147,14 @@ static void stopped(struct tracer *t, pid_t tid, int status)
 		host_tid_gone(t->host, tid);
 		memset(&t->window, 0, sizeof(t->window));
 		sig = 0;
+	} else if (event == PTRACE_EVENT_EXIT) {
+		/*
+		 * Let go before the end: a zombie that is still traced is hidden from its own
+		 * parent's wait, even after the parent's pidfd has told of the exit.
+		 */
+		host_tid_gone(t->host, tid);
+		ptrace(PTRACE_DETACH, tid, 0, 0);
+		return;
 	} else if (event == PTRACE_EVENT_STOP) {
 		if (sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU) {
 			/* A stop of the whole process: stay stopped, but listen for SIGCONT. */
@@ -186,7 +194,7 @@ int host_trace(struct host *host, int sync, struct cbit_error *err)
 		}
 		if (tid == host->child)
 			host->status = status;
-		host_owner_exec(host, tid);
 		host_tid_gone(host, tid);
+		host_owner_reap(host);
 	}
 }

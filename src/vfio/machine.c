@@ -25,8 +25,7 @@ static void *bar_memory(void *opaque, unsigned int bar, uint64_t size)
 	void **bars, *p;
 
 	if (machine->bar_memory)
-		return machine->bar_memory(machine->client_opaque, cbit_pci_devid(dev->pci), bar,
-					   size);
+		return machine->bar_memory(machine->client_opaque, dev->devid, bar, size);
 	bars = realloc(machine->heap_bars, (machine->nr_heap_bars + 1) * sizeof(*bars));
 	if (!bars)
 		return NULL;
@@ -243,6 +242,7 @@ int cbit_machine_add_device(struct cbit_machine *machine, const char *spec,
 	if (!dev)
 		return cbit_error_set(err, -ENOMEM, "no memory for device '%s'", spec);
 	dev->machine = machine;
+	dev->devid = devid;
 	dev->index = machine->nr_devices;
 	dev->group = group_get(machine, number);
 	snprintf(dev->bdf, sizeof(dev->bdf), "0000:%02x:%02x.%x", devid >> 8, (devid >> 3) & 31,

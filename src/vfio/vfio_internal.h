@@ -92,6 +92,7 @@ struct vfio_group {
 struct vfio_device {
 	struct cbit_machine *machine;
 	struct cbit_pci *pci;
+	uint16_t devid;
 	unsigned int index;
 	struct vfio_group *group;
 	char bdf[16];

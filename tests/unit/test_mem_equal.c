@@ -15,7 +15,7 @@
 
 #include <cbit/mem.h>
 
-#define PAGE    4096u
+#define PAGE    ((size_t)4096)
 #define LOW     0x40000000u /* the first region; all lie in the 32 pages from here */
 #define PAGES   32u
 #define LONGEST (3 * PAGE)
@@ -154,7 +154,7 @@ static void step(struct machine *a, struct machine *b, uint64_t *s, uint8_t *x, 
 	} else {
 		assert_int_equal(cbit_mem_read(a->mem, bus, x, len),
 				 cbit_mem_read(b->mem, bus, y, len));
-		if (memcmp(x, y, len))
+		if (memcmp(x, y, len) != 0)
 			assert_memory_equal(x, y, len);
 	}
 }

@@ -44,7 +44,7 @@ static struct cbit_mem *make(uint64_t base, uint64_t size)
 
 static bool all_zero(const uint8_t *p, size_t len)
 {
-	return !p[0] && !memcmp(p, p + 1, len - 1);
+	return !p[0] && memcmp(p, p + 1, len - 1) == 0;
 }
 
 static uint64_t rss(void)
@@ -113,7 +113,7 @@ static void test_frames_are_zero_under_their_key(void **state)
 
 static void test_frames_all_of_them(void **state)
 {
-	struct cbit_mem *mem = make(DRAM + 0x3000, 253 * 4096);
+	struct cbit_mem *mem = make(DRAM + 0x3000, (uint64_t)253 * 4096);
 	struct cbit_spa spa[256], big;
 	bool seen[256] = { false };
 
@@ -167,20 +167,25 @@ struct worker {
 
 /*
  * Every worker owns every fourth 16-byte block of shared pages and goes through its own key,
- * so pages change keys under the others' feet, and no byte of theirs may be lost.
+ * so pages change keys under the others' feet, and no byte of theirs may be lost. Reading
+ * whole pages makes it likely that a change catches a reader half way.
  */
 static void *work_shared(void *arg)
 {
 	struct worker *w = arg;
-	uint64_t v, got;
+	uint8_t page[4096];
+	uint64_t v;
 
-	for (uint64_t i = 0; i < 4000; i++) {
+	for (uint64_t i = 0; i < 20000; i++) {
 		uint64_t at = DRAM + (i % 8) * 4096 + (i / 8 % 60) * 64 + w->n * 16;
-		struct cbit_bus bus = cbit_mem_bus(w->mem, CBIT_SPA(at), i % 7 == w->n);
+		bool c = i % 7 == w->n;
+		struct cbit_bus bus = cbit_mem_bus(w->mem, CBIT_SPA(at), c);
+		struct cbit_bus all = cbit_mem_bus(w->mem, CBIT_SPA(at & CBIT_PAGE_MASK), c);
 
 		v = i << 8 | w->n;
 		if (cbit_mem_write(w->mem, bus, &v, sizeof(v)) ||
-		    cbit_mem_read(w->mem, bus, &got, sizeof(got)) || got != v)
+		    cbit_mem_read(w->mem, all, page, sizeof(page)) ||
+		    memcmp(page + (at & 4095), &v, sizeof(v)) != 0)
 			w->bad++;
 	}
 	return NULL;
