@@ -139,7 +139,7 @@ static void test_frames_all_of_them(void **state)
 	cbit_mem_frames_free(mem, big, 100);
 	/* strangers are not taken in */
 	cbit_mem_frames_free(mem, CBIT_SPA(0), 1);
-	cbit_mem_frames_free(mem, CBIT_SPA(DRAM + 0x3000 + 252 * 4096), 2);
+	cbit_mem_frames_free(mem, CBIT_SPA(DRAM + 0x3000 + (uint64_t)252 * 4096), 2);
 	assert_int_equal(cbit_mem_frames_alloc(mem, 300, CBIT_KEY_HOST, &big), -ENOMEM);
 	assert_int_equal(cbit_mem_frames_alloc(mem, UINT32_MAX, CBIT_KEY_HOST, &big), -ENOMEM);
 	cbit_mem_destroy(mem);
@@ -177,7 +177,7 @@ static void *work_shared(void *arg)
 	uint64_t v;
 
 	for (uint64_t i = 0; i < 20000; i++) {
-		uint64_t at = DRAM + (i % 8) * 4096 + (i / 8 % 60) * 64 + w->n * 16;
+		uint64_t at = DRAM + (i % 8) * 4096 + (i / 8 % 60) * 64 + (uint64_t)w->n * 16;
 		bool c = i % 7 == w->n;
 		struct cbit_bus bus = cbit_mem_bus(w->mem, CBIT_SPA(at), c);
 		struct cbit_bus all = cbit_mem_bus(w->mem, CBIT_SPA(at & CBIT_PAGE_MASK), c);
