@@ -5,6 +5,8 @@
  * usage: client_memory SPEC...
  *   SIZE[@OFFSET]    private memory at an address OFFSET bytes behind a multiple of SIZE
  *   shared:SIZE      shared anonymous memory
+ *   file:SIZE        a file in memory, mapped shared, its descriptor closed
+ *   private:SIZE     the same, mapped private
  *   bar              the last device's BAR2
  *   span             one mapping: two pages of memory directly followed by that BAR's first two
  * SIZE and OFFSET take K, M, G. The device copies a page to the mapping's first and last page; a
@@ -16,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define SOURCE 0x10000000ull
 #define BACK   0x11000000ull
@@ -73,20 +76,36 @@ static bool check(struct vc *c, const char *spec, uint8_t *p, uint64_t iova, uin
 	return ok;
 }
 
+static uint8_t *map_file(uint64_t size, int flags)
+{
+	int fd = memfd_create("client", MFD_CLOEXEC);
+	uint8_t *p;
+
+	VC_REQUIRE(fd >= 0 && !ftruncate(fd, (off_t)(size + VC_PAGE)), "memfd_create");
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, (off_t)VC_PAGE);
+	VC_REQUIRE(p != MAP_FAILED, "mmap of a file");
+	close(fd);
+	return p;
+}
+
 static bool check_memory(struct vc *c, const char *spec)
 {
-	const char *text = strncmp(spec, "shared:", 7) ? spec : spec + 7;
+	const char *colon = strchr(spec, ':');
 	uint64_t size, offset = 0, iova;
 	uint8_t *p;
 	char *end;
 	bool ok;
 
-	size = number(text, &end);
+	size = number(colon ? colon + 1 : spec, &end);
 	if (*end == '@')
 		offset = number(end + 1, &end);
-	VC_REQUIRE(size >= VC_PAGE && !*end, "what is '%s'?", spec);
-	if (text == spec) {
+	VC_REQUIRE(size >= VC_PAGE && !*end, "what is %s?", spec);
+	if (!colon) {
 		p = vc_memory(size, size, offset);
+	} else if (*spec == 'f') {
+		p = map_file(size, MAP_SHARED);
+	} else if (*spec == 'p') {
+		p = map_file(size, MAP_PRIVATE);
 	} else {
 		p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 		VC_REQUIRE(p != MAP_FAILED, "mmap of %s", spec);

@@ -122,7 +122,7 @@ section_clients() {
 	want_findings
 	end
 	begin "client: static, memory and a BAR"
-	run "${two[@]}" -- "$clients/client_memory_static" 4K shared:64K 2M bar span
+	run "${two[@]}" -- "$clients/client_memory_static" 4K shared:64K file:64K private:64K 2M bar span
 	want_rc 0
 	want_findings
 	end

@@ -36,7 +36,7 @@ section_contract() {
 	contract 126 "a file that is no program" "$cbit" run -- "$T/not-executable"
 	end
 	contract 125 "an unknown option" "$cbit" run --no-such-option -- true
-	want_err '^cbit: '
+	want_err '^cbit( run)?: '
 	end
 	contract 125 "an unknown platform" "$cbit" run --platform vax -- true
 	want_err 'vax'
@@ -72,7 +72,7 @@ section_contract() {
 	want_out '^words$'
 	end
 	contract 0 "cbit --help" "$cbit" --help
-	want_out 'cbit run'
+	want_out '^ +run +'
 	end
 	contract 0 "cbit devices" "$cbit" devices
 	want_out 'ioat'
