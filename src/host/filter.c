@@ -44,6 +44,13 @@ static int add_rules(scmp_filter_ctx ctx)
 		SCMP_A3(SCMP_CMP_MASKED_EQ, CBIT_VFIO_OFFSET_MARK, CBIT_VFIO_OFFSET_MARK);
 	const struct scmp_arg_cmp marked5 =
 		SCMP_A5(SCMP_CMP_MASKED_EQ, CBIT_VFIO_OFFSET_MARK, CBIT_VFIO_OFFSET_MARK);
+	/*
+	 * vfio-pci's own offset of configuration space, which DPDK 22.11 takes for granted
+	 * instead of asking GET_REGION_INFO. Other files are not read 7 TiB from their start.
+	 */
+	const struct scmp_arg_cmp config3 =
+		SCMP_A3(SCMP_CMP_MASKED_EQ, ~((UINT64_C(1) << CBIT_VFIO_INDEX_SHIFT) - 1),
+			UINT64_C(7) << CBIT_VFIO_INDEX_SHIFT);
 	int ret = 0;
 
 	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]) && !ret; i++)
@@ -55,6 +62,10 @@ static int add_rules(scmp_filter_ctx ctx)
 		    seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(pread64), 1, marked3);
 	ret = ret ? ret :
 		    seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(pwrite64), 1, marked3);
+	ret = ret ? ret :
+		    seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(pread64), 1, config3);
+	ret = ret ? ret :
+		    seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(pwrite64), 1, config3);
 	ret = ret ? ret :
 		    seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(preadv), 1, marked3);
 	ret = ret ? ret :
