@@ -96,7 +96,8 @@ enum cbit_dma_status {
  * cbit_iommu_dma_read() - a device reads memory.
  * @devid: the requester, bus << 8 | devfn.
  * @iova:  where the device thinks it is; @len bytes, may cross pages and mappings.
- * @buf:   filled in; all ones from the first byte that failed.
+ * @buf:   filled in; all ones where nothing answered, and from the first byte that the IOMMU
+ *         refused. What lies behind an aborted part is still carried out.
  * @done:  bytes moved before the first failure; may be NULL.
  * The observer is told of everything that went wrong, a run of bytes that failed alike in
  * one event, after the transfer. Any thread; but not from within struct cbit_mem_ops, which a

@@ -33,6 +33,7 @@ struct dma {
 	uint64_t iova;
 	size_t len;
 	size_t off;
+	size_t good; /* bytes before the first that failed; == off while none has */
 	uint16_t devid;
 	bool write;
 	bool by_page;
@@ -244,6 +245,18 @@ static uint64_t run_length(struct dma *d, const struct cbit_pt_leaf *leaf, uint6
 	return n < want ? n : want;
 }
 
+/*
+ * Nobody answered for a run. What follows is in requests of its own on the bus, and goes on:
+ * memory behind a window that was missed still gets its bytes.
+ */
+static void aborted(struct dma *d, enum cbit_event_type type, uint64_t n,
+		    const struct cbit_pt_leaf *leaf)
+{
+	d->status = CBIT_DMA_ABORT;
+	note(d, type, n, leaf);
+	d->off += n;
+}
+
 /* One run. False when the DMA is over or the chunk has to end. */
 static bool dma_run(struct dma *d, uint64_t want)
 {
@@ -285,9 +298,8 @@ static bool dma_run(struct dma *d, uint64_t want)
 		note(d, CBIT_EVENT_DMA_WRONG_KEY, n, &leaf);
 		break;
 	case CBIT_MEM_ABORT:
-		d->status = CBIT_DMA_ABORT;
-		note(d, CBIT_EVENT_DMA_ABORT, n, &leaf);
-		return false;
+		aborted(d, CBIT_EVENT_DMA_ABORT, n, &leaf);
+		return true;
 	case CBIT_MEM_NO_BACKING:
 		if (!d->by_page && n > CBIT_PAGE_SIZE - (iova & ~CBIT_PAGE_MASK)) {
 			/* Again from here, to find how far it goes: the same bytes twice. */
@@ -295,10 +307,11 @@ static bool dma_run(struct dma *d, uint64_t want)
 			d->ahead.size = 0;
 			return true;
 		}
-		d->status = CBIT_DMA_ABORT;
-		note(d, CBIT_EVENT_DMA_NO_BACKING, n, &leaf);
-		return false;
+		aborted(d, CBIT_EVENT_DMA_NO_BACKING, n, &leaf);
+		return true;
 	}
+	if (d->status == CBIT_DMA_OK)
+		d->good += n;
 	d->off += n;
 	return true;
 }
@@ -349,6 +362,7 @@ static enum cbit_dma_status dma(struct cbit_iommu *iommu, uint16_t devid, struct
 	d.iova = iova.v;
 	d.len = len;
 	d.off = 0;
+	d.good = 0;
 	d.devid = devid;
 	d.write = write;
 	d.by_page = false;
@@ -370,7 +384,7 @@ static enum cbit_dma_status dma(struct cbit_iommu *iommu, uint16_t devid, struct
 	if (!write && d.off < len)
 		memset(d.buf + d.off, 0xff, len - d.off);
 	if (done)
-		*done = d.off;
+		*done = d.good;
 	return d.status;
 }
 

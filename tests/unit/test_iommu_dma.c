@@ -258,6 +258,33 @@ static void test_runs(void **state)
 	rig_free(r);
 }
 
+/* An abort is one request's fate: what lies behind the window still gets its bytes. */
+static void test_behind_an_abort(void **state)
+{
+	struct rig *r = rig_new(true);
+	uint8_t out[0x3000], in[0x3000];
+	size_t done;
+
+	(void)state;
+	fill(out, sizeof(out));
+	memset(r->client, 0, 0x2000);
+	map(r, 0x0000, CLIENT, 0x1000, ENC);
+	map(r, 0x1000, BAR, 0x1000, ENC);
+	map(r, 0x2000, CLIENT + 0x1000, 0x1000, ENC);
+	assert_int_equal(dma_write(r, 0, out, sizeof(out), &done), CBIT_DMA_ABORT);
+	assert_int_equal(done, 0x1000);
+	assert_memory_equal(r->client, out, 0x1000);
+	assert_memory_equal(r->client + 0x1000, out + 0x2000, 0x1000);
+	assert_int_equal(r->n, 1);
+	assert_int_equal(r->ev[0].iova.v, 0x1000);
+	assert_int_equal(r->ev[0].len, 0x1000);
+	assert_int_equal(dma_read(r, 0, in, sizeof(in), &done), CBIT_DMA_ABORT);
+	assert_int_equal(done, 0x1000);
+	assert_ones(in + 0x1000, 0x1000);
+	assert_memory_equal(in + 0x2000, out + 0x2000, 0x1000);
+	rig_free(r);
+}
+
 static void test_no_backing(void **state)
 {
 	struct rig *r = rig_new(true);
@@ -285,11 +312,12 @@ static void test_no_backing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_blocked),        cmocka_unit_test(test_not_mapped),
-		cmocka_unit_test(test_permissions),    cmocka_unit_test(test_mmio),
-		cmocka_unit_test(test_no_region),      cmocka_unit_test(test_wrong_key),
-		cmocka_unit_test(test_wrong_key_long), cmocka_unit_test(test_many_notes),
-		cmocka_unit_test(test_runs),           cmocka_unit_test(test_no_backing),
+		cmocka_unit_test(test_blocked),         cmocka_unit_test(test_not_mapped),
+		cmocka_unit_test(test_permissions),     cmocka_unit_test(test_mmio),
+		cmocka_unit_test(test_behind_an_abort), cmocka_unit_test(test_no_region),
+		cmocka_unit_test(test_wrong_key),       cmocka_unit_test(test_wrong_key_long),
+		cmocka_unit_test(test_many_notes),      cmocka_unit_test(test_runs),
+		cmocka_unit_test(test_no_backing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
