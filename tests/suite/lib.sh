@@ -28,7 +28,7 @@ not_ok() {
 	shift
 	local file
 	for file; do
-		[ -s "$file" ] && tail -n 60 "$file" | sed 's/^/    | /'
+		[ -s "$file" ] && tail -n 60 "$file" | cut -c 1-300 | sed 's/^/    | /'
 	done
 	return 0
 }
