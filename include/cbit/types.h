@@ -128,6 +128,8 @@ struct cbit_mapping_info {
 
 /**
  * enum cbit_event_type - what an observer is told.
+ * @CBIT_EVENT_MAP: a mapping call has been carried out, @mapping tells which: its entries stand
+ *      in DRAM, and the client has not been answered yet.
  * @CBIT_EVENT_MMIO_ENCRYPTED: an IOPTE just written has the C-bit on a page of a region
  *      that does not consume it. One event a leaf run; @mapping names the call.
  * @CBIT_EVENT_DMA_NOT_MAPPED: a DMA found no entry at @iova.
@@ -140,6 +142,7 @@ struct cbit_mapping_info {
  *      @mapping is the one with the lowest IOVA, @len the sum of their sizes in bytes.
  */
 enum cbit_event_type {
+	CBIT_EVENT_MAP,
 	CBIT_EVENT_MMIO_ENCRYPTED,
 	CBIT_EVENT_DMA_NOT_MAPPED,
 	CBIT_EVENT_DMA_NO_PERMISSION,
@@ -180,8 +183,8 @@ struct cbit_event {
 
 /**
  * struct cbit_observer - the one way in which the core speaks.
- * @event: called from whatever thread the thing happened on, with no lock of the core held;
- *         must not call back into the machine.
+ * @event: called from whatever thread the thing happened on, perhaps with locks of the vfio
+ *         room held; must not call into that room or dev. Reading mem, pt and iommu is allowed.
  */
 struct cbit_observer {
 	void (*event)(void *opaque, const struct cbit_event *ev);

@@ -135,6 +135,9 @@ struct host_config {
 	const char *const *devices;
 	unsigned int nr_devices;
 	char *const *argv;
+	/* The machine is on and the program has not begun; NULL when nobody wants to know. */
+	void (*ready)(void *opaque, struct cbit_machine *machine);
+	void *ready_opaque;
 	void (*message)(void *opaque, const char *text); /* one line for the user */
 	void *message_opaque;
 };

@@ -145,6 +145,8 @@ int host_run(const struct host_config *config, int *status, struct cbit_error *e
 		return ret;
 	}
 	set_environment(&host);
+	if (config->ready)
+		config->ready(config->ready_opaque, host.machine);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	sync = host_spawn(&host, err);
 	if (sync < 0) {

@@ -68,6 +68,7 @@ static enum finding_id classify(const struct cbit_event *ev)
 							      FINDING_MASTER_ABORT;
 	case CBIT_EVENT_DMA_NO_BACKING:
 		return FINDING_MEMORY_GONE;
+	case CBIT_EVENT_MAP: /* not reached */
 	case CBIT_EVENT_MAPPING_LEAKED:
 		break;
 	}
@@ -102,9 +103,12 @@ static void observe(void *opaque, const struct cbit_event *ev)
 {
 	bool dma = ev->type != CBIT_EVENT_MMIO_ENCRYPTED && ev->type != CBIT_EVENT_MAPPING_LEAKED;
 	struct cbit_report *report = opaque;
-	enum finding_id id = classify(ev);
+	enum finding_id id;
 	struct finding *f;
 
+	if (ev->type == CBIT_EVENT_MAP)
+		return; /* nothing wrong with that */
+	id = classify(ev);
 	pthread_mutex_lock(&report->lock);
 	for (f = report->first; f && !same(f, id, ev);)
 		f = f->next;

@@ -275,20 +275,25 @@ static int map_runs(struct vfio_space *space, struct vfio_mapping *m, uint64_t s
 	return ret;
 }
 
-/* Tell of IOPTEs whose C-bit nothing consumes. DRAM consumes it, so those runs are passed by. */
-static void check_runs(struct vfio_space *space, struct vfio_mapping *m)
+/*
+ * Tell of the mapping, and of IOPTEs whose C-bit nothing consumes. DRAM consumes it, so runs of
+ * that are passed by.
+ */
+static void tell(struct vfio_space *space, struct vfio_mapping *m)
 {
-	struct cbit_mapping_info info;
+	const struct cbit_observer *observer = &space->machine->observer;
+	struct cbit_event ev = { .type = CBIT_EVENT_MAP };
 	bool other = m->run.kind == CBIT_MEM_MMIO || m->run.kind == CBIT_MEM_COHERENT;
 
 	for (unsigned int i = 0; i < m->nr_more; i++) {
 		other |= m->more[i].kind == CBIT_MEM_MMIO ||
 			 m->more[i].kind == CBIT_MEM_COHERENT;
 	}
-	if (!other)
-		return;
-	mapping_info(m, &info);
-	cbit_domain_check(space->domain, CBIT_IOVA(m->iova), m->size, &info);
+	mapping_info(m, &ev.mapping);
+	if (observer->event)
+		observer->event(observer->opaque, &ev);
+	if (other)
+		cbit_domain_check(space->domain, CBIT_IOVA(m->iova), m->size, &ev.mapping);
 }
 
 int vfio_space_map(struct vfio_space *space, void *caller, uint64_t iova, uint64_t size,
@@ -315,7 +320,7 @@ int vfio_space_map(struct vfio_space *space, void *caller, uint64_t iova, uint64
 	}
 	RB_INSERT(vfio_mappings, &space->mappings, m);
 	space->dma_avail--;
-	check_runs(space, m);
+	tell(space, m);
 	return 0;
 }
 
