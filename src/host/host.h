@@ -215,6 +215,7 @@ extern const struct cbit_mem_ops host_dram_ops;
 
 /* paths.c */
 void host_path_call(struct host_call *call);
+bool host_path_ours(struct host *host, pid_t tid, int dirfd, uint64_t addr);
 void host_getdents(struct host_call *call);
 
 /* filter.c */

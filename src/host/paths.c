@@ -396,6 +396,15 @@ void host_path_call(struct host_call *call)
 		finish(call, &pc, node);
 }
 
+bool host_path_ours(struct host *host, pid_t tid, int dirfd, uint64_t addr)
+{
+	char path[2 * HOST_PATH_MAX];
+	struct vfs_node *node;
+
+	return !get_path(tid, addr, path) && path[0] && !absolute(tid, dirfd, path) &&
+	       vfs_walk(&host->vfs, path, true, &node) <= 0;
+}
+
 /* linux_dirent64, written down from getdents64(2). */
 struct dirent_abi {
 	uint64_t ino;

@@ -5,11 +5,13 @@
  * die with us, whatever kills us.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -134,6 +136,61 @@ static bool trapped(struct tracer *t, pid_t tid)
 	return done;
 }
 
+/* What the kernel keeps in RAX of a call that a signal has interrupted; include/linux/errno.h. */
+#define ERESTARTSYS_ABI 512
+#define ERESTARTNOINTR_ABI 513
+
+/* A call of ours? One that could wait in the kernel itself does not count, however like it. */
+static bool our_call(struct host *host, pid_t tid, const struct user_regs_struct *regs)
+{
+	switch (regs->orig_rax) {
+	case SYS_ioctl:
+		return (regs->rsi & 0xff00) == (unsigned int)';' << 8;
+	case SYS_pread64:
+	case SYS_pwrite64:
+	case SYS_preadv:
+	case SYS_pwritev:
+		return (regs->r10 & CBIT_VFIO_OFFSET_MARK) != 0;
+	case SYS_mmap:
+		return (regs->r9 & CBIT_VFIO_OFFSET_MARK) != 0;
+	case SYS_open:
+		return host_path_ours(host, tid, AT_FDCWD, regs->rdi);
+	case SYS_openat:
+	case SYS_openat2:
+		return host_path_ours(host, tid, (int)regs->rdi, regs->rsi);
+	case SYS_stat:
+	case SYS_lstat:
+	case SYS_fstat:
+	case SYS_newfstatat:
+	case SYS_statx:
+	case SYS_access:
+	case SYS_faccessat:
+	case SYS_faccessat2:
+	case SYS_readlink:
+	case SYS_readlinkat:
+	case SYS_getdents64:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * A signal that comes between the call and our receiving it ends the wait. The call has not been
+ * carried out then, and must be made again: VFIO's calls are never interrupted, so no program
+ * expects EINTR of them, SA_RESTART or not.
+ */
+static void restart_call(struct tracer *t, pid_t tid)
+{
+	struct user_regs_struct regs;
+
+	if (ptrace(PTRACE_GETREGS, tid, 0, &regs) || (long long)regs.orig_rax < 0 ||
+	    (long long)regs.rax != -ERESTARTSYS_ABI || !our_call(t->host, tid, &regs))
+		return;
+	regs.rax = (unsigned long long)-ERESTARTNOINTR_ABI;
+	ptrace(PTRACE_SETREGS, tid, 0, &regs);
+}
+
 static void stopped(struct tracer *t, pid_t tid, int status)
 {
 	int sig = WSTOPSIG(status), event = status >> 16;
@@ -166,6 +223,8 @@ static void stopped(struct tracer *t, pid_t tid, int status)
 		sig = 0;
 	} else if (sig == SIGBUS && trapped(t, tid)) {
 		sig = 0;
+	} else {
+		restart_call(t, tid);
 	}
 	ptrace(PTRACE_CONT, tid, 0, sig);
 }

@@ -180,10 +180,9 @@ long cbit_vfio_rw(struct cbit_file *file, uint64_t offset, void *buf, size_t len
 		return bar_rw(file->device, index, pos, buf, len, write);
 	if (index != UAPI_PCI_CONFIG_REGION)
 		return -EINVAL;
-	if (pos >= CBIT_PCI_CONFIG_SIZE)
+	/* Unlike a BAR's, an access across the end is refused whole. */
+	if (pos >= CBIT_PCI_CONFIG_SIZE || len > CBIT_PCI_CONFIG_SIZE - pos)
 		return -EFAULT;
-	if (len > CBIT_PCI_CONFIG_SIZE - pos)
-		len = (size_t)(CBIT_PCI_CONFIG_SIZE - pos);
 	if (write)
 		cbit_pci_config_write(file->device->pci, (uint32_t)pos, buf, (uint32_t)len);
 	else
