@@ -62,7 +62,7 @@ section_user() {
 	chmod -R a+rX "$stage" "$T"
 	chown "$id:$id" "$stage/home" "$stage/tmp"
 	# shellcheck disable=SC2086 # a list of sections
-	(cd "$stage" && "${as[@]}" env -i PATH="$PATH" HOME="$stage/home" TMPDIR="$stage/tmp" \
+	(cd "$stage" && "${as[@]}" env -i PATH=/usr/local/bin:/usr/bin:/bin HOME="$stage/home" TMPDIR="$stage/tmp" \
 		${CI:+CI="$CI"} ${selftests:+CBIT_SELFTESTS="$stage/selftests"} BUILD=build \
 		CBIT_TEST_LABEL="as user $id: " CBIT_TEST_COUNTS="$stage/tmp/counts" \
 		bash tests/run.sh ${CBIT_USER_SECTIONS:-$client_sections}) || true
