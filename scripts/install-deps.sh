@@ -2,9 +2,10 @@
 # Installs the Debian packages that cbit needs and that are not there yet; does nothing when all
 # are.
 #
-# usage: scripts/install-deps.sh [--check] build|test
+# usage: scripts/install-deps.sh [--check] build|test|lint
 #   build    what "make" and "make demo" need
 #   test     the same and what "make test" needs
+#   lint     the same as build and what "make lint" needs
 #   --check  only names what is missing (exit status 1 when something is)
 set -eu
 
@@ -20,8 +21,9 @@ tests='bc bison flex rsync libelf-dev xz-utils uuid-dev dpdk-dev clang valgrind 
 case ${1:-} in
 build) want=$build ;;
 test) want="$build $tests" ;;
+lint) want="$build clang-format clang-tidy cppcheck shellcheck" ;;
 *)
-	echo "usage: scripts/install-deps.sh [--check] build|test" >&2
+	echo "usage: scripts/install-deps.sh [--check] build|test|lint" >&2
 	exit 2
 	;;
 esac
