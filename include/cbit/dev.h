@@ -10,7 +10,7 @@
 
 struct cbit_pci;
 
-#define CBIT_PCI_BARS 6
+#define CBIT_PCI_BARS        6
 #define CBIT_PCI_CONFIG_SIZE 4096
 
 /**

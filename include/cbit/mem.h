@@ -46,8 +46,8 @@ struct cbit_mem_ops {
  * @base:     SPA, page aligned; @size in bytes, a multiple of the page size.
  * @name:     copied; used in messages. NULL stands for the kind's name.
  * @direct:   plain memory behind a window that does not encrypt (MMIO), or NULL.
- * @ops:      backing elsewhere (copied), or NULL; not both of these. With neither, a region that encrypts or is
- *            coherent is sparse memory of this room's own, reading as zeros under key none
+ * @ops:      backing elsewhere (copied), or NULL; not both of these. With neither, a region that
+ * encrypts or is coherent is sparse memory of this room's own, reading as zeros under key none
  *            until written; an MMIO window must have one of the two.
  * @resident: for a backing with @ops: the key under which the bytes it moves are plaintext
  *            (the client's CPU key). Ignored otherwise.
@@ -136,8 +136,8 @@ enum cbit_mem_outcome cbit_mem_read(struct cbit_mem *mem, struct cbit_bus addr, 
  * cbit_mem_write() - a write, likewise. A backing that fails may have taken a part of it;
  * CBIT_MEM_NO_BACKING also when there is no memory for a sparse page.
  */
-enum cbit_mem_outcome cbit_mem_write(struct cbit_mem *mem, struct cbit_bus addr,
-				     const void *buf, size_t len);
+enum cbit_mem_outcome cbit_mem_write(struct cbit_mem *mem, struct cbit_bus addr, const void *buf,
+				     size_t len);
 
 /**
  * cbit_mem_page() - the 4 KiB page at @addr as seen through the key that @addr selects.

@@ -54,8 +54,7 @@ struct cbit_pt_leaf {
 };
 
 /** cbit_pt_create() - an empty table. Return: 0, -EINVAL, -ENOMEM. */
-int cbit_pt_create(struct cbit_mem *mem, const struct cbit_pt_config *cfg,
-		   struct cbit_pt **out);
+int cbit_pt_create(struct cbit_mem *mem, const struct cbit_pt_config *cfg, struct cbit_pt **out);
 
 /** cbit_pt_destroy() - free the table and all its frames. */
 void cbit_pt_destroy(struct cbit_pt *pt);

@@ -30,11 +30,11 @@ struct cbit_bus {
 };
 
 #define CBIT_IOVA(x) ((struct cbit_iova){ (uint64_t)(x) })
-#define CBIT_SPA(x) ((struct cbit_spa){ (uint64_t)(x) })
+#define CBIT_SPA(x)  ((struct cbit_spa){ (uint64_t)(x) })
 
 #define CBIT_PAGE_SHIFT 12
-#define CBIT_PAGE_SIZE ((uint64_t)1 << CBIT_PAGE_SHIFT)
-#define CBIT_PAGE_MASK (~(CBIT_PAGE_SIZE - 1))
+#define CBIT_PAGE_SIZE  ((uint64_t)1 << CBIT_PAGE_SHIFT)
+#define CBIT_PAGE_MASK  (~(CBIT_PAGE_SIZE - 1))
 
 /**
  * struct cbit_platform - what the modelled machine's processor says of itself.
@@ -104,11 +104,11 @@ enum cbit_mem_kind {
 const char *cbit_mem_kind_name(enum cbit_mem_kind kind);
 
 /* Attributes of a mapping, arch-neutral; only a format turns them into bits. */
-#define CBIT_ATTR_READ (1u << 0)
-#define CBIT_ATTR_WRITE (1u << 1)
+#define CBIT_ATTR_READ      (1u << 0)
+#define CBIT_ATTR_WRITE     (1u << 1)
 #define CBIT_ATTR_ENCRYPTED (1u << 2) /* the entry's C-bit */
-#define CBIT_ATTR_CACHE (1u << 3)     /* forced coherent (amdv1: FC) */
-#define CBIT_ATTR_RW (CBIT_ATTR_READ | CBIT_ATTR_WRITE)
+#define CBIT_ATTR_CACHE     (1u << 3) /* forced coherent (amdv1: FC) */
+#define CBIT_ATTR_RW        (CBIT_ATTR_READ | CBIT_ATTR_WRITE)
 
 /**
  * struct cbit_mapping_info - the mapping call behind an IOVA, for messages.

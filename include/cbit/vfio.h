@@ -47,8 +47,8 @@ struct cbit_client_ops {
 	int (*copy_out)(void *opaque, void *caller, uint64_t addr, const void *src, size_t len);
 	struct cbit_owner *(*owner)(void *opaque, void *caller, int *pid);
 	void (*owner_put)(void *opaque, struct cbit_owner *owner);
-	int (*pin)(void *opaque, struct cbit_owner *owner, uint64_t vaddr, uint64_t len,
-		   bool write, struct cbit_client_run *run);
+	int (*pin)(void *opaque, struct cbit_owner *owner, uint64_t vaddr, uint64_t len, bool write,
+		   struct cbit_client_run *run);
 	void (*unpin)(void *opaque, struct cbit_owner *owner, uint64_t vaddr,
 		      const struct cbit_client_run *run);
 	int (*eventfd)(void *opaque, void *caller, int fd);
@@ -79,12 +79,12 @@ struct cbit_machine_config {
 };
 
 /* The address map: RAM of the machine's own below, then the client's, then windows. */
-#define CBIT_HOST_DRAM_BASE UINT64_C(0x1000000)
-#define CBIT_HOST_DRAM_SIZE UINT64_C(0x7f000000)
+#define CBIT_HOST_DRAM_BASE   UINT64_C(0x1000000)
+#define CBIT_HOST_DRAM_SIZE   UINT64_C(0x7f000000)
 #define CBIT_CLIENT_DRAM_BASE UINT64_C(0x10000000000)
 #define CBIT_CLIENT_DRAM_SIZE UINT64_C(0x1f0000000000)
-#define CBIT_MMIO_BASE UINT64_C(0x200000000000)
-#define CBIT_MMIO_SIZE UINT64_C(0x100000000000)
+#define CBIT_MMIO_BASE        UINT64_C(0x200000000000)
+#define CBIT_MMIO_SIZE        UINT64_C(0x100000000000)
 
 /** cbit_machine_create() - power on. Return: 0, or a negative errno with words in @err. */
 int cbit_machine_create(const struct cbit_machine_config *config, struct cbit_machine **out,
@@ -104,8 +104,7 @@ struct cbit_iommu *cbit_machine_iommu(struct cbit_machine *machine);
  *        0000:01:00.0, 0000:02:00.0, ...).
  * Before the first file is opened. Return: 0; -EINVAL, -ENOENT, -EEXIST, with words in @err.
  */
-int cbit_machine_add_device(struct cbit_machine *machine, const char *spec,
-			    struct cbit_error *err);
+int cbit_machine_add_device(struct cbit_machine *machine, const char *spec, struct cbit_error *err);
 
 /** struct cbit_device_info - a device as sysfs shows it. @bdf is "0000:01:00.0". */
 struct cbit_device_info {
@@ -161,7 +160,7 @@ long cbit_vfio_ioctl(struct cbit_file *file, void *caller, uint32_t cmd, uint64_
 #define CBIT_VFIO_OFFSET_MARK (UINT64_C(1) << 60)
 #define CBIT_VFIO_OFFSET_TRAP (UINT64_C(1) << 61)
 #define CBIT_VFIO_INDEX_SHIFT 40
-#define CBIT_VFIO_FILE_SIZE (UINT64_C(1) << 61)
+#define CBIT_VFIO_FILE_SIZE   (UINT64_C(1) << 61)
 
 /** cbit_vfio_offset() - the file offset of a device's region @index. */
 uint64_t cbit_vfio_offset(const struct cbit_pci *pci, unsigned int index);

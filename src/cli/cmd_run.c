@@ -215,8 +215,10 @@ int cmd_run(int argc, char **argv)
 		.args_doc = "PROGRAM [ARG]...",
 		.doc = "Run a VFIO program, unmodified and as any user, on a modelled machine with "
 		       "an AMD IOMMU and encrypted memory.\v"
-		       "The program finds its devices' addresses in CBIT_DEVICES. Its exit status is "
-		       "passed on; 3 with --strict and findings, 125 when cbit itself failed, 126 or "
+		       "The program finds its devices' addresses in CBIT_DEVICES. Its exit status "
+		       "is "
+		       "passed on; 3 with --strict and findings, 125 when cbit itself failed, 126 "
+		       "or "
 		       "127 when the program cannot be run or is not there.",
 	};
 	struct options o = { .host = { .message = say, .devices = NULL } };

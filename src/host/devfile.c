@@ -111,6 +111,8 @@ static struct cbit_file *closed(struct host *host, int watch)
 			dev->skip--;
 		else if (dev->nr_open)
 			file = dev->open[--dev->nr_open];
+		if (!dev->nr_open)
+			__atomic_store_n(&dev->orphan, false, __ATOMIC_RELAXED);
 	}
 	pthread_mutex_unlock(&host->files_lock);
 	return file;

@@ -28,16 +28,17 @@
 
 /* VFIO and iommufd share ioctl type ';'. */
 #define VFIO_TYPE_MASK 0xff00u
-#define VFIO_TYPE ((unsigned int)';' << 8)
+#define VFIO_TYPE      ((unsigned int)';' << 8)
 
 static int add_rules(scmp_filter_ctx ctx)
 {
 	static const int always[] = {
-		SCMP_SYS(open),	      SCMP_SYS(openat),	   SCMP_SYS(openat2),	 SCMP_SYS(stat),
-		SCMP_SYS(lstat),      SCMP_SYS(fstat),	   SCMP_SYS(newfstatat), SCMP_SYS(statx),
-		SCMP_SYS(access),     SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(readlink),
-		SCMP_SYS(readlinkat), SCMP_SYS(getdents64), SCMP_SYS(getxattr),   SCMP_SYS(lgetxattr),
-		SCMP_SYS(listxattr),  SCMP_SYS(llistxattr),
+		SCMP_SYS(open),       SCMP_SYS(openat),     SCMP_SYS(openat2),
+		SCMP_SYS(stat),       SCMP_SYS(lstat),      SCMP_SYS(fstat),
+		SCMP_SYS(newfstatat), SCMP_SYS(statx),      SCMP_SYS(access),
+		SCMP_SYS(faccessat),  SCMP_SYS(faccessat2), SCMP_SYS(readlink),
+		SCMP_SYS(readlinkat), SCMP_SYS(getdents64), SCMP_SYS(getxattr),
+		SCMP_SYS(lgetxattr),  SCMP_SYS(listxattr),  SCMP_SYS(llistxattr),
 	};
 	/* Region offsets are marked by a bit that no other file offset has. */
 	const struct scmp_arg_cmp marked3 =
@@ -55,23 +56,22 @@ static int add_rules(scmp_filter_ctx ctx)
 
 	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]) && !ret; i++)
 		ret = seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, always[i], 0);
-	ret = ret ? ret :
-		    seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(ioctl), 1,
+	ret = ret ? ret
+		  : seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(ioctl), 1,
 					   SCMP_A1(SCMP_CMP_MASKED_EQ, VFIO_TYPE_MASK, VFIO_TYPE));
-	ret = ret ? ret :
-		    seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(pread64), 1, marked3);
-	ret = ret ? ret :
-		    seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(pwrite64), 1, marked3);
-	ret = ret ? ret :
-		    seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(pread64), 1, config3);
-	ret = ret ? ret :
-		    seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(pwrite64), 1, config3);
-	ret = ret ? ret :
-		    seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(preadv), 1, marked3);
-	ret = ret ? ret :
-		    seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(pwritev), 1, marked3);
-	ret = ret ? ret :
-		    seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(mmap), 1, marked5);
+	ret = ret ? ret
+		  : seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(pread64), 1, marked3);
+	ret = ret ? ret
+		  : seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(pwrite64), 1, marked3);
+	ret = ret ? ret
+		  : seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(pread64), 1, config3);
+	ret = ret ? ret
+		  : seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(pwrite64), 1, config3);
+	ret = ret ? ret
+		  : seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(preadv), 1, marked3);
+	ret = ret ? ret
+		  : seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(pwritev), 1, marked3);
+	ret = ret ? ret : seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(mmap), 1, marked5);
 	return ret;
 }
 
@@ -103,9 +103,8 @@ static int build(struct sock_fprog *prog, struct cbit_error *err)
 	}
 	if (fd >= 0)
 		close(fd);
-	return ret ? cbit_error_set(err, ret, "cannot build the seccomp filter: %s",
-				    strerror(-ret)) :
-		     0;
+	return ret ? cbit_error_set(err, ret, "cannot build the seccomp filter: %s", strerror(-ret))
+		   : 0;
 }
 
 static int send_fd(int sock, int fd)
@@ -146,8 +145,8 @@ static int receive_fd(int sock)
 }
 
 /* The child's life until the program takes over. What fails is told as an errno by the socket. */
-static void __attribute__((noreturn)) child_main(int sock, const struct sock_fprog *prog,
-						 char *const *argv, pid_t parent)
+static void __attribute__((noreturn))
+child_main(int sock, const struct sock_fprog *prog, char *const *argv, pid_t parent)
 {
 	struct sock_fprog copy = *prog;
 	int listener, code;
@@ -157,10 +156,9 @@ static void __attribute__((noreturn)) child_main(int sock, const struct sock_fpr
 	if (getppid() != parent)
 		_exit(125);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-				SECCOMP_FILTER_FLAG_NEW_LISTENER |
-					SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
-				&copy);
+	listener = (int)syscall(
+		SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+		SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &copy);
 	code = errno;
 	if (listener < 0 || send_fd(sock, listener)) {
 		if (write(sock, "e", 1) != 1 || write(sock, &code, sizeof(code)) < 0)

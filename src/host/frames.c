@@ -15,11 +15,11 @@
 
 #include "host.h"
 
-#define CHUNK_SHIFT 30
-#define CHUNK_SIZE (UINT64_C(1) << CHUNK_SHIFT)
-#define CHUNK_PAGES (CHUNK_SIZE >> CBIT_PAGE_SHIFT)
-#define NR_CHUNKS (CBIT_CLIENT_DRAM_SIZE >> CHUNK_SHIFT)
-#define NR_BUCKETS 1024u
+#define CHUNK_SHIFT  30
+#define CHUNK_SIZE   (UINT64_C(1) << CHUNK_SHIFT)
+#define CHUNK_PAGES  (CHUNK_SIZE >> CBIT_PAGE_SHIFT)
+#define NR_CHUNKS    (CBIT_CLIENT_DRAM_SIZE >> CHUNK_SHIFT)
+#define NR_BUCKETS   1024u
 #define MAX_SEGMENTS 16
 
 /* Odd, so that multiplying by it permutes the pages of a chunk; and its inverse. */
@@ -136,8 +136,8 @@ static struct space *space_get(struct host_frames_map *map, struct cbit_owner *o
 	struct space *space;
 
 	for (space = map->spaces; space; space = space->next) {
-		if (file ? space->file && space->dev == vma->dev && space->ino == vma->ino :
-			   !space->file && space->owner == owner)
+		if (file ? space->file && space->dev == vma->dev && space->ino == vma->ino
+			 : !space->file && space->owner == owner)
 			return space;
 	}
 	space = calloc(1, sizeof(*space));
@@ -271,7 +271,8 @@ static const struct view *view_find(struct space *space, uint64_t key, unsigned 
 	view = RB_NFIND(views, &space->views, &find);
 	view = view ? RB_PREV(views, &space->views, view) : RB_MAX(views, &space->views);
 	for (; view; view = RB_PREV(views, &space->views, view)) {
-		if (key <= view->last && !view->owner->gone && !skip--)
+		if (key <= view->last && !__atomic_load_n(&view->owner->gone, __ATOMIC_RELAXED) &&
+		    !skip--)
 			return view;
 	}
 	return NULL;
@@ -345,8 +346,8 @@ int host_frames_pin(struct host_frames_map *map, struct cbit_owner *owner,
 			break;
 		if (first < 0) {
 			first = chunk;
-		} else if ((uint64_t)(chunk - first) != ((key + done) >> CHUNK_SHIFT) -
-								(key >> CHUNK_SHIFT)) {
+		} else if ((uint64_t)(chunk - first) !=
+			   ((key + done) >> CHUNK_SHIFT) - (key >> CHUNK_SHIFT)) {
 			chunk_put(map, (uint32_t)chunk); /* not a neighbour: the run ends here */
 			break;
 		}
@@ -416,7 +417,7 @@ static bool resolve(struct host_frames_map *map, uint64_t offset, size_t len, un
 		if (rest > view->last - key + 1)
 			rest = view->last - key + 1;
 	} else {
-		if (skip || space->owner->gone)
+		if (skip || __atomic_load_n(&space->owner->gone, __ATOMIC_RELAXED))
 			return false;
 		out->owner = space->owner;
 		out->vaddr = key;
@@ -425,20 +426,22 @@ static bool resolve(struct host_frames_map *map, uint64_t offset, size_t len, un
 	return true;
 }
 
-static bool transfer(pid_t tgid, void *buf, size_t len, const struct iovec *remote,
+static bool transfer(struct cbit_owner *owner, void *buf, size_t len, const struct iovec *remote,
 		     unsigned long nr, bool write)
 {
 	struct iovec local = { .iov_base = buf, .iov_len = len };
 	ssize_t n;
 
-	n = write ? process_vm_writev(tgid, &local, 1, remote, nr, 0) :
-		    process_vm_readv(tgid, &local, 1, remote, nr, 0);
+	n = write ? process_vm_writev(owner->tgid, &local, 1, remote, nr, 0)
+		  : process_vm_readv(owner->tgid, &local, 1, remote, nr, 0);
+	if (n < 0 && errno == ESRCH)
+		__atomic_store_n(&owner->dying, true, __ATOMIC_RELAXED);
 	return n == (ssize_t)len;
 }
 
 /* One segment by whichever view of it still works. */
-static int move_one(struct host_frames_map *map, uint64_t offset, char *buf, size_t len,
-		    bool write, size_t *done)
+static int move_one(struct host_frames_map *map, uint64_t offset, char *buf, size_t len, bool write,
+		    size_t *done)
 {
 	struct segment seg;
 	struct iovec remote;
@@ -446,7 +449,7 @@ static int move_one(struct host_frames_map *map, uint64_t offset, char *buf, siz
 	for (unsigned int skip = 0; resolve(map, offset, len, skip, &seg); skip++) {
 		remote.iov_base = (void *)(uintptr_t)seg.vaddr;
 		remote.iov_len = seg.len;
-		if (transfer(seg.owner->tgid, buf, seg.len, &remote, 1, write)) {
+		if (transfer(seg.owner, buf, seg.len, &remote, 1, write)) {
 			*done = seg.len;
 			return 0;
 		}
@@ -461,21 +464,21 @@ static int move(struct host_frames_map *map, uint64_t offset, void *buf, size_t 
 	struct segment seg;
 	unsigned long nr;
 	size_t done;
-	pid_t tgid;
+	struct cbit_owner *owner;
 
 	while (len) {
-		for (nr = 0, done = 0, tgid = 0; nr < MAX_SEGMENTS && done < len; nr++) {
+		for (nr = 0, done = 0, owner = NULL; nr < MAX_SEGMENTS && done < len; nr++) {
 			if (!resolve(map, offset + done, len - done, 0, &seg) ||
-			    (nr && seg.owner->tgid != tgid))
+			    (nr && seg.owner != owner))
 				break;
-			tgid = seg.owner->tgid;
+			owner = seg.owner;
 			remote[nr].iov_base = (void *)(uintptr_t)seg.vaddr;
 			remote[nr].iov_len = seg.len;
 			done += seg.len;
 		}
 		if (!nr)
 			return -EFAULT;
-		if (!transfer(tgid, buf, done, remote, nr, write) &&
+		if (!transfer(owner, buf, done, remote, nr, write) &&
 		    move_one(map, offset, buf, len, write, &done))
 			return -EFAULT;
 		offset += done;

@@ -12,7 +12,7 @@
 #include <cbit/vfio.h>
 
 #define HOST_MAX_DEVICES 32
-#define HOST_PATH_MAX 4096
+#define HOST_PATH_MAX    4096
 
 /** enum host_frames - how client pages get their modelled SPAs. */
 enum host_frames {
@@ -35,7 +35,8 @@ struct cbit_owner {
 	int pidfd;
 	int maps; /* /proc/TGID/maps, for PROCMAP_QUERY; -1 until first asked */
 	unsigned int refs;
-	bool gone; /* exited, or has executed another program */
+	bool gone;  /* exited, or has executed another program */
+	bool dying; /* its memory has been torn down, its files perhaps not yet */
 	struct cbit_owner *next;
 };
 
@@ -48,9 +49,9 @@ enum vfs_type { VFS_DIR, VFS_FILE, VFS_LINK, VFS_NODE };
 
 struct vfs_node {
 	enum vfs_type type;
-	bool ours;         /* a name missing below is ENOENT; otherwise the host's own tree answers */
+	bool ours; /* a name missing below is ENOENT; otherwise the host's own tree answers */
 	char *name;
-	char *text;        /* file content or link target */
+	char *text; /* file content or link target */
 	unsigned int major, minor;
 	enum cbit_file_kind kind; /* VFS_NODE: what opening it opens, with @number */
 	unsigned int number;
@@ -106,6 +107,7 @@ struct host_devfile {
 	struct cbit_pci *pci;
 	struct cbit_file *open[16]; /* files given out, the newest last */
 	unsigned int nr_open;
+	bool orphan; /* its user died while it was at work: what it does now is nobody's fault */
 	unsigned int skip; /* closes to come that are not of a file above */
 };
 
@@ -122,8 +124,8 @@ void host_devfile_drain(struct host *host);
 struct host_sock {
 	struct cbit_file *file;
 	uint64_t ino;
-	int end;    /* our end: hangs up with the last descriptor of the other */
-	int fd;     /* the client's end, until it is handed over */
+	int end; /* our end: hangs up with the last descriptor of the other */
+	int fd;  /* the client's end, until it is handed over */
 	struct host_sock *next;
 };
 
@@ -177,6 +179,7 @@ void host_say(struct host *host, const char *fmt, ...) __attribute__((format(pri
 struct cbit_owner *host_owner_get(struct host *host, pid_t tid);
 void host_owner_ref(struct host *host, struct cbit_owner *owner);
 void host_owner_put(struct host *host, struct cbit_owner *owner);
+bool host_owner_dying(struct host *host, pid_t tgid);
 void host_owner_exec(struct host *host, pid_t tgid);
 void host_owner_reap(struct host *host);
 void host_tid_gone(struct host *host, pid_t tid);

@@ -14,13 +14,13 @@
 
 #include "host.h"
 
-#define FLAG_CF 0x001u
-#define FLAG_PF 0x004u
-#define FLAG_AF 0x010u
-#define FLAG_ZF 0x040u
-#define FLAG_SF 0x080u
-#define FLAG_DF 0x400u
-#define FLAG_OF 0x800u
+#define FLAG_CF     0x001u
+#define FLAG_PF     0x004u
+#define FLAG_AF     0x010u
+#define FLAG_ZF     0x040u
+#define FLAG_SF     0x080u
+#define FLAG_DF     0x400u
+#define FLAG_OF     0x800u
 #define FLAGS_ARITH (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
 
 struct emu {
@@ -37,9 +37,8 @@ struct emu {
 
 static unsigned long long *gpr(struct user_regs_struct *r, int id)
 {
-	unsigned long long *const regs[16] = { &r->rax, &r->rcx, &r->rdx, &r->rbx,
-					       &r->rsp, &r->rbp, &r->rsi, &r->rdi,
-					       &r->r8,	&r->r9,	 &r->r10, &r->r11,
+	unsigned long long *const regs[16] = { &r->rax, &r->rcx, &r->rdx, &r->rbx, &r->rsp, &r->rbp,
+					       &r->rsi, &r->rdi, &r->r8,  &r->r9,  &r->r10, &r->r11,
 					       &r->r12, &r->r13, &r->r14, &r->r15 };
 
 	return regs[id & 15];
@@ -59,8 +58,8 @@ static bool is_gpr(ZydisRegister reg)
 {
 	ZydisRegisterClass c = ZydisRegisterGetClass(reg);
 
-	return c == ZYDIS_REGCLASS_GPR8 || c == ZYDIS_REGCLASS_GPR16 ||
-	       c == ZYDIS_REGCLASS_GPR32 || c == ZYDIS_REGCLASS_GPR64;
+	return c == ZYDIS_REGCLASS_GPR8 || c == ZYDIS_REGCLASS_GPR16 || c == ZYDIS_REGCLASS_GPR32 ||
+	       c == ZYDIS_REGCLASS_GPR64;
 }
 
 /* The general register that @reg is a part of. */
@@ -400,7 +399,8 @@ static void describe(struct emu *e, uint64_t rip, char *text, size_t size)
 	snprintf(text, size, "(no text)");
 	if (ZYAN_SUCCESS(ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL)))
 		ZydisFormatterFormatInstruction(&formatter, &e->insn, e->op,
-						e->insn.operand_count_visible, text, size, rip, NULL);
+						e->insn.operand_count_visible, text, size, rip,
+						NULL);
 }
 
 int host_insn_emulate(pid_t tid, struct user_regs_struct *regs, bool *regs_changed,
@@ -422,8 +422,8 @@ int host_insn_emulate(pid_t tid, struct user_regs_struct *regs, bool *regs_chang
 			return -ENOSYS;
 		}
 	}
-	if (ZYAN_FAILED(ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64,
-					 ZYDIS_STACK_WIDTH_64)) ||
+	if (ZYAN_FAILED(
+		    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)) ||
 	    ZYAN_FAILED(ZydisDecoderDecodeFull(&decoder, code, len, &e.insn, e.op))) {
 		snprintf(text, text_size, "(cannot be decoded)");
 		return -ENOSYS;

@@ -17,7 +17,7 @@
 #include "host.h"
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS /* Linux 6.6 */
-#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, uint64_t)
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS      SECCOMP_IOW(4, uint64_t)
 #define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
 #endif
 
@@ -128,8 +128,7 @@ static void do_mmap(struct host_call *call)
 	call->pass = true;
 	if (host_fd_lookup(host, call->tid, (int)args[4], &fd) || fd.kind != HOST_FD_DEVICE)
 		return;
-	ret = cbit_vfio_mmap_check(fd.file, args[5], args[1],
-				   (args[3] & MAP_TYPE) != MAP_PRIVATE);
+	ret = cbit_vfio_mmap_check(fd.file, args[5], args[1], (args[3] & MAP_TYPE) != MAP_PRIVATE);
 	if (ret) {
 		call->pass = false;
 		call->error = ret;

@@ -82,7 +82,7 @@ static bool dead(const struct cbit_owner *owner)
 
 static void gone(struct host *host, struct cbit_owner *owner)
 {
-	owner->gone = true;
+	__atomic_store_n(&owner->gone, true, __ATOMIC_RELAXED);
 	put(host, owner);
 }
 
@@ -145,6 +145,19 @@ void host_owner_exec(struct host *host, pid_t tgid)
 		}
 	}
 	pthread_mutex_unlock(&host->owners_lock);
+}
+
+bool host_owner_dying(struct host *host, pid_t tgid)
+{
+	bool dying = false;
+
+	pthread_mutex_lock(&host->owners_lock);
+	for (const struct cbit_owner *owner = host->owners; owner; owner = owner->next) {
+		if (owner->tgid == tgid)
+			dying |= owner->gone || __atomic_load_n(&owner->dying, __ATOMIC_RELAXED);
+	}
+	pthread_mutex_unlock(&host->owners_lock);
+	return dying;
 }
 
 void host_owner_reap(struct host *host)

@@ -192,8 +192,8 @@ static void do_open(struct host_call *call, const char *path, uint64_t flags)
 		call->error = ret;
 		return;
 	}
-	fd = node->type == VFS_NODE && !path_only ? open_node(call, node) :
-						    open_text(node, path_only);
+	fd = node->type == VFS_NODE && !path_only ? open_node(call, node)
+						  : open_text(node, path_only);
 	if (fd < 0) {
 		call->error = fd;
 		return;
@@ -453,7 +453,8 @@ void host_getdents(struct host_call *call)
 	limit = a[2] < sizeof(buf) ? (size_t)a[2] : sizeof(buf);
 	pos = lseek(fd, 0, SEEK_CUR);
 	for (child = info.node->child; child; child = child->next, n++) {
-		struct dirent_abi entry = { .ino = 0x1000 + child->id, .off = n + 1,
+		struct dirent_abi entry = { .ino = 0x1000 + child->id,
+					    .off = n + 1,
 					    .type = dirent_type(child) };
 
 		if (n < pos)

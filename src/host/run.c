@@ -31,13 +31,38 @@ void host_say(struct host *host, const char *fmt, ...)
 	host->config->message(host->config->message_opaque, text);
 }
 
+/*
+ * Between a client's death and the close of its files the kernel keeps pinned memory, and a
+ * device goes on unnoticed. We lose that memory with the process: what the device meets from
+ * then on until its file is closed is not the program's doing and is not told.
+ */
+static void observe(void *opaque, const struct cbit_event *ev)
+{
+	struct host *host = opaque;
+	struct host_devfile *dev = NULL;
+
+	if (ev->type >= CBIT_EVENT_DMA_NOT_MAPPED && ev->type <= CBIT_EVENT_DMA_NO_BACKING) {
+		for (unsigned int i = 0; i < host->nr_devfiles; i++) {
+			if (host->devfiles[i].devid == ev->devid)
+				dev = &host->devfiles[i];
+		}
+		if (dev && ev->type == CBIT_EVENT_DMA_NO_BACKING &&
+		    host_owner_dying(host, ev->mapping.pid))
+			__atomic_store_n(&dev->orphan, true, __ATOMIC_RELAXED);
+		if (dev && __atomic_load_n(&dev->orphan, __ATOMIC_RELAXED))
+			return;
+	}
+	if (host->config->observer.event)
+		host->config->observer.event(host->config->observer.opaque, ev);
+}
+
 static int power_on(struct host *host, struct cbit_error *err)
 {
 	const struct host_config *config = host->config;
 	const struct cbit_machine_config machine = {
 		.platform = config->platform,
 		.policy = config->policy,
-		.observer = config->observer,
+		.observer = { .event = observe, .opaque = host },
 		.client = &host_client_ops,
 		.client_dram = &host_dram_ops,
 		.bar_memory = host_devfile_bar_memory,

@@ -12,25 +12,25 @@
 #include "host.h"
 
 /* Character devices: 10 is misc; the others are from Linux' dynamic range. */
-#define MISC_MAJOR 10u
-#define VFIO_MINOR 196u
+#define MISC_MAJOR  10u
+#define VFIO_MINOR  196u
 #define IOMMU_MINOR 124u
 #define GROUP_MAJOR 242u
-#define CDEV_MAJOR 241u
+#define CDEV_MAJOR  241u
 
 /* struct resource flags, Linux include/linux/ioport.h. */
-#define RESOURCE_MEM UINT64_C(0x200)
-#define RESOURCE_PREFETCH UINT64_C(0x2000)
+#define RESOURCE_MEM       UINT64_C(0x200)
+#define RESOURCE_PREFETCH  UINT64_C(0x2000)
 #define RESOURCE_SIZEALIGN UINT64_C(0x40000)
-#define RESOURCE_MEM64 UINT64_C(0x100000)
+#define RESOURCE_MEM64     UINT64_C(0x100000)
 
 static int resources(struct vfs *vfs, const char *dir, const struct cbit_device_info *dev)
 {
 	char path[256], text[13 * 64], *p = text;
 
 	for (unsigned int i = 0; i < 13; i++) {
-		const struct cbit_bar_info *bar = i < CBIT_PCI_BARS ? cbit_pci_bar(dev->pci, i) :
-								      NULL;
+		const struct cbit_bar_info *bar =
+			i < CBIT_PCI_BARS ? cbit_pci_bar(dev->pci, i) : NULL;
 		uint64_t start = 0, end = 0, flags = 0;
 
 		if (bar && bar->size) {
@@ -59,14 +59,14 @@ static int device(struct vfs *vfs, const struct cbit_device_info *dev)
 	snprintf(dir, sizeof(dir), "/sys/devices/pci0000:%.2s/%s", dev->bdf + 5, dev->bdf);
 	if (!vfs_dir(vfs, dir, true))
 		return -ENOMEM;
-#define ATTR(name, ...)                                               \
-	do {                                                          \
-		snprintf(path, sizeof(path), "%s/%s", dir, name);     \
-		ret = ret ? ret : vfs_file(vfs, path, __VA_ARGS__);   \
+#define ATTR(name, ...)                                             \
+	do {                                                        \
+		snprintf(path, sizeof(path), "%s/%s", dir, name);   \
+		ret = ret ? ret : vfs_file(vfs, path, __VA_ARGS__); \
 	} while (0)
-#define LINK(from, to)                                                \
-	do {                                                          \
-		ret = ret ? ret : vfs_link(vfs, from, to);            \
+#define LINK(from, to)                                     \
+	do {                                               \
+		ret = ret ? ret : vfs_link(vfs, from, to); \
 	} while (0)
 	ATTR("vendor", "0x%04x\n", ids.vendor);
 	ATTR("device", "0x%04x\n", ids.device);
@@ -111,13 +111,11 @@ static int device(struct vfs *vfs, const struct cbit_device_info *dev)
 	snprintf(link, sizeof(link), "../..%s/vfio-dev/vfio%u", dir + strlen("/sys"), dev->index);
 	LINK(path, link);
 	snprintf(path, sizeof(path), "/dev/vfio/devices/vfio%u", dev->index);
-	ret = ret ? ret :
-		    vfs_node(vfs, path, CDEV_MAJOR, dev->index, CBIT_FILE_DEVICE, dev->index);
+	ret = ret ? ret : vfs_node(vfs, path, CDEV_MAJOR, dev->index, CBIT_FILE_DEVICE, dev->index);
 
 	/* And its group. */
 	snprintf(path, sizeof(path), "/dev/vfio/%u", dev->group);
-	ret = ret ? ret :
-		    vfs_node(vfs, path, GROUP_MAJOR, dev->group, CBIT_FILE_GROUP, dev->group);
+	ret = ret ? ret : vfs_node(vfs, path, GROUP_MAJOR, dev->group, CBIT_FILE_GROUP, dev->group);
 	snprintf(path, sizeof(path), "/sys/class/vfio/%u/dev", dev->group);
 	ret = ret ? ret : vfs_file(vfs, path, "%u:%u\n", GROUP_MAJOR, dev->group);
 #undef ATTR
@@ -153,10 +151,10 @@ int host_sysfs_build(struct vfs *vfs, struct cbit_machine *machine)
 			return -ENOMEM;
 	}
 	ret = vfs_node(vfs, "/dev/vfio/vfio", MISC_MAJOR, VFIO_MINOR, CBIT_FILE_CONTAINER, 0);
-	ret = ret ? ret :
-		    vfs_node(vfs, "/dev/iommu", MISC_MAJOR, IOMMU_MINOR, CBIT_FILE_IOMMUFD, 0);
-	ret = ret ? ret :
-		    vfs_file(vfs, "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit",
+	ret = ret ? ret
+		  : vfs_node(vfs, "/dev/iommu", MISC_MAJOR, IOMMU_MINOR, CBIT_FILE_IOMMUFD, 0);
+	ret = ret ? ret
+		  : vfs_file(vfs, "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit",
 			     "65535\n");
 	for (unsigned int i = 0; !ret && cbit_machine_device(machine, i, &dev); i++)
 		ret = device(vfs, &dev);

@@ -18,7 +18,7 @@
 
 #include "host.h"
 
-#define TRACE_OPTIONS                                                                     \
+#define TRACE_OPTIONS                                                                          \
 	(PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC | \
 	 PTRACE_O_TRACEEXIT | PTRACE_O_EXITKILL)
 
@@ -97,8 +97,7 @@ static void follow_core(struct tracer *t, pid_t tid)
 	/* "processor" is field 39; after the name's parenthesis comes field 3. */
 	for (int field = 2; p && field < 39; field++)
 		p = strchr(p + 1, ' ');
-	if (!p || sscanf(p, "%d", &core) != 1 || core == t->core || core < 0 ||
-	    core >= CPU_SETSIZE)
+	if (!p || sscanf(p, "%d", &core) != 1 || core == t->core || core < 0 || core >= CPU_SETSIZE)
 		return;
 	CPU_ZERO(&set);
 	CPU_SET((size_t)core, &set);
@@ -120,8 +119,7 @@ static bool trapped(struct tracer *t, pid_t tid)
 	t->owner = host_owner_get(t->host, tid);
 	if (!t->owner)
 		return false;
-	if (locate(t, (uintptr_t)info.si_addr, &access) &&
-	    !ptrace(PTRACE_GETREGS, tid, 0, &regs)) {
+	if (locate(t, (uintptr_t)info.si_addr, &access) && !ptrace(PTRACE_GETREGS, tid, 0, &regs)) {
 		if (!host_insn_emulate(tid, &regs, &changed, locate, t, text, sizeof(text)))
 			done = !changed || !ptrace(PTRACE_SETREGS, tid, 0, &regs);
 		else
@@ -137,7 +135,7 @@ static bool trapped(struct tracer *t, pid_t tid)
 }
 
 /* What the kernel keeps in RAX of a call that a signal has interrupted; include/linux/errno.h. */
-#define ERESTARTSYS_ABI 512
+#define ERESTARTSYS_ABI    512
 #define ERESTARTNOINTR_ABI 513
 
 /* A call of ours? One that could wait in the kernel itself does not count, however like it. */
@@ -236,8 +234,9 @@ int host_trace(struct host *host, int sync, struct cbit_error *err)
 	pid_t tid;
 
 	if (ptrace(PTRACE_SEIZE, host->child, 0, TRACE_OPTIONS))
-		return cbit_error_set(err, -errno, "cannot trace the program: %s (is it traced "
-						   "already, or kernel.yama.ptrace_scope 3?)",
+		return cbit_error_set(err, -errno,
+				      "cannot trace the program: %s (is it traced "
+				      "already, or kernel.yama.ptrace_scope 3?)",
 				      strerror(errno));
 	if (host_release_child(sync, err))
 		return err->code;

@@ -34,9 +34,9 @@ struct procmap_query_abi {
 };
 _Static_assert(sizeof(struct procmap_query_abi) == 104, "struct procmap_query");
 #define PROCMAP_QUERY_ABI _IOWR('f', 17, struct procmap_query_abi)
-#define VMA_READABLE 1u
-#define VMA_WRITABLE 2u
-#define VMA_SHARED 8u
+#define VMA_READABLE      1u
+#define VMA_WRITABLE      2u
+#define VMA_SHARED        8u
 
 static int find_in_text(struct cbit_owner *owner, uint64_t addr, struct host_vma *out)
 {

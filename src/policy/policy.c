@@ -97,8 +97,7 @@ unsigned int cbit_policy_type1_attrs(const struct cbit_policy *policy,
 	}
 	attrs &= CBIT_ATTR_RW;
 	attrs |= CBIT_ATTR_CACHE;
-	if (platform->sme &&
-	    !(mmio && policy->type1_passes_mmio && policy->format_honours_mmio))
+	if (platform->sme && !(mmio && policy->type1_passes_mmio && policy->format_honours_mmio))
 		attrs |= CBIT_ATTR_ENCRYPTED;
 	return attrs;
 }

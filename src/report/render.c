@@ -112,7 +112,9 @@ static void text_entry(FILE *out, const struct cbit_report *report, const struct
 
 	if (!ev->entry)
 		return;
-	fprintf(out, "    entry:   IOVA 0x%" PRIx64 " -> SPA 0x%" PRIx64 " (%s%s%s), IOPTE 0x%016" PRIx64,
+	fprintf(out,
+		"    entry:   IOVA 0x%" PRIx64 " -> SPA 0x%" PRIx64
+		" (%s%s%s), IOPTE 0x%016" PRIx64,
 		ev->iova.v, ev->spa.v, f->region[0] ? f->region : "nothing",
 		f->region[0] ? ", " : "", f->region[0] ? cbit_mem_kind_name(ev->kind) : "",
 		ev->entry);
@@ -133,7 +135,8 @@ static void text_finding(FILE *out, const struct cbit_report *report, const stru
 
 	fprintf(out, "cbit: finding %s: %s\n", t->id, t->summary);
 	if (f->id == FINDING_MAPPING_LEAKED)
-		fprintf(out, "    left:    %" PRIu64 " mapping%s, 0x%" PRIx64 " bytes; the first:\n",
+		fprintf(out,
+			"    left:    %" PRIu64 " mapping%s, 0x%" PRIx64 " bytes; the first:\n",
 			f->first.count, f->first.count == 1 ? "" : "s", f->first.len);
 	text_mapping(out, f);
 	text_entry(out, report, f);

@@ -64,8 +64,8 @@ static enum finding_id classify(const struct cbit_event *ev)
 		return ev->write ? FINDING_WRITE_TO_READ_ONLY : FINDING_READ_FROM_WRITE_ONLY;
 	case CBIT_EVENT_DMA_ABORT:
 		/* An abort is the C-bit's doing where a window would have decoded without it. */
-		return ev->entry & ev->c_mask && ev->region ? FINDING_MMIO_ENCRYPTED :
-							      FINDING_MASTER_ABORT;
+		return ev->entry & ev->c_mask && ev->region ? FINDING_MMIO_ENCRYPTED
+							    : FINDING_MASTER_ABORT;
 	case CBIT_EVENT_DMA_NO_BACKING:
 		return FINDING_MEMORY_GONE;
 	case CBIT_EVENT_MAP: /* not reached */

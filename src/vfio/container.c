@@ -40,8 +40,7 @@ static void block_group(struct cbit_machine *machine, const struct vfio_group *g
 {
 	for (unsigned int i = 0; i < machine->nr_devices; i++) {
 		if (machine->devices[i]->group == group)
-			cbit_iommu_block(machine->iommu,
-					 cbit_pci_devid(machine->devices[i]->pci));
+			cbit_iommu_block(machine->iommu, cbit_pci_devid(machine->devices[i]->pci));
 	}
 }
 

@@ -9,7 +9,7 @@
 #include "vfio_internal.h"
 
 #define INDEX_OF(offset) ((unsigned int)((offset) >> CBIT_VFIO_INDEX_SHIFT) & 0xff)
-#define POS_OF(offset) ((offset) & ((UINT64_C(1) << CBIT_VFIO_INDEX_SHIFT) - 1))
+#define POS_OF(offset)   ((offset) & ((UINT64_C(1) << CBIT_VFIO_INDEX_SHIFT) - 1))
 
 void vfio_device_opened(struct vfio_device *dev)
 {
@@ -195,8 +195,7 @@ int cbit_vfio_mmap_check(struct cbit_file *file, uint64_t offset, uint64_t len, 
 	unsigned int index = INDEX_OF(offset);
 	uint64_t size, pos = POS_OF(offset);
 
-	if (file->kind != CBIT_FILE_DEVICE || !file->granted || !shared ||
-	    index >= CBIT_PCI_BARS)
+	if (file->kind != CBIT_FILE_DEVICE || !file->granted || !shared || index >= CBIT_PCI_BARS)
 		return -EINVAL;
 	if ((offset & ~(POS_OF(UINT64_MAX))) != cbit_vfio_offset(file->device->pci, index))
 		return -EINVAL;

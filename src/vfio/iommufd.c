@@ -141,11 +141,10 @@ static long iova_ranges(struct vfio_iommufd *fd, const struct vfio_call *call)
 		return -ENOENT;
 	max = cmd.num_iovas;
 	for (uint32_t i = 0; i < VFIO_IOVA_RANGES && i < max; i++) {
-		ret = call->machine->client->copy_out(call->machine->client_opaque, call->caller,
-						      cmd.allowed_iovas +
-							      i * sizeof(vfio_iova_ranges[0]),
-						      &vfio_iova_ranges[i],
-						      sizeof(vfio_iova_ranges[0]));
+		ret = call->machine->client->copy_out(
+			call->machine->client_opaque, call->caller,
+			cmd.allowed_iovas + i * sizeof(vfio_iova_ranges[0]), &vfio_iova_ranges[i],
+			sizeof(vfio_iova_ranges[0]));
 		if (ret)
 			return ret;
 	}

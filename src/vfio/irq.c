@@ -255,13 +255,13 @@ static long dispatch(struct request *r)
 	case UAPI_IRQ_MSIX:
 		return action == UAPI_IRQ_SET_ACTION_TRIGGER ? msi_trigger(r) : -ENOTTY;
 	case UAPI_IRQ_ERR:
-		return action == UAPI_IRQ_SET_ACTION_TRIGGER ?
-			       single_trigger(r, &r->dev->err_eventfd) :
-			       -ENOTTY;
+		return action == UAPI_IRQ_SET_ACTION_TRIGGER
+			       ? single_trigger(r, &r->dev->err_eventfd)
+			       : -ENOTTY;
 	default:
-		return action == UAPI_IRQ_SET_ACTION_TRIGGER ?
-			       single_trigger(r, &r->dev->req_eventfd) :
-			       -ENOTTY;
+		return action == UAPI_IRQ_SET_ACTION_TRIGGER
+			       ? single_trigger(r, &r->dev->req_eventfd)
+			       : -ENOTTY;
 	}
 }
 

@@ -62,8 +62,8 @@ int cbit_machine_create(const struct cbit_machine_config *config, struct cbit_ma
 		.name = "client-dram",
 		.ops = config->client_dram,
 		.opaque = config->client_opaque,
-		.resident = config->platform.sme || config->platform.tsme ? CBIT_KEY_HOST :
-									     CBIT_KEY_NONE,
+		.resident = config->platform.sme || config->platform.tsme ? CBIT_KEY_HOST
+									  : CBIT_KEY_NONE,
 	};
 	int ret;
 
@@ -210,8 +210,7 @@ static int parse_common(const char *spec, char *rest, size_t size, unsigned int 
 	return 0;
 }
 
-int cbit_machine_add_device(struct cbit_machine *machine, const char *spec,
-			    struct cbit_error *err)
+int cbit_machine_add_device(struct cbit_machine *machine, const char *spec, struct cbit_error *err)
 {
 	uint16_t devid = (uint16_t)((machine->nr_devices + 1) << 8);
 	unsigned int number = UINT32_MAX;
@@ -249,8 +248,8 @@ int cbit_machine_add_device(struct cbit_machine *machine, const char *spec,
 		 devid & 7);
 	vfio_irq_init(dev);
 	host.opaque = dev;
-	ret = dev->group ? cbit_pci_create(rest, devid, &host, &dev->pci, err) :
-			   cbit_error_set(err, -ENOMEM, "no memory for a group");
+	ret = dev->group ? cbit_pci_create(rest, devid, &host, &dev->pci, err)
+			 : cbit_error_set(err, -ENOMEM, "no memory for a group");
 	if (ret) {
 		pthread_mutex_destroy(&dev->irq_lock);
 		free(dev);
@@ -434,8 +433,8 @@ static struct vfio_space *space_of(const struct cbit_file *file)
 	case CBIT_FILE_DEVICE:
 		if (file->device->ioas)
 			return file->device->ioas->space;
-		return file->device->group->container ? file->device->group->container->space :
-							NULL;
+		return file->device->group->container ? file->device->group->container->space
+						      : NULL;
 	default:
 		return NULL;
 	}

@@ -258,10 +258,9 @@ static int map_runs(struct vfio_space *space, struct vfio_mapping *m, uint64_t s
 			if (ret)
 				break;
 		}
-		attrs = cbit_policy_type1_attrs(machine->policy, &machine->platform, &call,
-						run.kind,
-						after < size && next.kind == CBIT_MEM_MMIO,
-						m->attrs);
+		attrs = cbit_policy_type1_attrs(
+			machine->policy, &machine->platform, &call, run.kind,
+			after < size && next.kind == CBIT_MEM_MMIO, m->attrs);
 		ret = cbit_domain_map(space->domain, CBIT_IOVA(m->iova + pos), run.spa, run.len,
 				      attrs);
 		if (ret)
@@ -286,8 +285,7 @@ static void tell(struct vfio_space *space, struct vfio_mapping *m)
 	bool other = m->run.kind == CBIT_MEM_MMIO || m->run.kind == CBIT_MEM_COHERENT;
 
 	for (unsigned int i = 0; i < m->nr_more; i++) {
-		other |= m->more[i].kind == CBIT_MEM_MMIO ||
-			 m->more[i].kind == CBIT_MEM_COHERENT;
+		other |= m->more[i].kind == CBIT_MEM_MMIO || m->more[i].kind == CBIT_MEM_COHERENT;
 	}
 	mapping_info(m, &ev.mapping);
 	if (observer->event)

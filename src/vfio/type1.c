@@ -8,7 +8,7 @@
 
 #include "vfio_internal.h"
 
-#define PGSIZES UINT64_C(0xfff7ffffff000)
+#define PGSIZES               UINT64_C(0xfff7ffffff000)
 #define DIRTY_BITMAP_SIZE_MAX (UINT64_C(1) << 28)
 
 long vfio_type1_check_extension(uint64_t extension, bool has_domain)
@@ -190,8 +190,8 @@ static long unmap_dma(struct vfio_space *space, const struct vfio_call *call)
 	if (ret)
 		return ret;
 	if (unmap.argsz < sizeof(unmap) ||
-	    unmap.flags & ~(UAPI_DMA_UNMAP_DIRTY_BITMAP | UAPI_DMA_UNMAP_ALL |
-			    UAPI_DMA_UNMAP_VADDR))
+	    unmap.flags &
+		    ~(UAPI_DMA_UNMAP_DIRTY_BITMAP | UAPI_DMA_UNMAP_ALL | UAPI_DMA_UNMAP_VADDR))
 		return -EINVAL;
 	if (unmap.flags & UAPI_DMA_UNMAP_DIRTY_BITMAP &&
 	    unmap.flags & (UAPI_DMA_UNMAP_ALL | UAPI_DMA_UNMAP_VADDR))
@@ -202,8 +202,7 @@ static long unmap_dma(struct vfio_space *space, const struct vfio_call *call)
 	return ret ? ret : vfio_put(call, 0, &unmap, sizeof(unmap));
 }
 
-long vfio_type1_ioctl(struct vfio_container *container, const struct vfio_call *call,
-		      uint32_t cmd)
+long vfio_type1_ioctl(struct vfio_container *container, const struct vfio_call *call, uint32_t cmd)
 {
 	switch (cmd) {
 	case UAPI_IOMMU_GET_INFO:

@@ -60,7 +60,7 @@ struct uapi_group_status {
 	uint32_t flags;
 };
 _Static_assert(sizeof(struct uapi_group_status) == 8, "vfio_group_status");
-#define UAPI_GROUP_FLAGS_VIABLE 1u
+#define UAPI_GROUP_FLAGS_VIABLE        1u
 #define UAPI_GROUP_FLAGS_CONTAINER_SET 2u
 
 struct uapi_cap_header {
@@ -80,12 +80,12 @@ struct uapi_device_info {
 };
 _Static_assert(sizeof(struct uapi_device_info) == 24, "vfio_device_info");
 #define UAPI_DEVICE_FLAGS_RESET 1u
-#define UAPI_DEVICE_FLAGS_PCI 2u
-#define UAPI_PCI_NUM_REGIONS 9u
-#define UAPI_PCI_ROM_REGION 6u
-#define UAPI_PCI_CONFIG_REGION 7u
-#define UAPI_PCI_VGA_REGION 8u
-#define UAPI_PCI_NUM_IRQS 5u
+#define UAPI_DEVICE_FLAGS_PCI   2u
+#define UAPI_PCI_NUM_REGIONS    9u
+#define UAPI_PCI_ROM_REGION     6u
+#define UAPI_PCI_CONFIG_REGION  7u
+#define UAPI_PCI_VGA_REGION     8u
+#define UAPI_PCI_NUM_IRQS       5u
 
 struct uapi_region_info {
 	uint32_t argsz;
@@ -96,10 +96,10 @@ struct uapi_region_info {
 	uint64_t offset;
 };
 _Static_assert(sizeof(struct uapi_region_info) == 32, "vfio_region_info");
-#define UAPI_REGION_FLAG_READ 1u
-#define UAPI_REGION_FLAG_WRITE 2u
-#define UAPI_REGION_FLAG_MMAP 4u
-#define UAPI_REGION_FLAG_CAPS 8u
+#define UAPI_REGION_FLAG_READ         1u
+#define UAPI_REGION_FLAG_WRITE        2u
+#define UAPI_REGION_FLAG_MMAP         4u
+#define UAPI_REGION_FLAG_CAPS         8u
 #define UAPI_REGION_CAP_MSIX_MAPPABLE 3u
 
 struct uapi_irq_info {
@@ -109,10 +109,10 @@ struct uapi_irq_info {
 	uint32_t count;
 };
 _Static_assert(sizeof(struct uapi_irq_info) == 16, "vfio_irq_info");
-#define UAPI_IRQ_EVENTFD 1u
-#define UAPI_IRQ_MASKABLE 2u
+#define UAPI_IRQ_EVENTFD    1u
+#define UAPI_IRQ_MASKABLE   2u
 #define UAPI_IRQ_AUTOMASKED 4u
-#define UAPI_IRQ_NORESIZE 8u
+#define UAPI_IRQ_NORESIZE   8u
 
 enum {
 	UAPI_IRQ_INTX,
@@ -130,23 +130,23 @@ struct uapi_irq_set {
 	uint32_t count;
 };
 _Static_assert(sizeof(struct uapi_irq_set) == 20, "vfio_irq_set");
-#define UAPI_IRQ_SET_DATA_NONE 1u
-#define UAPI_IRQ_SET_DATA_BOOL 2u
-#define UAPI_IRQ_SET_DATA_EVENTFD 4u
-#define UAPI_IRQ_SET_DATA_MASK 7u
-#define UAPI_IRQ_SET_ACTION_MASK 8u
-#define UAPI_IRQ_SET_ACTION_UNMASK 16u
+#define UAPI_IRQ_SET_DATA_NONE      1u
+#define UAPI_IRQ_SET_DATA_BOOL      2u
+#define UAPI_IRQ_SET_DATA_EVENTFD   4u
+#define UAPI_IRQ_SET_DATA_MASK      7u
+#define UAPI_IRQ_SET_ACTION_MASK    8u
+#define UAPI_IRQ_SET_ACTION_UNMASK  16u
 #define UAPI_IRQ_SET_ACTION_TRIGGER 32u
-#define UAPI_IRQ_SET_ACTION_ALL 0x38u
+#define UAPI_IRQ_SET_ACTION_ALL     0x38u
 
 struct uapi_feature {
 	uint32_t argsz;
 	uint32_t flags;
 };
 _Static_assert(sizeof(struct uapi_feature) == 8, "vfio_device_feature");
-#define UAPI_FEATURE_MASK 0xffffu
-#define UAPI_FEATURE_GET (1u << 16)
-#define UAPI_FEATURE_SET (1u << 17)
+#define UAPI_FEATURE_MASK  0xffffu
+#define UAPI_FEATURE_GET   (1u << 16)
+#define UAPI_FEATURE_SET   (1u << 17)
 #define UAPI_FEATURE_PROBE (1u << 18)
 
 struct uapi_iommu_info {
@@ -157,12 +157,12 @@ struct uapi_iommu_info {
 	uint32_t pad;
 };
 _Static_assert(sizeof(struct uapi_iommu_info) == 24, "vfio_iommu_type1_info");
-#define UAPI_IOMMU_INFO_MINSZ 16u
-#define UAPI_IOMMU_INFO_PGSIZES 1u
-#define UAPI_IOMMU_INFO_CAPS 2u
+#define UAPI_IOMMU_INFO_MINSZ     16u
+#define UAPI_IOMMU_INFO_PGSIZES   1u
+#define UAPI_IOMMU_INFO_CAPS      2u
 #define UAPI_IOMMU_CAP_IOVA_RANGE 1u
-#define UAPI_IOMMU_CAP_MIGRATION 2u
-#define UAPI_IOMMU_CAP_DMA_AVAIL 3u
+#define UAPI_IOMMU_CAP_MIGRATION  2u
+#define UAPI_IOMMU_CAP_DMA_AVAIL  3u
 
 struct uapi_iova_range {
 	uint64_t start;
@@ -197,7 +197,7 @@ struct uapi_dma_map {
 	uint64_t size;
 };
 _Static_assert(sizeof(struct uapi_dma_map) == 32, "vfio_iommu_type1_dma_map");
-#define UAPI_DMA_MAP_READ 1u
+#define UAPI_DMA_MAP_READ  1u
 #define UAPI_DMA_MAP_WRITE 2u
 #define UAPI_DMA_MAP_VADDR 4u
 
@@ -209,8 +209,8 @@ struct uapi_dma_unmap {
 };
 _Static_assert(sizeof(struct uapi_dma_unmap) == 24, "vfio_iommu_type1_dma_unmap");
 #define UAPI_DMA_UNMAP_DIRTY_BITMAP 1u
-#define UAPI_DMA_UNMAP_ALL 2u
-#define UAPI_DMA_UNMAP_VADDR 4u
+#define UAPI_DMA_UNMAP_ALL          2u
+#define UAPI_DMA_UNMAP_VADDR        4u
 
 struct uapi_bind_iommufd {
 	uint32_t argsz;
@@ -271,8 +271,8 @@ struct uapi_ioas_map {
 };
 _Static_assert(sizeof(struct uapi_ioas_map) == 40, "iommu_ioas_map");
 #define UAPI_IOAS_MAP_FIXED_IOVA 1u
-#define UAPI_IOAS_MAP_WRITEABLE 2u
-#define UAPI_IOAS_MAP_READABLE 4u
+#define UAPI_IOAS_MAP_WRITEABLE  2u
+#define UAPI_IOAS_MAP_READABLE   4u
 
 struct uapi_ioas_unmap {
 	uint32_t size;

@@ -179,8 +179,7 @@ bool vfio_space_describe(struct vfio_space *space, uint64_t iova, struct cbit_ma
 extern const struct uapi_iova_range vfio_iova_ranges[VFIO_IOVA_RANGES];
 
 /* type1.c */
-long vfio_type1_ioctl(struct vfio_container *container, const struct vfio_call *call,
-		      uint32_t cmd);
+long vfio_type1_ioctl(struct vfio_container *container, const struct vfio_call *call, uint32_t cmd);
 long vfio_type1_check_extension(uint64_t extension, bool has_domain);
 
 /* container.c */
