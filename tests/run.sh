@@ -36,7 +36,16 @@ for part in lib build clients thirdparty contract kill; do
 	# shellcheck source=/dev/null
 	. "$here/suite/$part.sh"
 done
-trap 'rm -rf "$T"' EXIT
+finished=1
+# Whatever ends the suite early is a failure, and is counted.
+at_exit() {
+	if [ -z "$finished" ]; then
+		not_ok "the suite ran to its end (section ${section:-none})"
+		count
+	fi
+	rm -rf "$T"
+}
+trap at_exit EXIT
 trap 'exit 130' INT TERM
 
 # The client sections again as nobody in particular, on a copy that such a user can read.
@@ -83,6 +92,7 @@ for section in $sections; do
 	*" $section "*) ;;
 	*)
 		sed -n '2,/^set/s/^# \{0,1\}//p' "$0"
+		[ "$section" = --help ] && exit 0
 		exit 2
 		;;
 	esac
@@ -91,6 +101,7 @@ if ! [ -x "$cbit" ]; then
 	echo "tests/run.sh: there is no $cbit; run make first" >&2
 	exit 2
 fi
+finished=
 for section in $sections; do
 	started=$SECONDS
 	# shellcheck disable=SC2154
@@ -99,11 +110,6 @@ for section in $sections; do
 	echo "# $label$section: $((SECONDS - started)) s"
 done
 
-if [ -n "${CBIT_TEST_COUNTS:-}" ]; then
-	echo "$passed $failed $skipped" >"$CBIT_TEST_COUNTS"
-elif [ "$skipped" -gt 0 ]; then
-	echo "$passed passed, $failed failed, $skipped skipped"
-else
-	echo "$passed passed, $failed failed"
-fi
+finished=1
+count
 [ "$failed" -eq 0 ]

@@ -134,6 +134,8 @@ tests=$src/tools/testing/selftests/vfio
 
 log "building the VFIO selftests"
 jobs=$(nproc 2>/dev/null || echo 1)
+# A make above this script would tell the kernel's that it is not the first one.
+unset MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES BUILD
 flags=-g
 # 7.2.13 uses this helper and does not define it.
 grep -rq 'calloc_assert(' "$tests/lib/include" || flags="$flags -Dcalloc_assert=calloc"

@@ -72,6 +72,10 @@ kill_case() {
 	end
 }
 
+kill_cbit() {
+	kill -9 "$pid" || because "cbit had ended by itself"
+}
+
 wait_for_dma() {
 	until_true 15 grep -q '^starting' "$out" || because "the client did not start"
 	sleep 0.3
@@ -83,10 +87,10 @@ kill_client() {
 	wait_for_dma
 	victim=$(client_pid client_longdma)
 	if [ -n "$victim" ]; then
-		kill -9 "$victim"
+		kill -9 "$victim" || because "the client had ended by itself"
 	else
 		because "no client to kill"
-		kill -9 "$pid"
+		kill_cbit
 	fi
 	want_nothing_left
 	want_rc 137
@@ -95,7 +99,7 @@ kill_client() {
 kill_supervisor() {
 	start_marked "$cbit" run --device ioat -- "$clients/client_longdma"
 	wait_for_dma
-	kill -9 "$pid"
+	kill_cbit
 	want_nothing_left
 	want_rc 137
 }
@@ -103,7 +107,7 @@ kill_supervisor() {
 kill_supervisor_of_two() {
 	start_marked "$cbit" run --device ioat -- "$clients/client_longdma" fork
 	wait_for_dma
-	kill -9 "$pid"
+	kill_cbit
 	want_nothing_left
 }
 
@@ -113,7 +117,7 @@ kill_supervisor_of_daemon() {
 	start_marked "$cbit" run --device ioat -- sh -c 'setsid "$0" & sleep 100' \
 		"$clients/client_longdma"
 	wait_for_dma
-	kill -9 "$pid"
+	kill_cbit
 	want_nothing_left
 }
 
@@ -123,7 +127,7 @@ kill_early() {
 	for i in 0 5 10 15 20 30 40 60 80 120; do
 		start_marked "$cbit" run --device ioat -- "$clients/client_longdma"
 		sleep "0.$(printf '%03d' "$i")"
-		kill -9 "$pid"
+		kill_cbit
 		want_nothing_left
 		no_new_files || until_true 2 no_new_files || return 0
 	done
