@@ -70,7 +70,7 @@ static void parse_report(struct argp_state *state, struct options *o, const char
 		argp_error(state, "more than %d --report", MAX_REPORTS);
 	if (len == 4 && !strncmp(arg, "json", 4))
 		r->json = true;
-	else if (len != 4 || strncmp(arg, "text", 4))
+	else if (len != 4 || strncmp(arg, "text", 4) != 0)
 		argp_error(state, "--report '%s': the format is text or json", arg);
 	r->file = colon ? colon + 1 : NULL;
 	if (r->file && !*r->file)

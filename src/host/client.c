@@ -104,7 +104,7 @@ static int get_eventfd(void *opaque, void *caller, int fd)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", own);
 	n = readlink(path, text, sizeof(text) - 1);
 	text[n > 0 ? n : 0] = 0;
-	if (strcmp(text, "anon_inode:[eventfd]")) {
+	if (strcmp(text, "anon_inode:[eventfd]") != 0) {
 		close(own);
 		return -EINVAL;
 	}

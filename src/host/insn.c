@@ -114,7 +114,7 @@ static uint8_t *xmm(struct emu *e, ZydisRegister reg)
 			return NULL;
 		e->have_fp = true;
 	}
-	return (uint8_t *)e->fp.xmm_space + 16 * ZydisRegisterGetId(reg);
+	return (uint8_t *)e->fp.xmm_space + 16 * (size_t)ZydisRegisterGetId(reg);
 }
 
 static uint64_t effective(struct emu *e, const ZydisDecodedOperand *op)

@@ -39,6 +39,7 @@ static int get_path(pid_t tid, uint64_t addr, char *buf)
 static int absolute(pid_t tid, int dirfd, char *path)
 {
 	char link[64], dir[2 * HOST_PATH_MAX], *start = dir, *end;
+	size_t len;
 	ssize_t n;
 
 	if (path[0] == '/')
@@ -59,8 +60,9 @@ static int absolute(pid_t tid, int dirfd, char *path)
 	}
 	if (start[0] != '/' || strlen(start) + strlen(path) + 2 > HOST_PATH_MAX)
 		return -ENOENT;
-	strcat(start, "/");
-	strcat(start, path);
+	len = strlen(start);
+	start[len++] = '/';
+	memcpy(start + len, path, strlen(path) + 1);
 	memmove(path, start, strlen(start) + 1);
 	return 0;
 }
@@ -465,7 +467,7 @@ void host_getdents(struct host_call *call)
 		entry.reclen = (uint16_t)len;
 		memset(buf + used, 0, len);
 		memcpy(buf + used, &entry, sizeof(entry));
-		strcpy(buf + used + sizeof(entry), child->name);
+		memcpy(buf + used + sizeof(entry), child->name, strlen(child->name) + 1);
 		used += len;
 	}
 	if (!used && child)

@@ -26,7 +26,7 @@ void host_say(struct host *host, const char *fmt, ...)
 	if (!host->config->message)
 		return;
 	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
+	vsnprintf(text, sizeof(text), fmt, args); /* NOLINT(clang-analyzer-valist.Uninitialized) */
 	va_end(args);
 	host->config->message(host->config->message_opaque, text);
 }
@@ -135,12 +135,11 @@ static void set_environment(struct host *host)
 {
 	char list[HOST_MAX_DEVICES * 16] = "";
 	struct cbit_device_info info;
+	size_t at = 0;
 
-	for (unsigned int i = 0; cbit_machine_device(host->machine, i, &info); i++) {
-		if (i)
-			strcat(list, " ");
-		strcat(list, info.bdf);
-	}
+	for (unsigned int i = 0; cbit_machine_device(host->machine, i, &info); i++)
+		at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%s", i ? " " : "",
+				       info.bdf);
 	setenv("CBIT_DEVICES", list, 1);
 }
 

@@ -145,7 +145,8 @@ int host_sysfs_build(struct vfs *vfs, struct cbit_machine *machine)
 
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
 		/* Of these two only some names are ours; see claimed() in vfs.c. */
-		bool ours = strcmp(dirs[i], "/sys/devices") && strcmp(dirs[i], "/sys/kernel/debug");
+		bool ours = strcmp(dirs[i], "/sys/devices") != 0 &&
+			    strcmp(dirs[i], "/sys/kernel/debug") != 0;
 
 		if (!vfs_dir(vfs, dirs[i], ours))
 			return -ENOMEM;

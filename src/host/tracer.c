@@ -217,9 +217,7 @@ static void stopped(struct tracer *t, pid_t tid, int status)
 			return;
 		}
 		sig = 0;
-	} else if (event) {
-		sig = 0;
-	} else if (sig == SIGBUS && trapped(t, tid)) {
+	} else if (event || (sig == SIGBUS && trapped(t, tid))) {
 		sig = 0;
 	} else {
 		restart_call(t, tid);

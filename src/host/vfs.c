@@ -169,7 +169,7 @@ int vfs_walk(struct vfs *vfs, const char *path, bool follow, struct vfs_node **o
 
 	if (strlen(path) >= HOST_PATH_MAX)
 		return 1;
-	strcpy(buf, path);
+	memcpy(buf, path, strlen(path) + 1);
 	for (;;) {
 		while (*p == '/')
 			p++;
@@ -199,8 +199,8 @@ int vfs_walk(struct vfs *vfs, const char *path, bool follow, struct vfs_node **o
 			if (len + strlen(p) + 1 >= HOST_PATH_MAX)
 				return -ENAMETOOLONG;
 			memcpy(target, node->text, len);
-			strcpy(target + len, p);
-			strcpy(buf, target);
+			memcpy(target + len, p, strlen(p) + 1);
+			memcpy(buf, target, strlen(target) + 1);
 			p = buf;
 			if (*p == '/')
 				dir = vfs->root;

@@ -184,7 +184,7 @@ static int parse_common(const char *spec, char *rest, size_t size, unsigned int 
 	if (strlen(spec) >= sizeof(copy))
 		return cbit_error_set(err, -EINVAL, "device '%.40s...': longer than %zu characters",
 				      spec, sizeof(copy) - 1);
-	strcpy(copy, spec);
+	memcpy(copy, spec, strlen(spec) + 1);
 	rest[0] = 0;
 	for (word = strtok_r(copy, ",", &save); word; word = strtok_r(NULL, ",", &save)) {
 		if (!strncmp(word, "group=", 6)) {

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A made-up client of the vfio room: an address space of ranges, descriptors, eventfds and
+ * pins that are counted, so that a test sees what is left behind.
+ */
+#ifndef CBIT_TEST_CLIENT_RIG_H
+#define CBIT_TEST_CLIENT_RIG_H
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef CLIENT_CHECK
+#include <cmocka.h>
+#define CLIENT_CHECK(x) assert_true(x)
+#endif
+
+#include <cbit/vfio.h>
+#include "vfio/uapi.h"
+
+/* The client's address space: arguments, memory with bytes, memory without, read-only memory. */
+#define ARGS UINT64_C(0x10000)
+#define ARGS_SIZE UINT64_C(0x4000)
+#define RAM UINT64_C(0x7f0000000000)
+#define RAM_SIZE UINT64_C(0x400000)
+#define RAM_SPA (CBIT_CLIENT_DRAM_BASE)
+#define BLANK UINT64_C(0x100000000000)
+#define BLANK_SIZE UINT64_C(0x10000000000)
+#define BLANK_SPA (CBIT_CLIENT_DRAM_BASE + UINT64_C(0x10000000000))
+#define READONLY UINT64_C(0x7e0000000000)
+#define READONLY_SIZE UINT64_C(0x10000)
+#define READONLY_SPA (CBIT_CLIENT_DRAM_BASE + UINT64_C(0x40000000))
+#define NOWHERE UINT64_C(0x500000000000)
+
+#define CLIENT_FDS 64
+#define CLIENT_RANGES 16
+#define CLIENT_PID 4711
+#define OWN_FD 1000 /* our duplicates of eventfds are numbered from here */
+
+/* A piece of address space. Without @bytes it cannot be copied, without @spa not be pinned. */
+struct client_range {
+	uint64_t start, len, spa;
+	enum cbit_mem_kind kind;
+	bool writable;
+	uint8_t *bytes;
+};
+
+enum client_fd_kind { FD_CLOSED, FD_FILE, FD_EVENTFD, FD_OTHER };
+
+struct client_fd {
+	enum client_fd_kind kind;
+	struct cbit_file *file;
+	uint64_t count; /* of the eventfd */
+	int dups;
+};
+
+struct client {
+	struct cbit_machine *machine;
+	struct client_range range[CLIENT_RANGES];
+	unsigned int ranges;
+	uint8_t args[ARGS_SIZE];
+	uint8_t *ram;
+	struct client_fd fd[CLIENT_FDS];
+	int fd_limit;
+	int owners;
+	int64_t pinned; /* pages */
+	unsigned int pins;
+	unsigned int fail_pin; /* let this many succeed, then fail; 0 for never */
+	unsigned int events[CBIT_EVENT_MAPPING_LEAKED + 1];
+	struct cbit_event last;
+};
+
+static inline struct client_range *client_find(struct client *c, uint64_t addr)
+{
+	for (unsigned int i = 0; i < c->ranges; i++) {
+		if (addr - c->range[i].start < c->range[i].len)
+			return &c->range[i];
+	}
+	return NULL;
+}
+
+/* Copy piece by piece, as far as there are ranges; the copy that fails may have begun. */
+static inline int client_copy(struct client *c, void *buf, uint64_t addr, size_t len, bool out)
+{
+	uint8_t *p = buf;
+
+	while (len) {
+		struct client_range *r = client_find(c, addr);
+		size_t n;
+
+		if (!r || !r->bytes || (out && !r->writable))
+			return -EFAULT;
+		n = r->len - (addr - r->start) < len ? (size_t)(r->len - (addr - r->start)) : len;
+		if (out)
+			memcpy(r->bytes + (addr - r->start), p, n);
+		else
+			memcpy(p, r->bytes + (addr - r->start), n);
+		addr += n;
+		p += n;
+		len -= n;
+	}
+	return 0;
+}
+
+static inline int client_copy_in(void *opaque, void *caller, void *dst, uint64_t addr, size_t len)
+{
+	(void)caller;
+	return client_copy(opaque, dst, addr, len, false);
+}
+
+static inline int client_copy_out(void *opaque, void *caller, uint64_t addr, const void *src,
+				  size_t len)
+{
+	uint8_t *copy = malloc(len);
+	int ret;
+
+	(void)caller;
+	memcpy(copy, src, len);
+	ret = client_copy(opaque, copy, addr, len, true);
+	free(copy);
+	return ret;
+}
+
+static inline struct cbit_owner *client_owner(void *opaque, void *caller, int *pid)
+{
+	struct client *c = opaque;
+
+	(void)caller;
+	__atomic_add_fetch(&c->owners, 1, __ATOMIC_SEQ_CST);
+	*pid = CLIENT_PID;
+	return (struct cbit_owner *)c;
+}
+
+static inline void client_owner_put(void *opaque, struct cbit_owner *owner)
+{
+	struct client *c = opaque;
+
+	CLIENT_CHECK((void *)owner == opaque);
+	__atomic_sub_fetch(&c->owners, 1, __ATOMIC_SEQ_CST);
+}
+
+static inline int client_pin(void *opaque, struct cbit_owner *owner, uint64_t vaddr, uint64_t len,
+			     bool write, struct cbit_client_run *run)
+{
+	struct client *c = opaque;
+	struct client_range *r = client_find(c, vaddr);
+
+	CLIENT_CHECK((void *)owner == opaque);
+	CLIENT_CHECK(len && !((vaddr | len) & ~CBIT_PAGE_MASK));
+	if (!r || !r->spa || (write && !r->writable))
+		return -EFAULT;
+	if (c->fail_pin && c->pins == c->fail_pin)
+		return -ENOMEM;
+	run->spa = CBIT_SPA(r->spa + (vaddr - r->start));
+	run->len = r->len - (vaddr - r->start) < len ? r->len - (vaddr - r->start) : len;
+	run->kind = r->kind;
+	c->pins++;
+	c->pinned += (int64_t)(run->len >> CBIT_PAGE_SHIFT);
+	return 0;
+}
+
+static inline void client_unpin(void *opaque, struct cbit_owner *owner, uint64_t vaddr,
+				const struct cbit_client_run *run)
+{
+	struct client *c = opaque;
+	struct client_range *r = client_find(c, vaddr);
+
+	CLIENT_CHECK((void *)owner == opaque);
+	CLIENT_CHECK(r && run->spa.v == r->spa + (vaddr - r->start));
+	c->pinned -= (int64_t)(run->len >> CBIT_PAGE_SHIFT);
+}
+
+static inline int client_eventfd(void *opaque, void *caller, int fd)
+{
+	struct client *c = opaque;
+
+	(void)caller;
+	if (fd < 0 || fd >= CLIENT_FDS || c->fd[fd].kind == FD_CLOSED)
+		return -EBADF;
+	if (c->fd[fd].kind != FD_EVENTFD)
+		return -EINVAL;
+	c->fd[fd].dups++;
+	return OWN_FD + fd;
+}
+
+static inline void client_signal(void *opaque, int eventfd)
+{
+	struct client *c = opaque;
+
+	CLIENT_CHECK(eventfd >= OWN_FD && c->fd[eventfd - OWN_FD].dups > 0);
+	__atomic_add_fetch(&c->fd[eventfd - OWN_FD].count, 1, __ATOMIC_SEQ_CST);
+}
+
+static inline void client_eventfd_put(void *opaque, int eventfd)
+{
+	struct client *c = opaque;
+
+	CLIENT_CHECK(eventfd >= OWN_FD && c->fd[eventfd - OWN_FD].dups > 0);
+	c->fd[eventfd - OWN_FD].dups--;
+}
+
+static inline int client_file(void *opaque, void *caller, int fd, struct cbit_file **out)
+{
+	struct client *c = opaque;
+
+	(void)caller;
+	if (fd < 0 || fd >= CLIENT_FDS || c->fd[fd].kind == FD_CLOSED)
+		return -EBADF;
+	*out = c->fd[fd].kind == FD_FILE ? c->fd[fd].file : NULL;
+	return 0;
+}
+
+static inline int client_fd_new(struct client *c, enum client_fd_kind kind, struct cbit_file *file)
+{
+	/* descriptors whose eventfd somebody still holds are not used again */
+	for (int fd = 0; fd < c->fd_limit; fd++) {
+		if (c->fd[fd].kind == FD_CLOSED && !c->fd[fd].dups) {
+			c->fd[fd] = (struct client_fd){ .kind = kind, .file = file };
+			return fd;
+		}
+	}
+	return -EMFILE;
+}
+
+static inline int client_install(void *opaque, void *caller, struct cbit_file *file)
+{
+	(void)caller;
+	return client_fd_new(opaque, FD_FILE, file);
+}
+
+static const struct cbit_client_ops client_ops = {
+	.copy_in = client_copy_in,
+	.copy_out = client_copy_out,
+	.owner = client_owner,
+	.owner_put = client_owner_put,
+	.pin = client_pin,
+	.unpin = client_unpin,
+	.eventfd = client_eventfd,
+	.signal = client_signal,
+	.eventfd_put = client_eventfd_put,
+	.file = client_file,
+	.install = client_install,
+};
+
+/* The bytes behind client DRAM: those of the range whose frames they are. */
+static inline int client_dram(struct client *c, uint64_t offset, void *buf, size_t len, bool write)
+{
+	uint64_t spa = CBIT_CLIENT_DRAM_BASE + offset;
+
+	for (unsigned int i = 0; i < c->ranges; i++) {
+		const struct client_range *r = &c->range[i];
+
+		if (!r->bytes || !r->spa || r->kind != CBIT_MEM_DRAM || spa < r->spa ||
+		    spa - r->spa >= r->len || len > r->len - (spa - r->spa))
+			continue;
+		if (write)
+			memcpy(r->bytes + (spa - r->spa), buf, len);
+		else
+			memcpy(buf, r->bytes + (spa - r->spa), len);
+		return 0;
+	}
+	return -EFAULT;
+}
+
+static inline int client_dram_read(void *opaque, uint64_t offset, void *buf, size_t len)
+{
+	return client_dram(opaque, offset, buf, len, false);
+}
+
+static inline int client_dram_write(void *opaque, uint64_t offset, const void *buf, size_t len)
+{
+	union {
+		const void *in;
+		void *out;
+	} u = { .in = buf };
+
+	return client_dram(opaque, offset, u.out, len, true);
+}
+
+static const struct cbit_mem_ops client_dram_ops = {
+	.read = client_dram_read,
+	.write = client_dram_write,
+};
+
+static inline void client_event(void *opaque, const struct cbit_event *ev)
+{
+	struct client *c = opaque;
+
+	__atomic_add_fetch(&c->events[ev->type], 1, __ATOMIC_SEQ_CST);
+	c->last = *ev;
+}
+
+static inline void client_add(struct client *c, uint64_t start, uint64_t len, uint64_t spa,
+			      enum cbit_mem_kind kind, uint8_t *bytes)
+{
+	CLIENT_CHECK(c->ranges < CLIENT_RANGES);
+	c->range[c->ranges++] = (struct client_range){ start, len, spa, kind, true, bytes };
+}
+
+/* A machine with the given platform and policy, told to @observer (NULL: counted here). */
+static inline struct client *client_up(const char *platform, const char *policy,
+				       const struct cbit_observer *observer)
+{
+	struct client *c = calloc(1, sizeof(*c));
+	struct cbit_machine_config config = {
+		.policy = cbit_policy_preset(policy),
+		.observer = { .event = client_event, .opaque = c },
+		.client = &client_ops,
+		.client_dram = &client_dram_ops,
+		.client_opaque = c,
+	};
+
+	CLIENT_CHECK(!cbit_platform_preset(platform, &config.platform));
+	if (observer)
+		config.observer = *observer;
+	c->fd_limit = CLIENT_FDS;
+	c->ram = calloc(1, RAM_SIZE);
+	client_add(c, ARGS, ARGS_SIZE, 0, CBIT_MEM_DRAM, c->args);
+	client_add(c, RAM, RAM_SIZE, RAM_SPA, CBIT_MEM_DRAM, c->ram);
+	client_add(c, BLANK, BLANK_SIZE, BLANK_SPA, CBIT_MEM_DRAM, NULL);
+	client_add(c, READONLY, READONLY_SIZE, READONLY_SPA, CBIT_MEM_DRAM, NULL);
+	c->range[c->ranges - 1].writable = false;
+	CLIENT_CHECK(!cbit_machine_create(&config, &c->machine, NULL));
+	return c;
+}
+
+static inline void client_plug(struct client *c, const char *spec)
+{
+	CLIENT_CHECK(!cbit_machine_add_device(c->machine, spec, NULL));
+}
+
+static inline int client_open(struct client *c, enum cbit_file_kind kind, unsigned int number)
+{
+	struct cbit_file *file = NULL;
+	int ret = cbit_vfio_open(c->machine, kind, number, &file);
+
+	return ret ? ret : client_fd_new(c, FD_FILE, file);
+}
+
+static inline void client_close(struct client *c, int fd)
+{
+	CLIENT_CHECK(fd >= 0 && fd < CLIENT_FDS && c->fd[fd].kind != FD_CLOSED);
+	if (c->fd[fd].kind == FD_FILE)
+		cbit_vfio_release(c->fd[fd].file);
+	c->fd[fd].kind = FD_CLOSED;
+	c->fd[fd].file = NULL;
+}
+
+/* Everything closed, nothing may be left: neither pins, owners nor eventfds. */
+static inline void client_down(struct client *c)
+{
+	for (int fd = 0; fd < CLIENT_FDS; fd++) {
+		if (c->fd[fd].kind != FD_CLOSED)
+			client_close(c, fd);
+	}
+	CLIENT_CHECK(c->pinned == 0);
+	CLIENT_CHECK(c->owners == 0);
+	cbit_machine_destroy(c->machine);
+	for (int fd = 0; fd < CLIENT_FDS; fd++)
+		CLIENT_CHECK(c->fd[fd].dups == 0);
+	free(c->ram);
+	free(c);
+}
+
+static inline long client_ioctl(struct client *c, int fd, uint32_t cmd, uint64_t arg)
+{
+	return cbit_vfio_ioctl(c->fd[fd].file, NULL, cmd, arg);
+}
+
+/* An ioctl with a structure: @len bytes of it are there, and nothing behind them. */
+static inline long client_call(struct client *c, int fd, uint32_t cmd, void *arg, size_t len)
+{
+	uint8_t *at = c->args + ARGS_SIZE - len;
+	long ret;
+
+	memcpy(at, arg, len);
+	ret = client_ioctl(c, fd, cmd, ARGS + ARGS_SIZE - len);
+	memcpy(arg, at, len);
+	return ret;
+}
+
+static inline long client_map(struct client *c, int fd, uint64_t iova, uint64_t vaddr,
+			      uint64_t size, uint32_t flags)
+{
+	struct uapi_dma_map map = {
+		.argsz = sizeof(map), .flags = flags, .vaddr = vaddr, .iova = iova, .size = size
+	};
+
+	return client_call(c, fd, UAPI_IOMMU_MAP_DMA, &map, sizeof(map));
+}
+
+/* Unmap; *@size in: what is asked for, out: what the call reports. */
+static inline long client_unmap(struct client *c, int fd, uint64_t iova, uint64_t *size,
+				uint32_t flags)
+{
+	struct uapi_dma_unmap unmap = {
+		.argsz = sizeof(unmap), .flags = flags, .iova = iova, .size = *size
+	};
+	long ret = client_call(c, fd, UAPI_IOMMU_UNMAP_DMA, &unmap, sizeof(unmap));
+
+	*size = unmap.size;
+	return ret;
+}
+
+#define MAP_RW (UAPI_DMA_MAP_READ | UAPI_DMA_MAP_WRITE)
+
+/* Container, group and device of the usual start: group 1, device 0000:01:00.0. */
+struct opened {
+	int container, group, device;
+};
+
+static inline struct opened client_start(struct client *c, unsigned long type)
+{
+	struct opened o;
+	char name[16] = "0000:01:00.0";
+
+	o.container = client_open(c, CBIT_FILE_CONTAINER, 0);
+	o.group = client_open(c, CBIT_FILE_GROUP, 1);
+	CLIENT_CHECK(o.container >= 0 && o.group >= 0);
+	CLIENT_CHECK(!client_call(c, o.group, UAPI_GROUP_SET_CONTAINER, &o.container, 4));
+	CLIENT_CHECK(!client_ioctl(c, o.container, UAPI_SET_IOMMU, type));
+	o.device = (int)client_call(c, o.group, UAPI_GROUP_GET_DEVICE_FD, name, sizeof(name));
+	CLIENT_CHECK(o.device >= 0);
+	return o;
+}
+
+static inline uint32_t client_dma_avail(struct client *c, int container)
+{
+	uint8_t buf[136] = { 136 };
+	uint32_t avail;
+
+	CLIENT_CHECK(!client_call(c, container, UAPI_IOMMU_GET_INFO, buf, sizeof(buf)));
+	memcpy(&avail, buf + 24 + 32 + 8, sizeof(avail));
+	return avail;
+}
+
+#endif
