@@ -137,10 +137,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case KEY_C_BIT:
 		n = strtoul(arg, &end, 10);
-		if (!*arg || *end || n > 51 || n < o->host.platform.pa_bits)
-			argp_error(state, "--c-bit '%s': a position from %u to 51", arg,
-				   o->host.platform.pa_bits);
+		if (!*arg || *end || n < 47 || n > 51)
+			argp_error(state, "--c-bit '%s': a position from 47 to 51", arg);
 		o->host.platform.c_bit = (unsigned int)n;
+		/* Addresses end below it: the reduction of CPUID 8000001F EBX[11:6]. */
+		if (o->host.platform.pa_bits > n)
+			o->host.platform.pa_bits = (unsigned int)n;
 		break;
 	case KEY_HOST_KEY:
 		parse_host_key(state, o, arg);
