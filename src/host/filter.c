@@ -146,8 +146,9 @@ static int receive_fd(int sock)
 
 /* The child's life until the program takes over. What fails is told as an errno by the socket. */
 static void __attribute__((noreturn))
-child_main(int sock, const struct sock_fprog *prog, char *const *argv, pid_t parent)
+child_main(const struct host *host, int sock, const struct sock_fprog *prog, pid_t parent)
 {
+	char *const *argv = host->config->argv;
 	struct sock_fprog copy = *prog;
 	int listener, code;
 	char byte;
@@ -170,6 +171,7 @@ child_main(int sock, const struct sock_fprog *prog, char *const *argv, pid_t par
 		_exit(125);
 	/* The program may outlive this signal's purpose: the tracer's EXITKILL takes over. */
 	prctl(PR_SET_PDEATHSIG, 0);
+	sigprocmask(SIG_SETMASK, &host->old_mask, NULL);
 	execvp(argv[0], argv);
 	code = errno;
 	if (write(sock, &code, sizeof(code)) < 0)
@@ -193,7 +195,7 @@ int host_spawn(struct host *host, struct cbit_error *err)
 	host->child = fork();
 	if (!host->child) {
 		close(pair[0]);
-		child_main(pair[1], &prog, host->config->argv, self);
+		child_main(host, pair[1], &prog, self);
 	}
 	free(prog.filter);
 	close(pair[1]);

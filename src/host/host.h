@@ -7,6 +7,7 @@
 
 #include <linux/seccomp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/types.h>
 
 #include <cbit/vfio.h>
@@ -154,7 +155,9 @@ struct host {
 	int inotify;
 	int epoll;
 	int listener;
-	int stop; /* eventfd: the tracer has seen the last process end */
+	int signals;       /* signalfd: SIGTERM and SIGHUP, for the program */
+	sigset_t old_mask; /* what the program starts with */
+	int stop;          /* eventfd: the tracer has seen the last process end */
 	pid_t child;
 	int status; /* of waitpid, for the program itself */
 	uint32_t send_flags;

@@ -6,10 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -91,7 +93,7 @@ static void do_rw(struct host_call *call, bool write)
 static void do_rwv(struct host_call *call, bool write)
 {
 	const uint64_t *args = (const uint64_t *)call->req->data.args;
-	struct iovec iov[16];
+	struct iovec one;
 	struct host_fd fd;
 	long n = 0, total = 0;
 
@@ -102,16 +104,14 @@ static void do_rwv(struct host_call *call, bool write)
 	if (args[2] > 1024)
 		return answer(call, -EINVAL);
 	for (uint64_t i = 0; i < args[2]; i++) {
-		struct iovec *one = &iov[i % 16];
-
-		if (host_copy_in(call->tid, one, args[1] + i * sizeof(*one), sizeof(*one)))
+		if (host_copy_in(call->tid, &one, args[1] + i * sizeof(one), sizeof(one)))
 			return answer(call, total ? total : -EFAULT);
-		n = move(call, fd.file, args[3] + (uint64_t)total, (uintptr_t)one->iov_base,
-			 one->iov_len, write);
+		n = move(call, fd.file, args[3] + (uint64_t)total, (uintptr_t)one.iov_base,
+			 one.iov_len, write);
 		if (n < 0)
 			break;
 		total += n;
-		if ((size_t)n < one->iov_len)
+		if ((size_t)n < one.iov_len)
 			break;
 	}
 	answer(call, total ? total : n);
@@ -179,10 +179,20 @@ static void respond(struct host_call *call)
 	(void)ioctl(call->host->listener, SECCOMP_IOCTL_NOTIF_SEND, &resp);
 }
 
+/* Who asks us to end means the program: it decides, and we end with it. */
+static void forward_signal(struct host *host)
+{
+	struct signalfd_siginfo info;
+
+	if (read(host->signals, &info, sizeof(info)) == sizeof(info))
+		kill(host->child, (int)info.ssi_signo);
+}
+
 int host_notify_loop(struct host *host)
 {
-	struct pollfd fds[2] = { { .fd = host->listener, .events = POLLIN },
-				 { .fd = host->stop, .events = POLLIN } };
+	struct pollfd fds[3] = { { .fd = host->listener, .events = POLLIN },
+				 { .fd = host->stop, .events = POLLIN },
+				 { .fd = host->signals, .events = POLLIN } };
 	struct seccomp_notif_sizes sizes;
 	struct seccomp_notif *req;
 	int ret = 0;
@@ -199,12 +209,14 @@ int host_notify_loop(struct host *host)
 	for (;;) {
 		struct host_call call = { .host = host, .req = req };
 
-		if (poll(fds, 2, -1) < 0 && errno != EINTR) {
+		if (poll(fds, 3, -1) < 0 && errno != EINTR) {
 			ret = -errno;
 			break;
 		}
 		if (fds[1].revents)
 			break;
+		if (fds[2].revents)
+			forward_signal(host);
 		if (!(fds[0].revents & POLLIN)) {
 			/* No process with the filter is left; the tracer is about to say so. */
 			if (fds[0].revents)

@@ -13,6 +13,7 @@
 #include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,12 +71,18 @@ static int power_on(struct host *host, struct cbit_error *err)
 	};
 	struct cbit_device_info info;
 	struct host_devfile *dev;
+	sigset_t mask;
 	int ret;
 
 	host->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	host->epoll = epoll_create1(EPOLL_CLOEXEC);
 	host->stop = eventfd(0, EFD_CLOEXEC);
-	if (host->inotify < 0 || host->epoll < 0 || host->stop < 0)
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &mask, &host->old_mask);
+	host->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (host->inotify < 0 || host->epoll < 0 || host->stop < 0 || host->signals < 0)
 		return cbit_error_set(err, -errno, "cannot set up event descriptors: %s",
 				      strerror(errno));
 	ret = host_frames_create(config->frames, &host->frames);
@@ -117,6 +124,8 @@ static void power_off(struct host *host)
 	close(host->inotify);
 	close(host->epoll);
 	close(host->stop);
+	close(host->signals);
+	pthread_sigmask(SIG_SETMASK, &host->old_mask, NULL);
 }
 
 static void *notify_main(void *opaque)
@@ -141,6 +150,17 @@ static void set_environment(struct host *host)
 		at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%s", i ? " " : "",
 				       info.bdf);
 	setenv("CBIT_DEVICES", list, 1);
+}
+
+/* A descriptor here for many of the program's: ours may be as many as we can have. */
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (!getrlimit(RLIMIT_NOFILE, &limit)) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
 }
 
 /* Ctrl-C is for the program: it decides, and its end is ours. */
@@ -177,6 +197,7 @@ int host_run(const struct host_config *config, int *status, struct cbit_error *e
 		power_off(&host);
 		return sync;
 	}
+	raise_limit();
 	ignore_terminal(old);
 	if (pthread_create(&notifier, NULL, notify_main, &host)) {
 		kill(host.child, SIGKILL);

@@ -209,12 +209,16 @@ static long get_device_fd(struct vfio_group *group, const struct vfio_call *call
 		for (unsigned int i = 0; i < machine->nr_devices; i++) {
 			size_t len = strlen(machine->devices[i]->bdf);
 
-			if (machine->devices[i]->group == group &&
-			    !strncmp(machine->devices[i]->bdf, name, len) && name[len] == ' ')
+			if (machine->devices[i]->group != group ||
+			    strncmp(machine->devices[i]->bdf, name, len) || name[len] != ' ')
+				continue;
+			if (name[len + strspn(name + len, " ")])
 				return -EINVAL;
+			dev = machine->devices[i];
 		}
-		return -ENODEV;
 	}
+	if (!dev)
+		return -ENODEV;
 	if (!group->container || !group->container->type)
 		return -EINVAL;
 	file = calloc(1, sizeof(*file));

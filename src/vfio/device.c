@@ -112,6 +112,22 @@ static long feature(const struct vfio_call *call)
 	return -ENOTTY; /* no optional feature yet: as a device without any answers */
 }
 
+/* Neither slot nor bus reset can be done, but malformed requests are told so first. */
+static long hot_reset(const struct cbit_file *file, const struct vfio_call *call, bool do_it)
+{
+	struct uapi_hot_reset hdr;
+	int ret = vfio_get(call, &hdr, 0, sizeof(hdr));
+
+	if (ret)
+		return ret;
+	if (hdr.argsz < sizeof(hdr))
+		return -EINVAL;
+	/* Groups are named by those who came through one, and only by them. */
+	if (do_it && (hdr.flags || (hdr.count != 0) == file->cdev))
+		return -EINVAL;
+	return -ENODEV;
+}
+
 long vfio_device_ioctl(struct cbit_file *file, const struct vfio_call *call, uint32_t cmd)
 {
 	struct vfio_device *dev = file->device;
@@ -140,7 +156,7 @@ long vfio_device_ioctl(struct cbit_file *file, const struct vfio_call *call, uin
 		return feature(call);
 	case UAPI_DEVICE_GET_PCI_HOT_RESET_INFO:
 	case UAPI_DEVICE_PCI_HOT_RESET:
-		return -ENODEV; /* neither slot nor bus reset can be done */
+		return hot_reset(file, call, cmd == UAPI_DEVICE_PCI_HOT_RESET);
 	default:
 		return -ENOTTY;
 	}

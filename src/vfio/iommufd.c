@@ -292,13 +292,15 @@ long vfio_cdev_bind(struct cbit_file *file, const struct vfio_call *call)
 		return -EINVAL;
 	if (dev->group->opened)
 		return -EBUSY;
-	if (file->granted || dev->iommufd || bind.flags & UAPI_BIND_FLAG_TOKEN)
+	if (file->granted || bind.flags & UAPI_BIND_FLAG_TOKEN)
 		return -EINVAL;
 	ret = machine->client->file(machine->client_opaque, call->caller, bind.iommufd, &target);
 	if (ret)
 		return ret;
 	if (!target || target->kind != CBIT_FILE_IOMMUFD)
 		return -EBADFD;
+	if (dev->iommufd)
+		return -EINVAL; /* bound through another file */
 	ret = vfio_put(call, offsetof(struct uapi_bind_iommufd, out_devid), &devid, sizeof(devid));
 	if (ret)
 		return ret;

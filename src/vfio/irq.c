@@ -148,6 +148,8 @@ static long msi_trigger(struct request *r)
 		return -EINVAL;
 	if (r->hdr.flags & UAPI_IRQ_SET_DATA_EVENTFD) {
 		if (!mine) {
+			if (!r->hdr.start && !r->hdr.count)
+				return -ERANGE; /* no vectors at all cannot be enabled */
 			dev->irq_type = (int)r->hdr.index;
 			r->toggled = dev->irq_type;
 			r->vectors = r->hdr.start + r->hdr.count;
@@ -172,7 +174,7 @@ static long intx_trigger(struct request *r)
 {
 	struct vfio_device *dev = r->dev;
 	bool mine = dev->irq_type == UAPI_IRQ_INTX;
-	int ret;
+	int own = -1;
 
 	if (mine && !r->hdr.count && r->hdr.flags & UAPI_IRQ_SET_DATA_NONE) {
 		r->toggled = disable(dev);
@@ -181,13 +183,18 @@ static long intx_trigger(struct request *r)
 	if ((!mine && dev->irq_type >= 0) || r->hdr.start || r->hdr.count != 1)
 		return -EINVAL;
 	if (r->hdr.flags & UAPI_IRQ_SET_DATA_EVENTFD) {
-		ret = set_vector(r, 0, r->data.fds[0]);
-		if (!ret) {
-			dev->irq_type = UAPI_IRQ_INTX;
-			r->toggled = UAPI_IRQ_INTX;
-			r->vectors = 1;
+		/* Unlike MSI: what was set before stays when the new one is no eventfd. */
+		if (r->data.fds[0] >= 0) {
+			own = take(r, r->data.fds[0]);
+			if (own < 0)
+				return own;
 		}
-		return ret;
+		put(dev, &dev->eventfd[0]);
+		dev->eventfd[0] = own;
+		dev->irq_type = UAPI_IRQ_INTX;
+		r->toggled = UAPI_IRQ_INTX;
+		r->vectors = 1;
+		return 0;
 	}
 	if (!mine)
 		return -EINVAL;

@@ -139,6 +139,14 @@ _Static_assert(sizeof(struct uapi_irq_set) == 20, "vfio_irq_set");
 #define UAPI_IRQ_SET_ACTION_TRIGGER 32u
 #define UAPI_IRQ_SET_ACTION_ALL     0x38u
 
+/* What vfio_pci_hot_reset_info and vfio_pci_hot_reset begin with. */
+struct uapi_hot_reset {
+	uint32_t argsz;
+	uint32_t flags;
+	uint32_t count;
+};
+_Static_assert(sizeof(struct uapi_hot_reset) == 12, "vfio_pci_hot_reset");
+
 struct uapi_feature {
 	uint32_t argsz;
 	uint32_t flags;
