@@ -285,7 +285,8 @@ long vfio_cdev_bind(struct cbit_file *file, const struct vfio_call *call)
 	const uint32_t devid = dev->index + 1;
 	long ret;
 
-	ret = get_cmd(call, &bind, sizeof(bind), offsetof(struct uapi_bind_iommufd, out_devid));
+	ret = get_cmd(call, &bind, sizeof(bind),
+		      offsetof(struct uapi_bind_iommufd, token_uuid_ptr));
 	if (ret)
 		return ret;
 	if (bind.iommufd < 0 || bind.flags & ~UAPI_BIND_FLAG_TOKEN || !file->cdev)

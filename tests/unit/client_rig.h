@@ -24,23 +24,23 @@
 #include "vfio/uapi.h"
 
 /* The client's address space: arguments, memory with bytes, memory without, read-only memory. */
-#define ARGS UINT64_C(0x10000)
-#define ARGS_SIZE UINT64_C(0x4000)
-#define RAM UINT64_C(0x7f0000000000)
-#define RAM_SIZE UINT64_C(0x400000)
-#define RAM_SPA (CBIT_CLIENT_DRAM_BASE)
-#define BLANK UINT64_C(0x100000000000)
-#define BLANK_SIZE UINT64_C(0x10000000000)
-#define BLANK_SPA (CBIT_CLIENT_DRAM_BASE + UINT64_C(0x10000000000))
-#define READONLY UINT64_C(0x7e0000000000)
+#define ARGS          UINT64_C(0x10000)
+#define ARGS_SIZE     UINT64_C(0x4000)
+#define RAM           UINT64_C(0x7f0000000000)
+#define RAM_SIZE      UINT64_C(0x400000)
+#define RAM_SPA       (CBIT_CLIENT_DRAM_BASE)
+#define BLANK         UINT64_C(0x100000000000)
+#define BLANK_SIZE    UINT64_C(0x10000000000)
+#define BLANK_SPA     (CBIT_CLIENT_DRAM_BASE + UINT64_C(0x10000000000))
+#define READONLY      UINT64_C(0x7e0000000000)
 #define READONLY_SIZE UINT64_C(0x10000)
-#define READONLY_SPA (CBIT_CLIENT_DRAM_BASE + UINT64_C(0x40000000))
-#define NOWHERE UINT64_C(0x500000000000)
+#define READONLY_SPA  (CBIT_CLIENT_DRAM_BASE + UINT64_C(0x40000000))
+#define NOWHERE       UINT64_C(0x500000000000)
 
-#define CLIENT_FDS 64
+#define CLIENT_FDS    64
 #define CLIENT_RANGES 16
-#define CLIENT_PID 4711
-#define OWN_FD 1000 /* our duplicates of eventfds are numbered from here */
+#define CLIENT_PID    4711
+#define OWN_FD        1000 /* our duplicates of eventfds are numbered from here */
 
 /* A piece of address space. Without @bytes it cannot be copied, without @spa not be pinned. */
 struct client_range {

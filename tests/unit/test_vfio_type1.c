@@ -5,7 +5,7 @@
  */
 #include "client_rig.h"
 
-#define P CBIT_PAGE_SIZE
+#define P     CBIT_PAGE_SIZE
 #define LIMIT 65535u
 
 struct fixture {
@@ -51,8 +51,8 @@ static bool mapped(struct fixture *f, uint64_t iova)
 	bool entry = !cbit_pt_walk(cbit_domain_pt(domain), CBIT_IOVA(iova), &leaf);
 
 	/* what is recorded and what the IOMMU would find never differ */
-	assert_int_equal(
-		cbit_vfio_describe(f->c->fd[f->o.container].file, CBIT_IOVA(iova), &info), entry);
+	assert_int_equal(cbit_vfio_describe(f->c->fd[f->o.container].file, CBIT_IOVA(iova), &info),
+			 entry);
 	return entry;
 }
 
@@ -83,9 +83,9 @@ static void test_info_argsz(void **state)
 
 		memset(buf, 0xaa, sizeof(buf));
 		memcpy(buf, &cases[i].argsz, 4);
-		assert_int_equal(client_call(f->c, f->o.container, UAPI_IOMMU_GET_INFO, buf,
-					     cases[i].there),
-				 cases[i].ret);
+		assert_int_equal(
+			client_call(f->c, f->o.container, UAPI_IOMMU_GET_INFO, buf, cases[i].there),
+			cases[i].ret);
 		memcpy(&info, buf, sizeof(info));
 		assert_int_equal(info.argsz, cases[i].argsz_out);
 		if (cases[i].ret)
@@ -218,8 +218,8 @@ static void test_rights(void **state)
 		struct cbit_pt_leaf leaf;
 
 		assert_int_equal(client_map(f->c, f->o.container, flags * P, RAM, P, flags), 0);
-		assert_int_equal(
-			cbit_pt_walk(cbit_domain_pt(domain), CBIT_IOVA(flags * P), &leaf), 0);
+		assert_int_equal(cbit_pt_walk(cbit_domain_pt(domain), CBIT_IOVA(flags * P), &leaf),
+				 0);
 		assert_int_equal(leaf.attrs & CBIT_ATTR_RW, want[flags]);
 		assert_int_equal(leaf.spa.v, RAM_SPA);
 		assert_int_equal(leaf.entry >> 60 & 1, 1);
@@ -424,18 +424,16 @@ static void test_unmap_all(void **state)
 	uint64_t size = 0;
 
 	three(f);
-	assert_int_equal(client_map(f->c, f->o.container, UINT64_C(0xfffffffffffff000), RAM, P,
-				    MAP_RW),
-			 0);
+	assert_int_equal(
+		client_map(f->c, f->o.container, UINT64_C(0xfffffffffffff000), RAM, P, MAP_RW), 0);
 	assert_true(mapped(f, UINT64_C(0xfffffffffffff000)));
 	assert_int_equal(client_unmap(f->c, f->o.container, 0, &size, UAPI_DMA_UNMAP_ALL), 0);
 	assert_int_equal(size, 10 * P);
 	assert_int_equal(f->c->pinned, 0);
 	assert_false(mapped(f, 0x10000));
 	/* and the last page by itself */
-	assert_int_equal(client_map(f->c, f->o.container, UINT64_C(0xfffffffffffff000), RAM, P,
-				    MAP_RW),
-			 0);
+	assert_int_equal(
+		client_map(f->c, f->o.container, UINT64_C(0xfffffffffffff000), RAM, P, MAP_RW), 0);
 	size = P;
 	assert_int_equal(client_unmap(f->c, f->o.container, UINT64_C(0xfffffffffffff000), &size, 0),
 			 0);
@@ -446,9 +444,9 @@ static void test_unmap_all(void **state)
 static void test_others(void **state)
 {
 	struct fixture *f = *state;
-	static const long ext[12][2] = { { 1, 1 }, { 3, 1 }, { 4, 1 }, { 9, 1 }, { 0, 0 },
-					 { 2, 0 }, { 5, 0 }, { 6, 0 }, { 7, 0 }, { 8, 0 },
-					 { 11, 0 }, { 1000, 0 } };
+	static const long ext[12][2] = { { 1, 1 }, { 3, 1 }, { 4, 1 },  { 9, 1 },
+					 { 0, 0 }, { 2, 0 }, { 5, 0 },  { 6, 0 },
+					 { 7, 0 }, { 8, 0 }, { 11, 0 }, { 1000, 0 } };
 
 	for (size_t i = 0; i < 12; i++)
 		assert_int_equal(client_ioctl(f->c, f->o.container, UAPI_CHECK_EXTENSION,
@@ -473,10 +471,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		V1(test_info_argsz), V2(test_info_caps),    V1(test_map_errors),
-		V2(test_map_errors), V2(test_rights),	    V2(test_half_way),
-		V1(test_limit),	     V1(test_unmap_errors), V2(test_unmap_errors),
-		V1(test_unmap_v1),   V2(test_unmap_v2),	    V1(test_unmap_all),
-		V2(test_unmap_all),  V1(test_others),	    V1(test_dirty_v1),
+		V2(test_map_errors), V2(test_rights),       V2(test_half_way),
+		V1(test_limit),      V1(test_unmap_errors), V2(test_unmap_errors),
+		V1(test_unmap_v1),   V2(test_unmap_v2),     V1(test_unmap_all),
+		V2(test_unmap_all),  V1(test_others),       V1(test_dirty_v1),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
