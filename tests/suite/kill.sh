@@ -13,7 +13,7 @@ none_marked() {
 
 # Files of ours in the places where temporary ones are made.
 temporary_files() {
-	find /tmp /dev/shm "$T/private" -mindepth 1 -maxdepth 1 -user "$(id -u)" 2>/dev/null | sort
+	find /tmp /dev/shm "$private" -mindepth 1 -maxdepth 1 -user "$(id -u)" 2>/dev/null | sort
 }
 
 new_files() {
@@ -27,13 +27,12 @@ no_new_files() {
 # Starts cbit with a client in the background, in a session of its own; pid is cbit.
 start_marked() {
 	mark=$$-$RANDOM-$RANDOM
-	rm -rf "$T/private"
-	mkdir "$T/private"
+	private=$(mktemp -d "$T/private.XXXXXX")
 	temporary_files >"$T/files"
 	: >"$out"
 	: >"$err"
 	printf '$ %s\n' "$*" >"$T/command"
-	CBIT_TEST_MARK=$mark TMPDIR=$T/private setsid "$@" >"$out" 2>"$err" </dev/null &
+	CBIT_TEST_MARK=$mark TMPDIR=$private setsid "$@" >"$out" 2>"$err" </dev/null &
 	pid=$!
 }
 
