@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Reports: what becomes one finding, what is counted, and the two renderings.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include <cbit/report.h>
+
+#define C_MASK (UINT64_C(1) << 51)
+
+static int setup(void **state)
+{
+	struct cbit_report *report;
+	struct cbit_platform platform;
+
+	assert_int_equal(cbit_platform_preset("sme", &platform), 0);
+	assert_int_equal(cbit_report_create(&platform, "linux-7.2", &report), 0);
+	*state = report;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	cbit_report_destroy(*state);
+	return 0;
+}
+
+static void tell(struct cbit_report *report, struct cbit_event ev)
+{
+	struct cbit_observer observer = cbit_report_observer(report);
+
+	ev.c_mask = C_MASK;
+	observer.event(observer.opaque, &ev);
+}
+
+static struct cbit_event event(enum cbit_event_type type, uint64_t mapping)
+{
+	struct cbit_event ev = { .type = type,
+				 .devid = 0x100,
+				 .spa_valid = true,
+				 .iova = CBIT_IOVA(0x10040),
+				 .spa = CBIT_SPA(0x200000000040),
+				 .len = 0x200,
+				 .key_used = "no key",
+				 .key_right = "host key" };
+
+	if (mapping)
+		ev.mapping = (struct cbit_mapping_info){ .id = mapping,
+							 .iova = CBIT_IOVA(0x10000),
+							 .size = 0x4000,
+							 .vaddr = 0x7f0000000000,
+							 .pid = 4711,
+							 .attrs = CBIT_ATTR_READ };
+	return ev;
+}
+
+static struct cbit_event bar_event(enum cbit_event_type type, uint64_t mapping)
+{
+	struct cbit_event ev = event(type, mapping);
+
+	ev.region = "0000:02:00.0 bar2";
+	ev.kind = CBIT_MEM_MMIO;
+	ev.entry = C_MASK | 0x7000200000000001;
+	return ev;
+}
+
+/* How often @needle is in the text. */
+static unsigned int times(struct cbit_report *report, const char *needle)
+{
+	char *text = cbit_report_text(report);
+	unsigned int n = 0;
+
+	assert_non_null(text);
+	for (const char *p = text; (p = strstr(p, needle)); p += strlen(needle))
+		n++;
+	free(text);
+	return n;
+}
+
+static void ends_with(struct cbit_report *report, const char *line)
+{
+	char *text = cbit_report_text(report);
+
+	assert_non_null(text);
+	assert_true(strlen(text) >= strlen(line));
+	assert_string_equal(text + strlen(text) - strlen(line), line);
+	free(text);
+}
+
+static void test_ids(void **state)
+{
+	static const struct {
+		enum cbit_event_type type;
+		bool write, region, c;
+		const char *id;
+	} cases[] = {
+		{ CBIT_EVENT_MMIO_ENCRYPTED, false, true, true, "mmio-encrypted" },
+		{ CBIT_EVENT_DMA_NOT_MAPPED, false, false, false, "iova-not-mapped" },
+		{ CBIT_EVENT_DMA_NOT_MAPPED, true, false, false, "iova-not-mapped" },
+		{ CBIT_EVENT_DMA_NO_PERMISSION, true, false, false, "write-to-read-only" },
+		{ CBIT_EVENT_DMA_NO_PERMISSION, false, false, false, "read-from-write-only" },
+		/* an abort is the C-bit's doing only where something would decode without it */
+		{ CBIT_EVENT_DMA_ABORT, true, true, true, "mmio-encrypted" },
+		{ CBIT_EVENT_DMA_ABORT, true, true, false, "master-abort" },
+		{ CBIT_EVENT_DMA_ABORT, true, false, true, "master-abort" },
+		{ CBIT_EVENT_DMA_WRONG_KEY, true, true, false, "wrong-key" },
+		{ CBIT_EVENT_DMA_NO_BACKING, false, true, false, "client-memory-gone" },
+		{ CBIT_EVENT_MAPPING_LEAKED, false, false, false, "mapping-leaked" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct cbit_event ev = event(cases[i].type, 1);
+		struct cbit_report *report;
+		char *text, first[64];
+		void *own;
+
+		setup(&own);
+		report = own;
+		ev.write = cases[i].write;
+		ev.region = cases[i].region ? "client-dram" : NULL;
+		ev.entry = cases[i].c ? C_MASK | 1 : 1;
+		tell(report, ev);
+		text = cbit_report_text(report);
+		snprintf(first, sizeof(first), "cbit: finding %s: ", cases[i].id);
+		if (strncmp(text, first, strlen(first)))
+			fail_msg("case %zu: %s", i, text);
+		/* one sentence on that line, everything else indented below */
+		assert_int_equal(strncmp(strchr(text, '\n'), "\n    ", 5), 0);
+		free(text);
+		ends_with(report, "\ncbit: 1 finding\n");
+		teardown(&own);
+	}
+}
+
+static void test_closing(void **state)
+{
+	struct cbit_report *report = *state;
+	char *text = cbit_report_text(report);
+
+	assert_string_equal(text, "cbit: no findings\n");
+	free(text);
+	assert_int_equal(cbit_report_count(report), 0);
+	tell(report, event(CBIT_EVENT_DMA_NOT_MAPPED, 0));
+	ends_with(report, "\ncbit: 1 finding\n");
+	tell(report, event(CBIT_EVENT_DMA_WRONG_KEY, 2));
+	ends_with(report, "\ncbit: 2 findings\n");
+	assert_int_equal(cbit_report_count(report), 2);
+}
+
+/* However often it hits, and whether seen when mapped or when used: one cause, one finding. */
+static void test_one_per_mapping(void **state)
+{
+	struct cbit_report *report = *state;
+	struct cbit_event ev = bar_event(CBIT_EVENT_DMA_ABORT, 3);
+
+	tell(report, bar_event(CBIT_EVENT_MMIO_ENCRYPTED, 3));
+	tell(report, bar_event(CBIT_EVENT_MMIO_ENCRYPTED, 3));
+	tell(report, bar_event(CBIT_EVENT_MMIO_ENCRYPTED, 3));
+	assert_int_equal(times(report, "2 more runs of this mapping"), 1);
+	for (unsigned int i = 0; i < 100; i++) {
+		ev.iova.v += 0x1000;
+		ev.write = i & 1;
+		tell(report, ev);
+	}
+	assert_int_equal(cbit_report_count(report), 1);
+	assert_int_equal(times(report, "cbit: finding "), 1);
+	assert_int_equal(times(report, "    dma:     device 0000:01:00.0 "), 4);
+	assert_int_equal(times(report, "    dma:     and 96 more\n"), 1);
+	/* another call, another finding; another reason on the same call too */
+	tell(report, bar_event(CBIT_EVENT_DMA_ABORT, 4));
+	assert_int_equal(cbit_report_count(report), 2);
+	tell(report, event(CBIT_EVENT_DMA_WRONG_KEY, 3));
+	assert_int_equal(cbit_report_count(report), 3);
+	tell(report, event(CBIT_EVENT_DMA_WRONG_KEY, 3));
+	assert_int_equal(cbit_report_count(report), 3);
+}
+
+/* Where no mapping is behind it: by device, direction and page. */
+static void test_without_mapping(void **state)
+{
+	struct cbit_report *report = *state;
+	struct cbit_event ev = event(CBIT_EVENT_DMA_NOT_MAPPED, 0);
+
+	tell(report, ev);
+	ev.iova.v = 0x10fff;
+	tell(report, ev);
+	assert_int_equal(cbit_report_count(report), 1);
+	ev.iova.v = 0x11000;
+	tell(report, ev);
+	assert_int_equal(cbit_report_count(report), 2);
+	ev.write = true;
+	tell(report, ev);
+	assert_int_equal(cbit_report_count(report), 3);
+	ev.devid = 0x200;
+	tell(report, ev);
+	assert_int_equal(cbit_report_count(report), 4);
+	tell(report, ev);
+	assert_int_equal(cbit_report_count(report), 4);
+	assert_int_equal(times(report, "    mapping: "), 0);
+}
+
+static void test_leaks(void **state)
+{
+	struct cbit_report *report = *state;
+	struct cbit_event ev = event(CBIT_EVENT_MAPPING_LEAKED, 1);
+
+	ev.count = 3;
+	ev.len = 0x5000;
+	tell(report, ev);
+	ev.count = 1;
+	tell(report, ev);
+	/* every container that goes away tells by itself */
+	assert_int_equal(cbit_report_count(report), 2);
+	assert_int_equal(times(report, "    left:    3 mappings, 0x5000 bytes"), 1);
+	assert_int_equal(times(report, "    left:    1 mapping, 0x5000 bytes"), 1);
+}
+
+static void test_details(void **state)
+{
+	struct cbit_report *report = *state;
+
+	tell(report, bar_event(CBIT_EVENT_DMA_ABORT, 3));
+	assert_int_equal(times(report, "    mapping: call 3 of process 4711: IOVA 0x10000 length "
+				       "0x4000 r- -> client address 0x7f0000000000\n"),
+			 1);
+	assert_int_equal(times(report, "IOVA 0x10040 -> SPA 0x200000000040 (0000:02:00.0 bar2, "
+				       "mmio), IOPTE 0x7008200000000001"),
+			 1);
+	assert_int_equal(times(report,
+			       "read IOVA 0x10040 SPA 0x200000000040 length 0x200: all ones "
+			       "(master abort)\n"),
+			 1);
+	assert_int_equal(times(report, "C-bit (bit "), 1);
+	assert_int_equal(times(report, " set\n"), 1);
+}
+
+/* A program in a loop must not fill the memory: counted on, not kept. */
+static void test_limit(void **state)
+{
+	struct cbit_report *report = *state;
+	struct cbit_event ev = event(CBIT_EVENT_MAPPING_LEAKED, 1);
+
+	for (unsigned int i = 0; i < 10005; i++)
+		tell(report, ev);
+	assert_int_equal(cbit_report_count(report), 10000);
+	assert_int_equal(times(report, "cbit: 5 further events not kept\n"), 1);
+	ends_with(report, "\ncbit: 10000 findings\n");
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+
+	assert_true(json_is_string(value));
+	return json_string_value(value);
+}
+
+static json_int_t int_of(const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+
+	assert_true(json_is_integer(value));
+	return json_integer_value(value);
+}
+
+static json_t *parse(struct cbit_report *report)
+{
+	char *text = cbit_report_json(report);
+	json_error_t err;
+	json_t *root;
+
+	assert_non_null(text);
+	root = json_loads(text, JSON_REJECT_DUPLICATES, &err);
+	if (!root)
+		fail_msg("line %d: %s", err.line, err.text);
+	free(text);
+	return root;
+}
+
+static void test_json(void **state)
+{
+	struct cbit_report *report = *state;
+	const json_t *list, *f, *hit, *part;
+	json_t *root = parse(report);
+
+	assert_int_equal(int_of(root, "version"), 1);
+	assert_string_equal(text_of(root, "platform"), "sme");
+	assert_string_equal(text_of(root, "policy"), "linux-7.2");
+	assert_int_equal(int_of(root, "not_kept"), 0);
+	assert_int_equal(json_array_size(json_object_get(root, "findings")), 0);
+	json_decref(root);
+
+	for (unsigned int i = 0; i < 6; i++)
+		tell(report, bar_event(CBIT_EVENT_DMA_ABORT, 3));
+	tell(report, event(CBIT_EVENT_DMA_NOT_MAPPED, 0));
+	root = parse(report);
+	list = json_object_get(root, "findings");
+	assert_int_equal(json_array_size(list), 2);
+	f = json_array_get(list, 0);
+	assert_string_equal(text_of(f, "id"), "mmio-encrypted");
+	assert_true(strlen(text_of(f, "summary")) > 10);
+	assert_int_equal(int_of(f, "hit_count"), 6);
+	assert_int_equal(json_array_size(json_object_get(f, "hits")), 4);
+	hit = json_array_get(json_object_get(f, "hits"), 0);
+	assert_string_equal(text_of(hit, "device"), "0000:01:00.0");
+	assert_string_equal(text_of(hit, "access"), "read");
+	assert_string_equal(text_of(hit, "iova"), "0x10040");
+	assert_string_equal(text_of(hit, "spa"), "0x200000000040");
+	assert_string_equal(text_of(hit, "length"), "0x200");
+	assert_string_equal(text_of(hit, "outcome"), "all ones (master abort)");
+	part = json_object_get(f, "entry");
+	assert_true(json_is_true(json_object_get(part, "c_bit")));
+	assert_string_equal(text_of(part, "region"), "0000:02:00.0 bar2");
+	assert_string_equal(text_of(part, "kind"), "mmio");
+	part = json_object_get(f, "mapping");
+	assert_int_equal(int_of(part, "call"), 3);
+	assert_int_equal(int_of(part, "pid"), 4711);
+	assert_string_equal(text_of(part, "iova"), "0x10000");
+	f = json_array_get(list, 1);
+	assert_string_equal(text_of(f, "id"), "iova-not-mapped");
+	assert_null(json_object_get(f, "mapping"));
+	json_decref(root);
+}
+
+/* Strings of an event are only good during the call. */
+static void test_strings_copied(void **state)
+{
+	struct cbit_report *report = *state;
+	struct cbit_event ev = bar_event(CBIT_EVENT_DMA_ABORT, 3);
+	char name[32] = "0000:09:00.0 bar2";
+
+	ev.region = name;
+	tell(report, ev);
+	memset(name, 'x', sizeof(name) - 1);
+	assert_int_equal(times(report, "0000:09:00.0 bar2"), 1);
+}
+
+#define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ids),
+		T(test_closing),
+		T(test_one_per_mapping),
+		T(test_without_mapping),
+		T(test_leaks),
+		T(test_details),
+		T(test_limit),
+		T(test_json),
+		T(test_strings_copied),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
