@@ -3,7 +3,7 @@
 #
 # usage: tests/run.sh [SECTION...]
 #   unit       the cmocka programs
-#   abi        errno and argsz of the VFIO calls
+#   abi        errno and argsz of the VFIO calls; the IOMMU tables that clients cause
 #   clients    our own VFIO programs
 #   selftests  the kernel's VFIO selftests (built from Debian's source, then kept in a cache)
 #   dpdk       DPDK's dmadev_autotest
@@ -59,14 +59,14 @@ section_user() {
 	stage=$T/stage
 	mkdir -p "$stage/build/tests" "$stage/home" "$stage/tmp" "$stage/tests/clients"
 	cp "$cbit" "$stage/build/"
-	mkdir "$stage/build/examples" "$stage/build/tests/clients"
-	for path in "$examples"/* "$clients"/*; do
+	mkdir "$stage/build/examples" "$stage/build/tests/clients" "$stage/build/tests/abi"
+	for path in "$examples"/* "$clients"/* "$build"/tests/abi/*; do
 		[ -f "$path" ] && [ -x "$path" ] && cp "$path" "$stage/build/${path#"$build"/}"
 	done
 	cp -r "$here/run.sh" "$here/suite" "$stage/tests/"
 	cp "$here/clients/fetch-selftests.sh" "$stage/tests/clients/"
 	cp -r "$here/../scripts" "$stage/scripts"
-	[ -n "$selftests" ] || selftests=$("$here/clients/fetch-selftests.sh" 2>"$T/fetch") || selftests=
+	get_selftests "as user $id" || true
 	[ -n "$selftests" ] && cp -r "$selftests" "$stage/selftests"
 	chmod -R a+rX "$stage" "$T"
 	chown "$id:$id" "$stage/home" "$stage/tmp"

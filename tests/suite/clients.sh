@@ -18,6 +18,9 @@ section_abi() {
 		want_findings
 		end
 	done
+	get_selftests "abi: test_tables" || return 0
+	unit_cases abi "$build/tests/abi/test_tables" \
+		env CBIT_CLIENTS="$clients" CBIT_SELFTESTS="$selftests" "$build/tests/abi/test_tables"
 }
 
 # One case of every client, quick enough for a sanitized cbit too.
@@ -131,6 +134,13 @@ section_clients() {
 	want_rc 1
 	want_out "^span: the memory's half arrived, the BAR's half lost"
 	want_findings mmio-encrypted=1
+	end
+	# A patch that was posted for it: it clears the C-bit of the memory as well.
+	begin "client: one mapping across memory and a BAR, posted-mmio"
+	run --policy posted-mmio "${two[@]}" -- "$clients/client_memory" span
+	want_rc 1
+	want_out "^span: the memory's half lost, the BAR's half arrived"
+	want_findings wrong-key=1
 	end
 	begin "client: three mappings left behind"
 	run -- "$clients/client_leak" 3

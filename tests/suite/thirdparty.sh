@@ -37,21 +37,24 @@ selftest() {
 	grep -qx "1\.\.$total" "$out" || because "the plan is not 1..$total"
 }
 
+# Sets $selftests; a case of its own, and false, where they cannot be had.
+get_selftests() {
+	[ -z "${selftests:-}" ] || return 0
+	rc=0
+	selftests=$("$here/clients/fetch-selftests.sh" 2>"$T/fetch") || rc=$?
+	[ "$rc" -ne 0 ] || return 0
+	selftests=
+	if [ "$rc" -eq 77 ] && [ -z "${CI:-}" ]; then
+		skip "$1" "not run: $(tail -n 1 "$T/fetch")"
+	else
+		not_ok "$1: building the kernel's VFIO selftests" "$T/fetch"
+	fi
+	return 1
+}
+
 section_selftests() {
 	local mode mapping=() both=()
-	if [ -z "${selftests:-}" ]; then
-		rc=0
-		selftests=$("$here/clients/fetch-selftests.sh" 2>"$T/fetch") || rc=$?
-		if [ "$rc" -eq 77 ] && [ -z "${CI:-}" ]; then
-			skip "kernel selftests" "not run: $(tail -n 1 "$T/fetch")"
-			selftests=
-			return
-		elif [ "$rc" -ne 0 ]; then
-			not_ok "kernel selftests: building them" "$T/fetch"
-			selftests=
-			return
-		fi
-	fi
+	get_selftests "kernel selftests" || return 0
 	echo "# kernel selftests of $(cat "$selftests/VERSION")"
 	for mode in vfio_type1_iommu vfio_type1v2_iommu; do
 		both+=(-v "$mode")
