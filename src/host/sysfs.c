@@ -56,6 +56,9 @@ static int device(struct vfs *vfs, const struct cbit_device_info *dev)
 
 	cbit_pci_ids(dev->pci, &ids);
 	/* Each device sits on a bus of its own, as behind a root port. */
+	snprintf(dir, sizeof(dir), "/sys/devices/pci0000:%.2s", dev->bdf + 5);
+	if (!vfs_dir(vfs, dir, true))
+		return -ENOMEM;
 	snprintf(dir, sizeof(dir), "/sys/devices/pci0000:%.2s/%s", dev->bdf + 5, dev->bdf);
 	if (!vfs_dir(vfs, dir, true))
 		return -ENOMEM;

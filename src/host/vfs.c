@@ -173,8 +173,11 @@ int vfs_walk(struct vfs *vfs, const char *path, bool follow, struct vfs_node **o
 	for (;;) {
 		while (*p == '/')
 			p++;
-		if (!*p)
+		if (!*p) {
+			if (p > buf && p[-1] == '/' && dir->type != VFS_DIR)
+				return -ENOTDIR;
 			break;
+		}
 		len = strcspn(p, "/");
 		last = !p[len + strspn(p + len, "/")];
 		if (dir->type != VFS_DIR)
