@@ -144,6 +144,24 @@ static int receive_fd(int sock)
 	return fd;
 }
 
+/* execvp() says EACCES when it could not look into a directory of PATH; a shell says "not found".
+ */
+static int why_not(const char *program, int code)
+{
+	const char *path = getenv("PATH"), *end;
+	char name[HOST_PATH_MAX];
+
+	if (code != EACCES || strchr(program, '/') || !path)
+		return code;
+	for (; *path; path = *end ? end + 1 : end) {
+		end = strchrnul(path, ':');
+		snprintf(name, sizeof(name), "%.*s/%s", (int)(end - path), path, program);
+		if (!access(name, F_OK))
+			return code;
+	}
+	return ENOENT;
+}
+
 /* The child's life until the program takes over. What fails is told as an errno by the socket. */
 static void __attribute__((noreturn))
 child_main(const struct host *host, int sock, const struct sock_fprog *prog, pid_t parent)
@@ -173,7 +191,7 @@ child_main(const struct host *host, int sock, const struct sock_fprog *prog, pid
 	prctl(PR_SET_PDEATHSIG, 0);
 	sigprocmask(SIG_SETMASK, &host->old_mask, NULL);
 	execvp(argv[0], argv);
-	code = errno;
+	code = why_not(argv[0], errno);
 	if (write(sock, &code, sizeof(code)) < 0)
 		_exit(125);
 	_exit(code == ENOENT ? 127 : 126);

@@ -210,7 +210,7 @@ static long get_device_fd(struct vfio_group *group, const struct vfio_call *call
 			size_t len = strlen(machine->devices[i]->bdf);
 
 			if (machine->devices[i]->group != group ||
-			    strncmp(machine->devices[i]->bdf, name, len) || name[len] != ' ')
+			    strncmp(machine->devices[i]->bdf, name, len) != 0 || name[len] != ' ')
 				continue;
 			if (name[len + strspn(name + len, " ")])
 				return -EINVAL;

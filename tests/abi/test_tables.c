@@ -13,6 +13,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,7 +105,7 @@ static uint64_t expected(uint64_t spa, uint64_t size, unsigned int attrs, bool c
 
 static void on_map(struct seen *seen, const struct cbit_mapping_info *m)
 {
-	uint64_t at = 0, size, entry, spa, mask;
+	uint64_t at = 0, size = CBIT_PAGE_SIZE, entry, spa, mask;
 	const struct cbit_mem_region *region;
 	bool c;
 
@@ -117,9 +118,9 @@ static void on_map(struct seen *seen, const struct cbit_mapping_info *m)
 			       : NULL;
 		if (!region || (m->iova.v + at) & mask ||
 		    (region->kind == CBIT_MEM_DRAM && (m->vaddr + at) & mask)) {
-			fprintf(stderr, "mapping %llu: IOVA 0x%llx: entry 0x%llx\n",
-				(unsigned long long)m->id, (unsigned long long)(m->iova.v + at),
-				(unsigned long long)entry);
+			fprintf(stderr,
+				"mapping %" PRIu64 ": IOVA 0x%" PRIx64 ": entry 0x%" PRIx64 "\n",
+				m->id, m->iova.v + at, entry);
 			seen->wrong++;
 			return;
 		}
@@ -130,9 +131,9 @@ static void on_map(struct seen *seen, const struct cbit_mapping_info *m)
 			c = false;
 		}
 		if (entry != expected(spa, size, m->attrs, c)) {
-			fprintf(stderr, "IOVA 0x%llx: entry 0x%llx, expected 0x%llx\n",
-				(unsigned long long)(m->iova.v + at), (unsigned long long)entry,
-				(unsigned long long)expected(spa, size, m->attrs, c));
+			fprintf(stderr,
+				"IOVA 0x%" PRIx64 ": entry 0x%" PRIx64 ", expected 0x%" PRIx64 "\n",
+				m->iova.v + at, entry, expected(spa, size, m->attrs, c));
 			seen->wrong++;
 		}
 		seen->leaves[region->kind][__builtin_ctzll(size)]++;

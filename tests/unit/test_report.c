@@ -132,7 +132,7 @@ static void test_ids(void **state)
 		tell(report, ev);
 		text = cbit_report_text(report);
 		snprintf(first, sizeof(first), "cbit: finding %s: ", cases[i].id);
-		if (strncmp(text, first, strlen(first)))
+		if (strncmp(text, first, strlen(first)) != 0)
 			fail_msg("case %zu: %s", i, text);
 		/* one sentence on that line, everything else indented below */
 		assert_int_equal(strncmp(strchr(text, '\n'), "\n    ", 5), 0);
