@@ -142,6 +142,12 @@ enum cbit_file_kind cbit_vfio_kind(const struct cbit_file *file);
 /** cbit_vfio_device_index() - for a device file: its device's index. */
 unsigned int cbit_vfio_device_index(const struct cbit_file *file);
 
+/** cbit_vfio_cdev() - is it a device file opened by its node, not through a group? */
+bool cbit_vfio_cdev(const struct cbit_file *file);
+
+/** cbit_vfio_granted() - may the device be used through this device file? */
+bool cbit_vfio_granted(const struct cbit_file *file);
+
 /** cbit_vfio_group_number() - for a group file: its number. */
 unsigned int cbit_vfio_group_number(const struct cbit_file *file);
 

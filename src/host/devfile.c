@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Device files: one memfd a device, whose plain BARs are pages of it and whose trapped BARs
- * lie beyond its end. Every open hands out a file description of its own; the last close and
- * munmap of one is seen by inotify.
+ * lie beyond its end. Every open hands out a file description of its own. That one has been
+ * closed and unmapped is told by inotify, but not how many, since it merges events that are
+ * alike; that none is left is told by a lease, which the kernel gives to the only file that is
+ * open on an inode.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,10 +31,12 @@ struct host_devfile *host_devfile_get(struct host *host, uint16_t devid)
 		return NULL;
 	dev = &host->devfiles[host->nr_devfiles];
 	snprintf(name, sizeof(name), "cbit-dev:%04x", devid);
-	dev->fd = memfd_create(name, MFD_CLOEXEC);
+	dev->fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (dev->fd < 0)
 		return NULL;
-	if (ftruncate(dev->fd, (off_t)CBIT_VFIO_FILE_SIZE) || fstat(dev->fd, &st)) {
+	/* Sealed, for a client could cut off the pages that we have mapped ourselves. */
+	if (ftruncate(dev->fd, (off_t)CBIT_VFIO_FILE_SIZE) || fstat(dev->fd, &st) ||
+	    fcntl(dev->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) {
 		close(dev->fd);
 		return NULL;
 	}
@@ -40,9 +44,13 @@ struct host_devfile *host_devfile_get(struct host *host, uint16_t devid)
 	dev->dev = st.st_dev;
 	dev->ino = st.st_ino;
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", dev->fd);
+	/* A description of its own: the one of memfd_create() is not counted as an open. */
+	dev->lease = open(name, O_RDONLY | O_CLOEXEC);
 	dev->watch = inotify_add_watch(host->inotify, name, IN_CLOSE);
-	if (dev->watch < 0) {
+	if (dev->watch < 0 || dev->lease < 0) {
 		close(dev->fd);
+		if (dev->lease >= 0)
+			close(dev->lease);
 		return NULL;
 	}
 	host->nr_devfiles++;
@@ -97,40 +105,78 @@ int host_devfile_open(struct host *host, struct cbit_file *file)
 	return fd;
 }
 
-static struct cbit_file *closed(struct host *host, int watch)
+struct cbit_file *host_devfile_current(const struct host_devfile *dev)
 {
-	struct cbit_file *file = NULL;
+	for (unsigned int i = dev->nr_open; i--;) {
+		if (cbit_vfio_granted(dev->open[i]))
+			return dev->open[i];
+	}
+	return dev->open[dev->nr_open - 1];
+}
+
+/* Does anybody have a device file open or mapped still? Undecided (-1) where leases are off. */
+static int in_use(const struct host_devfile *dev)
+{
+	if (fcntl(dev->lease, F_SETLEASE, F_WRLCK))
+		return errno == EAGAIN ? 1 : -1;
+	fcntl(dev->lease, F_SETLEASE, F_UNLCK);
+	return 0;
+}
+
+/* The next file to release: of one that nothing was done with, if there is such a file. */
+static struct cbit_file *take(struct host_devfile *dev)
+{
+	unsigned int i = dev->nr_open - 1;
+	struct cbit_file *file;
+
+	while (i && cbit_vfio_granted(dev->open[i]))
+		i--;
+	if (cbit_vfio_granted(dev->open[i]))
+		i = dev->nr_open - 1;
+	file = dev->open[i];
+	memmove(&dev->open[i], &dev->open[i + 1], (--dev->nr_open - i) * sizeof(dev->open[0]));
+	return file;
+}
+
+static void closed(struct host *host, struct host_devfile *dev)
+{
+	struct cbit_file *files[sizeof(dev->open) / sizeof(dev->open[0])];
+	int used = in_use(dev);
+	unsigned int nr = 0;
 
 	pthread_mutex_lock(&host->files_lock);
-	for (unsigned int i = 0; i < host->nr_devfiles; i++) {
-		struct host_devfile *dev = &host->devfiles[i];
-
-		if (dev->watch != watch)
-			continue;
-		if (dev->skip)
-			dev->skip--;
-		else if (dev->nr_open)
-			file = dev->open[--dev->nr_open];
-		if (!dev->nr_open)
-			__atomic_store_n(&dev->orphan, false, __ATOMIC_RELAXED);
+	if (!used) {
+		dev->skip = 0;
+		while (dev->nr_open)
+			files[nr++] = take(dev);
+	} else if (dev->skip) {
+		dev->skip--;
+	} else if (dev->nr_open > (used > 0)) {
+		/* Which one it was cannot be told, but for the last it does not matter. */
+		files[nr++] = take(dev);
 	}
+	if (!dev->nr_open)
+		__atomic_store_n(&dev->orphan, false, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&host->files_lock);
-	return file;
+	for (unsigned int i = 0; i < nr; i++)
+		cbit_vfio_release(files[i]);
 }
 
 void host_devfile_drain(struct host *host)
 {
 	char buf[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
 	const struct inotify_event *ev;
-	struct cbit_file *file;
 	ssize_t n;
 
 	while ((n = read(host->inotify, buf, sizeof(buf))) > 0) {
 		for (const char *p = buf; p < buf + n; p += sizeof(*ev) + ev->len) {
 			ev = (const struct inotify_event *)(const void *)p;
-			file = ev->mask & IN_CLOSE ? closed(host, ev->wd) : NULL;
-			if (file)
-				cbit_vfio_release(file);
+			if (!(ev->mask & IN_CLOSE))
+				continue;
+			for (unsigned int i = 0; i < host->nr_devfiles; i++) {
+				if (host->devfiles[i].watch == ev->wd)
+					closed(host, &host->devfiles[i]);
+			}
 		}
 	}
 }

@@ -119,7 +119,7 @@ int host_fd_lookup(struct host *host, pid_t tid, int fd, struct host_fd *out)
 			if (dev->devid == devid && dev->nr_open) {
 				out->kind = HOST_FD_DEVICE;
 				out->dev = dev;
-				out->file = dev->open[dev->nr_open - 1];
+				out->file = host_devfile_current(dev);
 			}
 		}
 		pthread_mutex_unlock(&host->files_lock);

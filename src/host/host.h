@@ -103,13 +103,14 @@ int host_frames_write(struct host_frames_map *map, uint64_t offset, const void *
 struct host_devfile {
 	uint16_t devid;
 	int fd; /* our own file description, kept for the device's life */
+	int lease;
 	int watch;
 	uint64_t dev, ino;
 	struct cbit_pci *pci;
 	struct cbit_file *open[16]; /* files given out, the newest last */
 	unsigned int nr_open;
 	bool orphan; /* its user died while it was at work: what it does now is nobody's fault */
-	unsigned int skip; /* closes to come that are not of a file above */
+	unsigned int skip; /* closes to come that are not of a file above, at most */
 };
 
 struct host;
@@ -118,6 +119,8 @@ struct host_devfile *host_devfile_by_inode(struct host *host, uint64_t dev, uint
 void *host_devfile_bar_memory(void *opaque, uint16_t devid, unsigned int bar, uint64_t size);
 int host_devfile_open(struct host *host, struct cbit_file *file);
 void host_devfile_drain(struct host *host);
+/* What a descriptor of an open device file stands for: the newest that may be used, if any. */
+struct cbit_file *host_devfile_current(const struct host_devfile *dev);
 
 /* ---- the rest: one run ---- */
 

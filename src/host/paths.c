@@ -120,8 +120,11 @@ static int put_statx(struct host_call *call, const struct vfs_node *node, uint64
 	return host_copy_out(call->tid, addr, &stx, sizeof(stx));
 }
 
-/* A directory or file as a memfd whose name tells us what it is, when we see it again. */
-static int open_text(const struct vfs_node *node, bool path_only)
+/*
+ * A directory or file as a memfd whose name tells us what it is, when we see it again. It can be
+ * read even where the client asked for O_PATH: such a file cannot be handed to another process.
+ */
+static int open_text(const struct vfs_node *node)
 {
 	char path[HOST_PATH_MAX], name[HOST_PATH_MAX + 16];
 	size_t len = node->text ? strlen(node->text) : 0;
@@ -137,7 +140,7 @@ static int open_text(const struct vfs_node *node, bool path_only)
 		return -EIO;
 	}
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	ro = open(path, (path_only ? O_PATH : O_RDONLY) | O_CLOEXEC);
+	ro = open(path, O_RDONLY | O_CLOEXEC);
 	if (ro < 0)
 		ro = -errno;
 	close(fd);
@@ -167,6 +170,32 @@ static int open_node(struct host_call *call, const struct vfs_node *node)
 	return fd;
 }
 
+static bool fd_node(struct host *host, pid_t tid, int fd, struct vfs_node **out);
+
+/*
+ * A path that names a descriptor, as /proc/self/fd/3 does. The kernel would open what stands
+ * behind ours; but what it stands for is meant. 0 with the node, an error, or 1 for others.
+ */
+static int open_again(struct host_call *call, const char *path, struct vfs_node **out)
+{
+	struct host_fd info;
+	pid_t tid = call->tid;
+	int fd, end = 0, pid;
+
+	if (sscanf(path, "/proc/self/fd/%d%n", &fd, &end) != 1 &&
+	    sscanf(path, "/proc/thread-self/fd/%d%n", &fd, &end) != 1 &&
+	    sscanf(path, "/dev/fd/%d%n", &fd, &end) != 1) {
+		if (sscanf(path, "/proc/%d/fd/%d%n", &pid, &fd, &end) != 2)
+			return 1;
+		tid = (pid_t)pid;
+	}
+	if (!end || path[end] || host_fd_lookup(call->host, tid, fd, &info))
+		return 1;
+	if (info.kind == HOST_FD_DEVICE && !cbit_vfio_cdev(info.file))
+		return -ENXIO; /* as of every file without a node */
+	return fd_node(call->host, tid, fd, out) ? 0 : 1;
+}
+
 static void do_open(struct host_call *call, const char *path, uint64_t flags)
 {
 	struct vfs_node *node;
@@ -174,6 +203,8 @@ static void do_open(struct host_call *call, const char *path, uint64_t flags)
 	int ret, fd;
 
 	ret = vfs_walk(&call->host->vfs, path, !(flags & O_NOFOLLOW), &node);
+	if (ret > 0 && !path_only && !(flags & O_NOFOLLOW))
+		ret = open_again(call, path, &node);
 	if (ret > 0) {
 		call->pass = true;
 		return;
@@ -194,8 +225,7 @@ static void do_open(struct host_call *call, const char *path, uint64_t flags)
 		call->error = ret;
 		return;
 	}
-	fd = node->type == VFS_NODE && !path_only ? open_node(call, node)
-						  : open_text(node, path_only);
+	fd = node->type == VFS_NODE && !path_only ? open_node(call, node) : open_text(node);
 	if (fd < 0) {
 		call->error = fd;
 		return;
@@ -209,13 +239,13 @@ static void do_open(struct host_call *call, const char *path, uint64_t flags)
 }
 
 /* What a descriptor of ours shows when asked for its status. */
-static bool fd_node(struct host_call *call, int fd, struct vfs_node **out)
+static bool fd_node(struct host *host, pid_t tid, int fd, struct vfs_node **out)
 {
 	struct host_fd info;
 	struct vfs_node *node;
 	char path[64];
 
-	if (host_fd_lookup(call->host, call->tid, fd, &info))
+	if (host_fd_lookup(host, tid, fd, &info))
 		return false;
 	if (info.kind == HOST_FD_VFS) {
 		*out = info.node;
@@ -232,7 +262,7 @@ static bool fd_node(struct host_call *call, int fd, struct vfs_node **out)
 		strcpy(path, "/dev/vfio/vfio");
 	else
 		snprintf(path, sizeof(path), "/dev/vfio/%u", cbit_vfio_group_number(info.file));
-	if (vfs_walk(&call->host->vfs, path, true, &node))
+	if (vfs_walk(&host->vfs, path, true, &node))
 		return false;
 	*out = node;
 	return true;
@@ -374,7 +404,7 @@ void host_path_call(struct host_call *call)
 	if (pc.path && get_path(call->tid, pc.path, path))
 		return;
 	if (!pc.path || (!path[0] && pc.flags & AT_EMPTY_PATH && pc.what != DO_OPEN)) {
-		if (fd_node(call, pc.dirfd, &node)) {
+		if (fd_node(call->host, call->tid, pc.dirfd, &node)) {
 			call->pass = false;
 			finish(call, &pc, node);
 		}

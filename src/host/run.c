@@ -117,8 +117,10 @@ static void power_off(struct host *host)
 		owner->refs = 1;
 		host_owner_put(host, owner);
 	}
-	for (unsigned int i = 0; i < host->nr_devfiles; i++)
+	for (unsigned int i = 0; i < host->nr_devfiles; i++) {
 		close(host->devfiles[i].fd);
+		close(host->devfiles[i].lease);
+	}
 	if (host->listener > 0)
 		close(host->listener);
 	close(host->inotify);
@@ -164,12 +166,14 @@ static void raise_limit(void)
 }
 
 /* Ctrl-C is for the program: it decides, and its end is ours. */
-static void ignore_terminal(struct sigaction old[2])
+static void ignore_signals(struct sigaction old[3])
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 
 	sigaction(SIGINT, &ignore, &old[0]);
 	sigaction(SIGQUIT, &ignore, &old[1]);
+	/* An open that meets a lease of devfile.c, taken and given back, is no news. */
+	sigaction(SIGIO, &ignore, &old[2]);
 }
 
 int host_run(const struct host_config *config, int *status, struct cbit_error *err)
@@ -178,7 +182,7 @@ int host_run(const struct host_config *config, int *status, struct cbit_error *e
 			     .owners_lock = PTHREAD_MUTEX_INITIALIZER,
 			     .files_lock = PTHREAD_MUTEX_INITIALIZER,
 			     .listener = -1 };
-	struct sigaction old[2];
+	struct sigaction old[3];
 	const uint64_t one = 1;
 	pthread_t notifier;
 	int ret, sync, code = 0;
@@ -198,7 +202,7 @@ int host_run(const struct host_config *config, int *status, struct cbit_error *e
 		return sync;
 	}
 	raise_limit();
-	ignore_terminal(old);
+	ignore_signals(old);
 	if (pthread_create(&notifier, NULL, notify_main, &host)) {
 		kill(host.child, SIGKILL);
 		ret = cbit_error_set(err, -EAGAIN, "cannot start a thread");
@@ -220,5 +224,6 @@ int host_run(const struct host_config *config, int *status, struct cbit_error *e
 	power_off(&host);
 	sigaction(SIGINT, &old[0], NULL);
 	sigaction(SIGQUIT, &old[1], NULL);
+	sigaction(SIGIO, &old[2], NULL);
 	return ret;
 }

@@ -376,6 +376,16 @@ unsigned int cbit_vfio_device_index(const struct cbit_file *file)
 	return file->kind == CBIT_FILE_DEVICE ? file->device->index : UINT32_MAX;
 }
 
+bool cbit_vfio_cdev(const struct cbit_file *file)
+{
+	return file->cdev;
+}
+
+bool cbit_vfio_granted(const struct cbit_file *file)
+{
+	return file->granted;
+}
+
 unsigned int cbit_vfio_group_number(const struct cbit_file *file)
 {
 	return file->kind == CBIT_FILE_GROUP ? file->group->number : UINT32_MAX;

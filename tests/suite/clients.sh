@@ -25,6 +25,8 @@ section_abi() {
 
 # One case of every client, quick enough for a sanitized cbit too.
 client_basics() {
+	local what
+
 	begin "client: p2p_copy, linux-7.2"
 	run --platform sme --policy linux-7.2 "${two[@]}" -- "$examples/p2p_copy"
 	want_rc 1
@@ -72,6 +74,15 @@ client_basics() {
 	want_rc 0
 	want_findings
 	end
+
+	for what in twice reopen path truncate cdev; do
+		begin "client: rough handling, $what"
+		run "${two[@]}" -- "$clients/client_rough" "$what"
+		want_rc 0
+		want_out 'all right$'
+		want_findings
+		end
+	done
 
 	begin "client: DMA to an IOVA never mapped"
 	run -- "$clients/client_faults" unmapped-target
