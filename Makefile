@@ -2,7 +2,7 @@
 BUILD ?= build
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all demo test unit format lint clean install
+.PHONY: all demo test unit fuzz format lint clean install
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -23,6 +23,11 @@ test:
 
 unit: all
 	meson test -C $(BUILD) --no-rebuild --suite unit
+
+# Each target for FUZZ_SECONDS on its corpus; what it finds new stays in $(BUILD)-fuzz.
+FUZZ_SECONDS ?= 300
+fuzz:
+	@tests/fuzz/run.sh $(FUZZ_SECONDS) $(BUILD)-fuzz
 
 format:
 	clang-format -i $(SOURCES)

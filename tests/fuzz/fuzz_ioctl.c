@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Sequences of opens, ioctls, accesses and closes on every kind of file, over a made-up
+ * client. Afterwards nothing may be left: no pin, no owner, no eventfd, no used-up mapping.
+ *
+ * Input: bytes that say what to do; structures are filled with numbers that mean something
+ * (one byte picks it) or with the input's own.
+ */
+#include "fuzz.h"
+
+#define CLIENT_CHECK(x) FUZZ_CHECK(x)
+#include "../unit/client_rig.h"
+
+#define MAX_STEPS 200
+
+static const uint32_t cmds[] = {
+	UAPI_GET_API_VERSION,          UAPI_CHECK_EXTENSION,     UAPI_SET_IOMMU,
+	UAPI_GROUP_GET_STATUS,         UAPI_GROUP_SET_CONTAINER, UAPI_GROUP_UNSET_CONTAINER,
+	UAPI_GROUP_GET_DEVICE_FD,      UAPI_DEVICE_GET_INFO,     UAPI_DEVICE_GET_REGION_INFO,
+	UAPI_DEVICE_GET_IRQ_INFO,      UAPI_DEVICE_SET_IRQS,     UAPI_DEVICE_RESET,
+	UAPI_IOMMU_GET_INFO,           UAPI_IOMMU_MAP_DMA,       UAPI_IOMMU_UNMAP_DMA,
+	UAPI_DEVICE_FEATURE,           UAPI_DEVICE_BIND_IOMMUFD, UAPI_DEVICE_ATTACH_IOMMUFD_PT,
+	UAPI_DEVICE_DETACH_IOMMUFD_PT, UAPI_IOMMUFD_DESTROY,     UAPI_IOMMUFD_IOAS_ALLOC,
+	UAPI_IOMMUFD_IOAS_IOVA_RANGES, UAPI_IOMMUFD_IOAS_MAP,    UAPI_IOMMUFD_IOAS_UNMAP,
+};
+
+static const uint64_t numbers[] = {
+	0,
+	1,
+	2,
+	3,
+	4,
+	7,
+	8,
+	12,
+	16,
+	20,
+	24,
+	32,
+	36,
+	40,
+	136,
+	0x21,
+	0x22,
+	0x24,
+	0x1000,
+	0x2000,
+	0x3000,
+	0x10000,
+	0x100000,
+	0x200000,
+	0x40000000,
+	0xfedff000,
+	0xfee00000,
+	0xfef00000,
+	UINT64_C(0xfd00000000),
+	UINT64_C(0x10000000000),
+	UINT64_C(0xfffffffffffff000),
+	UINT32_MAX,
+	UINT64_MAX,
+	RAM,
+	RAM + 0x1000,
+	RAM + RAM_SIZE - 0x1000,
+	BLANK,
+	READONLY,
+	ARGS,
+	CBIT_VFIO_OFFSET_MARK,
+};
+
+/* A number that means something, or one of the input's own. */
+static uint64_t number(struct input *in)
+{
+	uint8_t pick = take8(in);
+
+	return pick < sizeof(numbers) / sizeof(numbers[0]) ? numbers[pick] : take64(in);
+}
+
+static void fill(struct client *c, struct input *in, uint32_t cmd, uint8_t *at, size_t room)
+{
+	uint8_t form = take8(in);
+	size_t pos = 0;
+
+	if (cmd == UAPI_GROUP_GET_DEVICE_FD && form & 1) {
+		memcpy(at, form & 2 ? "0000:01:00.0" : "0000:02:00.0", 13);
+		return;
+	}
+	(void)c;
+	/* four-byte numbers first, as the structures have them, then eight-byte ones */
+	for (unsigned int i = 0; i < (form & 7) && pos + 4 <= room; i++, pos += 4) {
+		uint32_t v = (uint32_t)number(in);
+
+		memcpy(at + pos, &v, 4);
+	}
+	for (unsigned int i = 0; i < (form >> 3 & 7) && pos + 8 <= room; i++, pos += 8) {
+		uint64_t v = number(in);
+
+		memcpy(at + pos, &v, 8);
+	}
+}
+
+static void do_ioctl(struct client *c, struct input *in, int fd)
+{
+	uint32_t cmd = cmds[take8(in) % (sizeof(cmds) / sizeof(cmds[0]))];
+	uint8_t form = take8(in);
+	size_t room = form & 0x80 ? 64 : ARGS_SIZE;
+
+	memset(c->args, 0, sizeof(c->args));
+	fill(c, in, cmd, c->args + ARGS_SIZE - room, room);
+	client_ioctl(c, fd, cmd, form & 0x40 ? number(in) : ARGS + ARGS_SIZE - room);
+}
+
+static void do_rw(struct client *c, struct input *in, int fd)
+{
+	uint8_t buf[256] = { 0 };
+	uint64_t offset = number(in) + ((uint64_t)take8(in) << CBIT_VFIO_INDEX_SHIFT);
+	size_t len = take8(in);
+	bool write = take8(in) & 1;
+
+	if (write)
+		take(in, buf, len);
+	cbit_vfio_rw(c->fd[fd].file, offset, buf, len, write);
+	cbit_vfio_mmap_check(c->fd[fd].file, offset, number(in), true);
+}
+
+static void step(struct client *c, struct input *in)
+{
+	uint8_t what = take8(in);
+	int fd = take8(in) % 16;
+	struct cbit_mapping_info info;
+
+	switch (what % 8) {
+	case 0:
+		client_open(c, (enum cbit_file_kind)(fd % 4), take8(in) % 4);
+		return;
+	case 1:
+		if (what & 0x80)
+			client_fd_new(c, FD_EVENTFD, NULL);
+		else if (c->fd[fd].kind != FD_CLOSED)
+			client_close(c, fd);
+		return;
+	default:
+		break;
+	}
+	if (c->fd[fd].kind != FD_FILE)
+		return;
+	if (what % 8 == 2)
+		do_rw(c, in, fd);
+	else if (what % 8 == 3)
+		cbit_vfio_describe(c->fd[fd].file, CBIT_IOVA(number(in)), &info);
+	else
+		do_ioctl(c, in, fd);
+}
+
+/* Machines are expensive and are as new once every file is closed: one for each kind is kept. */
+static struct client *machine(uint8_t head)
+{
+	static const char *const policies[] = { "complete", "linux-7.2", "posted-mmio",
+						"linux-6.17" };
+	static struct client *kept[16];
+	struct client *c = kept[head & 15];
+	struct cbit_device_info dev;
+
+	if (c)
+		return c;
+	c = client_up(head & 4 ? "bare" : "sme", policies[head & 3], NULL);
+	client_plug(c, "ioat,membar=64K");
+	client_plug(c, head & 8 ? "ioat,group=1" : "ioat");
+	FUZZ_CHECK(cbit_machine_device(c->machine, 0, &dev));
+	/* a BAR behind the client's memory */
+	client_add(c, RAM + RAM_SIZE, 0x10000, cbit_pci_bar(dev.pci, 2)->spa.v, CBIT_MEM_MMIO,
+		   NULL);
+	c->fd_limit = 16;
+	kept[head & 15] = c;
+	return c;
+}
+
+static void close_all(struct client *c)
+{
+	for (int fd = 0; fd < CLIENT_FDS; fd++) {
+		if (c->fd[fd].kind != FD_CLOSED)
+			client_close(c, fd);
+	}
+	FUZZ_CHECK(!c->pinned && !c->owners);
+	for (int fd = 0; fd < CLIENT_FDS; fd++)
+		FUZZ_CHECK(!c->fd[fd].dups);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input in = { data, size };
+	uint8_t head = take8(&in);
+	struct client *c = machine(head);
+	struct opened o;
+
+	c->pins = 0;
+	c->fail_pin = head & 0x10 ? 3 : 0;
+	if (head & 0x20)
+		client_start(c, head & 0x40 ? UAPI_TYPE1_IOMMU : UAPI_TYPE1v2_IOMMU);
+	for (unsigned int i = 0; i < MAX_STEPS && in.left; i++)
+		step(c, &in);
+	close_all(c);
+	/* as new: the usual start works, and every mapping is to be had */
+	c->fail_pin = 0;
+	o = client_start(c, UAPI_TYPE1v2_IOMMU);
+	FUZZ_CHECK(client_dma_avail(c, o.container) == 65535);
+	close_all(c);
+	return 0;
+}
