@@ -88,19 +88,12 @@ static void unpin(void *opaque, struct cbit_owner *o, uint64_t vaddr,
 
 static int get_eventfd(void *opaque, void *caller, int fd)
 {
-	struct cbit_owner *o = host_owner_get(opaque, ((struct host_call *)caller)->tid);
+	int own = host_get_fd(opaque, ((struct host_call *)caller)->tid, fd);
 	char path[64], text[64];
 	ssize_t n;
-	int own;
 
-	if (!o)
-		return -ENOMEM;
-	own = (int)syscall(SYS_pidfd_getfd, o->pidfd, fd, 0);
 	if (own < 0)
-		own = errno == EPERM ? -EPERM : -EBADF;
-	host_owner_put(opaque, o);
-	if (own < 0)
-		return own;
+		return own == -EPERM || own == -ENOMEM ? own : -EBADF;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", own);
 	n = readlink(path, text, sizeof(text) - 1);
 	text[n > 0 ? n : 0] = 0;

@@ -431,9 +431,13 @@ static bool transfer(struct cbit_owner *owner, void *buf, size_t len, const stru
 {
 	struct iovec local = { .iov_base = buf, .iov_len = len };
 	ssize_t n;
+	pid_t tid;
 
-	n = write ? process_vm_writev(owner->tgid, &local, 1, remote, nr, 0)
-		  : process_vm_readv(owner->tgid, &local, 1, remote, nr, 0);
+	do {
+		tid = __atomic_load_n(&owner->tid, __ATOMIC_RELAXED);
+		n = write ? process_vm_writev(tid, &local, 1, remote, nr, 0)
+			  : process_vm_readv(tid, &local, 1, remote, nr, 0);
+	} while (n < 0 && errno == ESRCH && host_owner_retarget(owner));
 	if (n < 0 && errno == ESRCH)
 		__atomic_store_n(&owner->dying, true, __ATOMIC_RELAXED);
 	return n == (ssize_t)len;

@@ -33,8 +33,9 @@ struct host_vma {
 /* One client address space, from its first use to its exit or exec. */
 struct cbit_owner {
 	pid_t tgid;
+	pid_t tid; /* a thread to reach the memory by: the first one may have ended */
 	int pidfd;
-	int maps; /* /proc/TGID/maps, for PROCMAP_QUERY; -1 until first asked */
+	int maps; /* /proc/TID/maps, for PROCMAP_QUERY; -1 until first asked */
 	unsigned int refs;
 	bool gone;  /* exited, or has executed another program */
 	bool dying; /* its memory has been torn down, its files perhaps not yet */
@@ -189,6 +190,10 @@ bool host_owner_dying(struct host *host, pid_t tgid);
 void host_owner_exec(struct host *host, pid_t tgid);
 void host_owner_reap(struct host *host);
 void host_tid_gone(struct host *host, pid_t tid);
+/* Another thread of @owner that still runs is its @tid from now on; false when there is none. */
+bool host_owner_retarget(struct cbit_owner *owner);
+/* A client's descriptor as one of our own; a negative errno. */
+int host_get_fd(struct host *host, pid_t tid, int fd);
 int host_copy_in(pid_t tid, void *dst, uint64_t addr, size_t len);
 int host_copy_out(pid_t tid, uint64_t addr, const void *src, size_t len);
 
@@ -224,7 +229,8 @@ extern const struct cbit_mem_ops host_dram_ops;
 
 /* paths.c */
 void host_path_call(struct host_call *call);
-bool host_path_ours(struct host *host, pid_t tid, int dirfd, uint64_t addr);
+/* Does an open of that path never wait in the kernel: ours, a plain file, or not there? */
+bool host_path_prompt(struct host *host, pid_t tid, int dirfd, uint64_t addr);
 void host_getdents(struct host_call *call);
 
 /* filter.c */

@@ -2,6 +2,7 @@
 /*
  * The client's address spaces, and copies to and from them.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -13,6 +14,8 @@
 #include <unistd.h>
 
 #include "host.h"
+
+#define PIDFD_THREAD_ABI O_EXCL /* Linux 6.9 */
 
 static pid_t read_tgid(pid_t tid)
 {
@@ -86,6 +89,18 @@ static void gone(struct host *host, struct cbit_owner *owner)
 	put(host, owner);
 }
 
+/* Who has died; a client's own children are not told of by waitpid. */
+static void reap(struct host *host)
+{
+	struct cbit_owner *owner, *next;
+
+	for (owner = host->owners; owner; owner = next) {
+		next = owner->next;
+		if (!owner->gone && dead(owner))
+			gone(host, owner);
+	}
+}
+
 struct cbit_owner *host_owner_get(struct host *host, pid_t tid)
 {
 	struct cbit_owner *owner;
@@ -103,6 +118,7 @@ struct cbit_owner *host_owner_get(struct host *host, pid_t tid)
 		owner = NULL;
 	}
 	if (!owner) {
+		reap(host);
 		owner = calloc(1, sizeof(*owner));
 		if (owner) {
 			owner->tgid = tgid;
@@ -113,10 +129,59 @@ struct cbit_owner *host_owner_get(struct host *host, pid_t tid)
 			host->owners = owner;
 		}
 	}
-	if (owner)
+	if (owner) {
 		owner->refs++;
+		__atomic_store_n(&owner->tid, tid, __ATOMIC_RELAXED);
+	}
 	pthread_mutex_unlock(&host->owners_lock);
 	return owner;
+}
+
+bool host_owner_retarget(struct cbit_owner *owner)
+{
+	struct dirent *entry;
+	bool found = false;
+	char path[64], byte;
+	pid_t tid;
+	DIR *dir;
+
+	if (dead(owner))
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/task", owner->tgid);
+	dir = opendir(path);
+	while (dir && !found && (entry = readdir(dir))) {
+		tid = (pid_t)strtol(entry->d_name, NULL, 10);
+		/* Address 0 is hardly mapped; a thread that has memory at all says so. */
+		if (tid > 0 && (!host_copy_in(tid, &byte, 0, 1) || errno == EFAULT)) {
+			__atomic_store_n(&owner->tid, tid, __ATOMIC_RELAXED);
+			found = true;
+		}
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+int host_get_fd(struct host *host, pid_t tid, int fd)
+{
+	struct cbit_owner *owner;
+	int own, err, pidfd;
+
+	/* A thread may have a table of descriptors of its own, or outlive the first one's. */
+	pidfd = (int)syscall(SYS_pidfd_open, tid, PIDFD_THREAD_ABI);
+	if (pidfd >= 0) {
+		own = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+		err = errno;
+		close(pidfd);
+		return own < 0 ? -err : own;
+	}
+	owner = host_owner_get(host, tid);
+	if (!owner)
+		return -ENOMEM;
+	own = (int)syscall(SYS_pidfd_getfd, owner->pidfd, fd, 0);
+	err = errno;
+	host_owner_put(host, owner);
+	return own < 0 ? -err : own;
 }
 
 void host_owner_ref(struct host *host, struct cbit_owner *owner)
@@ -162,14 +227,8 @@ bool host_owner_dying(struct host *host, pid_t tgid)
 
 void host_owner_reap(struct host *host)
 {
-	struct cbit_owner *owner, *next;
-
 	pthread_mutex_lock(&host->owners_lock);
-	for (owner = host->owners; owner; owner = next) {
-		next = owner->next;
-		if (!owner->gone && dead(owner))
-			gone(host, owner);
-	}
+	reap(host);
 	pthread_mutex_unlock(&host->owners_lock);
 }
 

@@ -428,13 +428,17 @@ void host_path_call(struct host_call *call)
 		finish(call, &pc, node);
 }
 
-bool host_path_ours(struct host *host, pid_t tid, int dirfd, uint64_t addr)
+bool host_path_prompt(struct host *host, pid_t tid, int dirfd, uint64_t addr)
 {
 	char path[2 * HOST_PATH_MAX];
 	struct vfs_node *node;
+	struct stat st;
 
-	return !get_path(tid, addr, path) && path[0] && !absolute(tid, dirfd, path) &&
-	       vfs_walk(&host->vfs, path, true, &node) <= 0;
+	if (get_path(tid, addr, path) || !path[0] || absolute(tid, dirfd, path))
+		return true; /* it fails */
+	if (vfs_walk(&host->vfs, path, true, &node) <= 0)
+		return true;
+	return stat(path, &st) ? errno == ENOENT : S_ISREG(st.st_mode) || S_ISDIR(st.st_mode);
 }
 
 /* linux_dirent64, written down from getdents64(2). */
@@ -460,7 +464,6 @@ void host_getdents(struct host_call *call)
 	const uint64_t *a = (const uint64_t *)call->req->data.args;
 	char buf[4096];
 	const struct vfs_node *child;
-	struct cbit_owner *owner;
 	struct host_fd info;
 	size_t used = 0, len, limit;
 	int64_t pos, n = 0;
@@ -474,10 +477,7 @@ void host_getdents(struct host_call *call)
 		call->error = -ENOTDIR;
 		return;
 	}
-	owner = host_owner_get(call->host, call->tid);
-	fd = owner ? (int)syscall(SYS_pidfd_getfd, owner->pidfd, (int)a[0], 0) : -1;
-	if (owner)
-		host_owner_put(call->host, owner);
+	fd = host_get_fd(call->host, call->tid, (int)a[0]);
 	if (fd < 0) {
 		call->error = -EBADF;
 		return;

@@ -146,16 +146,19 @@ static bool our_call(struct host *host, pid_t tid, const struct user_regs_struct
 		return (regs->rsi & 0xff00) == (unsigned int)';' << 8;
 	case SYS_pread64:
 	case SYS_pwrite64:
+		if (regs->r10 >> CBIT_VFIO_INDEX_SHIFT == 7)
+			return true;
+		return (regs->r10 & CBIT_VFIO_OFFSET_MARK) != 0;
 	case SYS_preadv:
 	case SYS_pwritev:
 		return (regs->r10 & CBIT_VFIO_OFFSET_MARK) != 0;
 	case SYS_mmap:
 		return (regs->r9 & CBIT_VFIO_OFFSET_MARK) != 0;
 	case SYS_open:
-		return host_path_ours(host, tid, AT_FDCWD, regs->rdi);
+		return host_path_prompt(host, tid, AT_FDCWD, regs->rdi);
 	case SYS_openat:
 	case SYS_openat2:
-		return host_path_ours(host, tid, (int)regs->rdi, regs->rsi);
+		return host_path_prompt(host, tid, (int)regs->rdi, regs->rsi);
 	case SYS_stat:
 	case SYS_lstat:
 	case SYS_fstat:
@@ -167,6 +170,10 @@ static bool our_call(struct host *host, pid_t tid, const struct user_regs_struct
 	case SYS_readlink:
 	case SYS_readlinkat:
 	case SYS_getdents64:
+	case SYS_getxattr:
+	case SYS_lgetxattr:
+	case SYS_listxattr:
+	case SYS_llistxattr:
 		return true;
 	default:
 		return false;

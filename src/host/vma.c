@@ -45,7 +45,8 @@ static int find_in_text(struct cbit_owner *owner, uint64_t addr, struct host_vma
 	int ret = -ENOENT;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", owner->tgid);
+	snprintf(path, sizeof(path), "/proc/%d/maps",
+		 __atomic_load_n(&owner->tid, __ATOMIC_RELAXED));
 	f = fopen(path, "re");
 	if (!f)
 		return -errno;
@@ -67,18 +68,35 @@ static int find_in_text(struct cbit_owner *owner, uint64_t addr, struct host_vma
 	return ret;
 }
 
+/* Opened by whichever thread of ours comes first. */
+static int maps_of(struct cbit_owner *owner)
+{
+	int maps = __atomic_load_n(&owner->maps, __ATOMIC_ACQUIRE), none = -1;
+	char path[64];
+
+	if (maps >= 0)
+		return maps;
+	snprintf(path, sizeof(path), "/proc/%d/maps",
+		 __atomic_load_n(&owner->tid, __ATOMIC_RELAXED));
+	maps = open(path, O_RDONLY | O_CLOEXEC);
+	if (maps < 0)
+		return -errno;
+	if (__atomic_compare_exchange_n(&owner->maps, &none, maps, false, __ATOMIC_ACQ_REL,
+					__ATOMIC_ACQUIRE))
+		return maps;
+	close(maps);
+	return none;
+}
+
 int host_vma_find(struct cbit_owner *owner, uint64_t addr, struct host_vma *out)
 {
 	struct procmap_query_abi q = { .size = sizeof(q), .query_addr = addr };
-	char path[64];
+	int maps;
 
-	if (owner->maps < 0) {
-		snprintf(path, sizeof(path), "/proc/%d/maps", owner->tgid);
-		owner->maps = open(path, O_RDONLY | O_CLOEXEC);
-		if (owner->maps < 0)
-			return -errno;
-	}
-	if (ioctl(owner->maps, PROCMAP_QUERY_ABI, &q)) {
+	maps = maps_of(owner);
+	if (maps < 0)
+		return maps;
+	if (ioctl(maps, PROCMAP_QUERY_ABI, &q)) {
 		if (errno == ENOTTY || errno == EINVAL)
 			return find_in_text(owner, addr, out);
 		return -errno;

@@ -8,16 +8,28 @@
  *   path      an O_PATH descriptor of a node, and the node opened by it
  *   truncate  a device's file cannot be cut: its memory stays
  *   cdev      a second, unbound open of a device's node leaves the first alone
+ *   leader    the first thread ends, another goes on: interrupts, mappings, DMA, directories
+ *   children  many processes look at the tree: the supervisor keeps nothing of them
+ *   signals   no call that is fast under Linux says EINTR
  * Exit status 0 when all went as under Linux.
  */
 #include "vfio_client.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static struct vc c;
@@ -35,6 +47,16 @@ static int open_group(void)
 
 	snprintf(path, sizeof(path), "/dev/vfio/%d", c.dev[0].group_number);
 	return open(path, O_RDWR);
+}
+
+static bool list_devices(void)
+{
+	DIR *dir = opendir("/sys/bus/pci/devices");
+	bool found = dir && readdir(dir);
+
+	if (dir)
+		closedir(dir);
+	return found;
 }
 
 static void twice(void)
@@ -123,14 +145,104 @@ static void cdev(void)
 	VC_REQUIRE(open_group() >= 0, "the group is not free");
 }
 
+static void *second_thread(void *opaque)
+{
+	struct vc_device *d = &c.dev[0];
+	uint8_t *memory = opaque;
+	struct {
+		struct vfio_irq_set hdr;
+		int32_t fd;
+	} irq = { .hdr = { .argsz = sizeof(irq),
+			   .flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+			   .index = VFIO_PCI_MSIX_IRQ_INDEX,
+			   .count = 1 },
+		  .fd = eventfd(0, 0) };
+	char state[64] = "";
+	FILE *f;
+
+	/* Until the first thread is a zombie. */
+	while (!strstr(state, "(zombie)")) {
+		f = fopen("/proc/self/status", "r");
+		VC_REQUIRE(f, "/proc/self/status");
+		while (fgets(state, sizeof(state), f) && strncmp(state, "State:", 6) != 0)
+			;
+		fclose(f);
+	}
+	VC_REQUIRE(!ioctl(d->fd, VFIO_DEVICE_SET_IRQS, &irq), "SET_IRQS");
+	VC_REQUIRE(vc_copy(d, 0x10000000, 0x10001000, VC_PAGE) == IOAT_DONE, "the copy");
+	VC_REQUIRE(vc_filled(memory + VC_PAGE, VC_PAGE, 1), "the copy brought wrong bytes");
+	vc_map(&c, memory, 0x20000000, VC_PAGE);
+	vc_unmap_exact(&c, 0x20000000, VC_PAGE);
+	VC_REQUIRE(list_devices(), "the directory is empty");
+	vc_engine_end(&c, d);
+	vc_unmap_exact(&c, 0x10000000, 2 * VC_PAGE);
+	printf("leader: all right\n");
+	exit(0);
+}
+
+static void leader(void)
+{
+	uint8_t *memory = vc_memory(2 * VC_PAGE, VC_PAGE, 0);
+	pthread_t thread;
+
+	vc_fill(memory, VC_PAGE, 1);
+	vc_map(&c, memory, 0x10000000, 2 * VC_PAGE);
+	vc_engine(&c, &c.dev[0], 0x1000000);
+	VC_REQUIRE(!pthread_create(&thread, NULL, second_thread, memory), "a thread");
+	pthread_exit(NULL);
+}
+
+static void children(void)
+{
+	const struct rlimit few = { 64, 64 };
+	int status;
+
+	VC_REQUIRE(!prlimit(getppid(), RLIMIT_NOFILE, &few, NULL), "a limit for the supervisor");
+	for (int i = 0; i < 100; i++) {
+		pid_t pid = fork();
+
+		if (!pid)
+			_exit(!list_devices());
+		VC_REQUIRE(waitpid(pid, &status, 0) == pid && !status, "child %d found nothing", i);
+	}
+}
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+}
+
+static void signals(void)
+{
+	const struct sigaction action = { .sa_handler = on_alarm }; /* no SA_RESTART */
+	const struct itimerval often = { { 0, 500 }, { 0, 500 } };
+	uint32_t v;
+	int fd;
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	for (int i = 0; i < 10000; i++) {
+		fd = open("/proc/self/exe", O_RDONLY);
+		VC_REQUIRE(fd >= 0, "open %d", i);
+		close(fd);
+		VC_REQUIRE(getxattr("/proc/self/exe", "user.none", &v, sizeof(v)) < 0 &&
+				   errno != EINTR,
+			   "getxattr %d", i);
+		/* vfio-pci's own offset of configuration space, as DPDK uses it. */
+		VC_REQUIRE(pread(c.dev[0].fd, &v, sizeof(v), (off_t)7 << 40) == sizeof(v),
+			   "config %d", i);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		void (*run)(void);
 	} cases[] = {
-		{ "twice", twice },  { "reopen", reopen }, { "path", by_path },
-		{ "truncate", cut }, { "cdev", cdev },
+		{ "twice", twice },       { "reopen", reopen },   { "path", by_path },
+		{ "truncate", cut },      { "cdev", cdev },       { "leader", leader },
+		{ "children", children }, { "signals", signals },
 	};
 
 	vc_open(&c, 0, 1, VFIO_TYPE1v2_IOMMU);

@@ -75,7 +75,7 @@ client_basics() {
 	want_findings
 	end
 
-	for what in twice reopen path truncate cdev; do
+	for what in twice reopen path truncate cdev leader children signals; do
 		begin "client: rough handling, $what"
 		run "${two[@]}" -- "$clients/client_rough" "$what"
 		want_rc 0
