@@ -44,6 +44,8 @@ struct cbit_owner {
 
 /** host_vma_find() - the VMA that covers @addr. 0, -ENOENT, or the error of /proc. */
 int host_vma_find(struct cbit_owner *owner, uint64_t addr, struct host_vma *out);
+/** host_vma_quick() - is that a matter of one call? */
+bool host_vma_quick(void);
 
 /* ---- vfs.c: the synthetic tree that answers for /sys and /dev ---- */
 

@@ -25,9 +25,8 @@
 /* How many traps pass between looks at which core the client runs on. */
 #define CORE_INTERVAL 64u
 
-/* Where the last trap was found, good until a client maps a device file again. */
+/* Where the trap under way was found: a string instruction may look it up many times. */
 struct window {
-	pid_t tgid;
 	uint64_t start, end;
 	struct cbit_pci *pci;
 	unsigned int bar;
@@ -40,26 +39,42 @@ struct tracer {
 	unsigned int generation;
 	unsigned int traps;
 	int core;
-	struct cbit_owner *owner; /* of the trap under way */
+	struct cbit_owner *owner; /* of the last trap, by @owner_tid */
+	pid_t owner_tid;
 };
+
+static void forget_owner(struct tracer *t)
+{
+	if (t->owner)
+		host_owner_put(t->host, t->owner);
+	t->owner = NULL;
+	t->window.pci = NULL;
+}
+
+/* A thread that has trapped once tends to do it again. Its number is not given anew unseen. */
+static struct cbit_owner *owner_of(struct tracer *t, pid_t tid)
+{
+	if (t->owner && t->owner_tid == tid)
+		return t->owner;
+	forget_owner(t);
+	t->owner = host_owner_get(t->host, tid);
+	t->owner_tid = tid;
+	return t->owner;
+}
 
 static bool locate(void *opaque, uint64_t addr, struct host_access *out)
 {
 	struct tracer *t = opaque;
-	unsigned int generation = __atomic_load_n(&t->host->maps_generation, __ATOMIC_ACQUIRE);
 	struct window *w = &t->window;
 	struct host_devfile *dev;
 	struct host_vma vma;
 
-	if (generation != t->generation || !w->pci || w->tgid != t->owner->tgid ||
-	    addr < w->start || addr >= w->end) {
+	if (!w->pci || addr < w->start || addr >= w->end) {
 		if (host_vma_find(t->owner, addr, &vma))
 			return false;
 		dev = vma.ino ? host_devfile_by_inode(t->host, vma.dev, vma.ino) : NULL;
 		if (!dev || !dev->pci || !(vma.offset & CBIT_VFIO_OFFSET_TRAP))
 			return false;
-		t->generation = generation;
-		w->tgid = t->owner->tgid;
 		w->start = vma.start;
 		w->end = vma.end;
 		w->pci = dev->pci;
@@ -112,13 +127,21 @@ static bool trapped(struct tracer *t, pid_t tid)
 	struct host_access access;
 	char text[128];
 	bool changed = false, done = false;
+	unsigned int generation;
 	siginfo_t info;
 
 	if (ptrace(PTRACE_GETSIGINFO, tid, 0, &info) || info.si_code != BUS_ADRERR)
 		return false;
-	t->owner = host_owner_get(t->host, tid);
-	if (!t->owner)
+	if (!owner_of(t, tid))
 		return false;
+	/*
+	 * What was mapped there at the last trap may be gone, and the SIGBUS the program's own.
+	 * Where asking is dear, only mmaps of device files and other processes are thought of.
+	 */
+	generation = __atomic_load_n(&t->host->maps_generation, __ATOMIC_ACQUIRE);
+	if (host_vma_quick() || t->generation != generation)
+		t->window.pci = NULL;
+	t->generation = generation;
 	if (locate(t, (uintptr_t)info.si_addr, &access) && !ptrace(PTRACE_GETREGS, tid, 0, &regs)) {
 		if (!host_insn_emulate(tid, &regs, &changed, locate, t, text, sizeof(text)))
 			done = !changed || !ptrace(PTRACE_SETREGS, tid, 0, &regs);
@@ -129,8 +152,6 @@ static bool trapped(struct tracer *t, pid_t tid)
 				 tid, regs.rip, text, access.bar, (unsigned long long)access.pos);
 		follow_core(t, tid);
 	}
-	host_owner_put(t->host, t->owner);
-	t->owner = NULL;
 	return done;
 }
 
@@ -202,18 +223,19 @@ static void stopped(struct tracer *t, pid_t tid, int status)
 	unsigned long old;
 
 	if (event == PTRACE_EVENT_EXEC) {
+		forget_owner(t);
 		host_owner_exec(t->host, tid);
 		/* Another thread's exec continues under the leader's number. */
 		if (!ptrace(PTRACE_GETEVENTMSG, tid, 0, &old) && (pid_t)old != tid)
 			host_tid_gone(t->host, (pid_t)old);
 		host_tid_gone(t->host, tid);
-		memset(&t->window, 0, sizeof(t->window));
 		sig = 0;
 	} else if (event == PTRACE_EVENT_EXIT) {
 		/*
 		 * Let go before the end: a zombie that is still traced is hidden from its own
 		 * parent's wait, even after the parent's pidfd has told of the exit.
 		 */
+		forget_owner(t);
 		host_tid_gone(t->host, tid);
 		ptrace(PTRACE_DETACH, tid, 0, 0);
 		return;
@@ -255,6 +277,7 @@ int host_trace(struct host *host, int sync, struct cbit_error *err)
 			stopped(&t, tid, status);
 			continue;
 		}
+		forget_owner(&t);
 		if (tid == host->child)
 			host->status = status;
 		host_tid_gone(host, tid);

@@ -68,6 +68,13 @@ static int find_in_text(struct cbit_owner *owner, uint64_t addr, struct host_vma
 	return ret;
 }
 
+static bool text_only; /* the kernel has no PROCMAP_QUERY */
+
+bool host_vma_quick(void)
+{
+	return !__atomic_load_n(&text_only, __ATOMIC_RELAXED);
+}
+
 /* Opened by whichever thread of ours comes first. */
 static int maps_of(struct cbit_owner *owner)
 {
@@ -97,8 +104,10 @@ int host_vma_find(struct cbit_owner *owner, uint64_t addr, struct host_vma *out)
 	if (maps < 0)
 		return maps;
 	if (ioctl(maps, PROCMAP_QUERY_ABI, &q)) {
-		if (errno == ENOTTY || errno == EINVAL)
+		if (errno == ENOTTY || errno == EINVAL) {
+			__atomic_store_n(&text_only, true, __ATOMIC_RELAXED);
 			return find_in_text(owner, addr, out);
+		}
 		return -errno;
 	}
 	out->start = q.vma_start;

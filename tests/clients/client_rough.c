@@ -11,6 +11,7 @@
  *   leader    the first thread ends, another goes on: interrupts, mappings, DMA, directories
  *   children  many processes look at the tree: the supervisor keeps nothing of them
  *   signals   no call that is fast under Linux says EINTR
+ *   sigbus    a SIGBUS of the program's own, where a device was mapped before
  * Exit status 0 when all went as under Linux.
  */
 #include "vfio_client.h"
@@ -19,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -234,6 +236,28 @@ static void signals(void)
 	}
 }
 
+static sigjmp_buf after_bus;
+
+static void on_bus(int sig)
+{
+	siglongjmp(after_bus, sig);
+}
+
+static void sigbus(void)
+{
+	struct vc_device *d = &c.dev[0];
+	void *at = (void *)(uintptr_t)d->bar0;
+	int fd = memfd_create("empty", 0);
+
+	VC_REQUIRE(vc_engine_state(d) <= IOAT_ARMED, "the device's state");
+	VC_REQUIRE(mmap(at, VC_PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) == at, "mmap");
+	signal(SIGBUS, on_bus);
+	if (!sigsetjmp(after_bus, 1)) {
+		vc_engine_state(d);
+		vc_die("no SIGBUS beyond the end of a file");
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -242,7 +266,7 @@ int main(int argc, char **argv)
 	} cases[] = {
 		{ "twice", twice },       { "reopen", reopen },   { "path", by_path },
 		{ "truncate", cut },      { "cdev", cdev },       { "leader", leader },
-		{ "children", children }, { "signals", signals },
+		{ "children", children }, { "signals", signals }, { "sigbus", sigbus },
 	};
 
 	vc_open(&c, 0, 1, VFIO_TYPE1v2_IOMMU);
