@@ -60,8 +60,8 @@ static void sock_closed(struct host *host, struct host_sock *sock)
 }
 
 /*
- * Carry out every close that has happened. Called before each call that depends on it: a
- * client that closed a group and opens it again must find it free.
+ * Carry out every close that has happened. Called before the call that comes after it: a client
+ * that closed a group and opens it again must find it free.
  */
 void host_files_drain(struct host *host)
 {
@@ -75,8 +75,10 @@ void host_files_drain(struct host *host)
 	host_devfile_drain(host);
 	do {
 		n = epoll_wait(host->epoll, ev, 16, 0);
-		for (int i = 0; i < n; i++)
-			sock_closed(host, ev[i].data.ptr);
+		for (int i = 0; i < n; i++) {
+			if (ev[i].data.ptr)
+				sock_closed(host, ev[i].data.ptr);
+		}
 	} while (n == 16);
 }
 

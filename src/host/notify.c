@@ -48,7 +48,6 @@ static void answer(struct host_call *call, long ret)
 
 static bool find(struct host_call *call, struct host_fd *fd)
 {
-	host_files_drain(call->host);
 	return !host_fd_lookup(call->host, call->tid, (int)call->req->data.args[0], fd);
 }
 
@@ -124,7 +123,6 @@ static void do_mmap(struct host_call *call)
 	struct host_fd fd;
 	int ret;
 
-	host_files_drain(host);
 	call->pass = true;
 	if (host_fd_lookup(host, call->tid, (int)args[4], &fd) || fd.kind != HOST_FD_DEVICE)
 		return;
@@ -190,9 +188,10 @@ static void forward_signal(struct host *host)
 
 int host_notify_loop(struct host *host)
 {
-	struct pollfd fds[3] = { { .fd = host->listener, .events = POLLIN },
+	struct pollfd fds[4] = { { .fd = host->listener, .events = POLLIN },
 				 { .fd = host->stop, .events = POLLIN },
-				 { .fd = host->signals, .events = POLLIN } };
+				 { .fd = host->signals, .events = POLLIN },
+				 { .fd = host->epoll, .events = POLLIN } };
 	struct seccomp_notif_sizes sizes;
 	struct seccomp_notif *req;
 	int ret = 0;
@@ -209,7 +208,7 @@ int host_notify_loop(struct host *host)
 	for (;;) {
 		struct host_call call = { .host = host, .req = req };
 
-		if (poll(fds, 3, -1) < 0 && errno != EINTR) {
+		if (poll(fds, 4, -1) < 0 && errno != EINTR) {
 			ret = -errno;
 			break;
 		}
@@ -217,6 +216,12 @@ int host_notify_loop(struct host *host)
 			break;
 		if (fds[2].revents)
 			forward_signal(host);
+		/*
+		 * Looked at after the listener, so that a close before a call is seen before
+		 * the call is received.
+		 */
+		if (fds[3].revents)
+			host_files_drain(host);
 		if (!(fds[0].revents & POLLIN)) {
 			/* No process with the filter is left; the tracer is about to say so. */
 			if (fds[0].revents)

@@ -70,6 +70,7 @@ static int power_on(struct host *host, struct cbit_error *err)
 		.client_opaque = host,
 	};
 	struct cbit_device_info info;
+	struct epoll_event closed = { .events = EPOLLIN };
 	struct host_devfile *dev;
 	sigset_t mask;
 	int ret;
@@ -82,7 +83,8 @@ static int power_on(struct host *host, struct cbit_error *err)
 	sigaddset(&mask, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &mask, &host->old_mask);
 	host->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (host->inotify < 0 || host->epoll < 0 || host->stop < 0 || host->signals < 0)
+	if (host->inotify < 0 || host->epoll < 0 || host->stop < 0 || host->signals < 0 ||
+	    epoll_ctl(host->epoll, EPOLL_CTL_ADD, host->inotify, &closed))
 		return cbit_error_set(err, -errno, "cannot set up event descriptors: %s",
 				      strerror(errno));
 	ret = host_frames_create(config->frames, &host->frames);
