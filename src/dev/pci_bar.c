@@ -122,12 +122,6 @@ static int bar_place(struct cbit_pci *pci, unsigned int i, struct cbit_error *er
 	struct cbit_mem_region_desc desc;
 	char name[32];
 
-	if (bar->mode == CBIT_BAR_MEMORY) {
-		bar->memory = host->bar_memory(host->opaque, i, bar->size);
-		if (!bar->memory)
-			return cbit_error_set(err, -ENOMEM, "%s: no memory for BAR%u (%llu bytes)",
-					      pci->model->name, i, (unsigned long long)bar->size);
-	}
 	bar->spa = host->bar_place(host->opaque, bar->size);
 
 	snprintf(name, sizeof(name), "%02x:%02x.%x BAR%u", pci->devid >> 8, pci->devid >> 3 & 0x1f,
@@ -149,6 +143,17 @@ static int bar_place(struct cbit_pci *pci, unsigned int i, struct cbit_error *er
 
 int pci_bars_place(struct cbit_pci *pci, struct cbit_error *err)
 {
+	/* All memory first: regions cannot be taken out of the map again. */
+	for (unsigned int i = 0; i < CBIT_PCI_BARS; i++) {
+		struct cbit_bar_info *bar = &pci->bar[i];
+
+		if (bar->mode != CBIT_BAR_MEMORY)
+			continue;
+		bar->memory = pci->host.bar_memory(pci->host.opaque, i, bar->size);
+		if (!bar->memory)
+			return cbit_error_set(err, -ENOMEM, "%s: no memory for BAR%u (%llu bytes)",
+					      pci->model->name, i, (unsigned long long)bar->size);
+	}
 	for (unsigned int i = 0; i < CBIT_PCI_BARS; i++) {
 		int ret;
 

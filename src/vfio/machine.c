@@ -220,6 +220,7 @@ int cbit_machine_add_device(struct cbit_machine *machine, const char *spec, stru
 				      .irq = device_irq };
 	struct vfio_device *dev;
 	char rest[512];
+	bool fresh;
 	int ret;
 
 	if (machine->nr_devices == VFIO_MAX_DEVICES)
@@ -243,6 +244,7 @@ int cbit_machine_add_device(struct cbit_machine *machine, const char *spec, stru
 	dev->machine = machine;
 	dev->devid = devid;
 	dev->index = machine->nr_devices;
+	fresh = !group_used(machine, number);
 	dev->group = group_get(machine, number);
 	snprintf(dev->bdf, sizeof(dev->bdf), "0000:%02x:%02x.%x", devid >> 8, (devid >> 3) & 31,
 		 devid & 7);
@@ -251,6 +253,9 @@ int cbit_machine_add_device(struct cbit_machine *machine, const char *spec, stru
 	ret = dev->group ? cbit_pci_create(rest, devid, &host, &dev->pci, err)
 			 : cbit_error_set(err, -ENOMEM, "no memory for a group");
 	if (ret) {
+		/* A group that was made for it has nobody else. */
+		if (dev->group && fresh)
+			free(machine->groups[--machine->nr_groups]);
 		pthread_mutex_destroy(&dev->irq_lock);
 		free(dev);
 		return ret;

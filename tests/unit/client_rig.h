@@ -339,7 +339,12 @@ static inline int client_open(struct client *c, enum cbit_file_kind kind, unsign
 	struct cbit_file *file = NULL;
 	int ret = cbit_vfio_open(c->machine, kind, number, &file);
 
-	return ret ? ret : client_fd_new(c, FD_FILE, file);
+	if (ret)
+		return ret;
+	ret = client_fd_new(c, FD_FILE, file);
+	if (ret < 0)
+		cbit_vfio_release(file);
+	return ret;
 }
 
 static inline void client_close(struct client *c, int fd)
