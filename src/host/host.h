@@ -189,6 +189,8 @@ struct cbit_owner *host_owner_get(struct host *host, pid_t tid);
 void host_owner_ref(struct host *host, struct cbit_owner *owner);
 void host_owner_put(struct host *host, struct cbit_owner *owner);
 bool host_owner_dying(struct host *host, pid_t tgid);
+/* Is there a process that has ended, but whose mappings are there yet? */
+bool host_owner_lingers(struct host *host);
 void host_owner_exec(struct host *host, pid_t tgid);
 void host_owner_reap(struct host *host);
 void host_tid_gone(struct host *host, pid_t tid);

@@ -225,6 +225,17 @@ bool host_owner_dying(struct host *host, pid_t tgid)
 	return dying;
 }
 
+bool host_owner_lingers(struct host *host)
+{
+	bool lingers = false;
+
+	pthread_mutex_lock(&host->owners_lock);
+	for (struct cbit_owner *owner = host->owners; owner; owner = owner->next)
+		lingers |= owner->gone || (owner->refs > 1 && dead(owner));
+	pthread_mutex_unlock(&host->owners_lock);
+	return lingers;
+}
+
 void host_owner_reap(struct host *host)
 {
 	pthread_mutex_lock(&host->owners_lock);

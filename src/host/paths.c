@@ -147,14 +147,26 @@ static int open_text(const struct vfs_node *node)
 	return ro;
 }
 
+/* How long a program that was killed may keep its devices by what we read of its memory. */
+#define LINGER_MS 50
+
 static int open_node(struct host_call *call, const struct vfs_node *node)
 {
 	struct host *host = call->host;
 	struct cbit_file *file;
 	int ret, fd;
 
-	host_files_drain(host);
-	ret = cbit_vfio_open(host->machine, node->kind, node->number, &file);
+	/*
+	 * A transfer of a device to or from a process that is killed holds that memory, with
+	 * the BARs mapped in it, until it ends: a moment after the process itself has.
+	 */
+	for (int ms = 0;; ms++) {
+		host_files_drain(host);
+		ret = cbit_vfio_open(host->machine, node->kind, node->number, &file);
+		if (ret != -EBUSY || ms == LINGER_MS || !host_owner_lingers(host))
+			break;
+		usleep(1000);
+	}
 	if (ret)
 		return ret;
 	if (node->kind == CBIT_FILE_DEVICE) {

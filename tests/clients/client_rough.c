@@ -12,6 +12,7 @@
  *   children  many processes look at the tree: the supervisor keeps nothing of them
  *   signals   no call that is fast under Linux says EINTR
  *   sigbus    a SIGBUS of the program's own, where a device was mapped before
+ *   killed    a program killed while its device is at work: its group is free after wait
  * Exit status 0 when all went as under Linux.
  */
 #include "vfio_client.h"
@@ -258,6 +259,38 @@ static void sigbus(void)
 	}
 }
 
+static void copy_on(void)
+{
+	const uint64_t size = 8u << 20;
+	uint8_t *memory;
+
+	vc_open(&c, 0, 1, VFIO_TYPE1v2_IOMMU);
+	vc_engine(&c, &c.dev[0], 0x1000000);
+	memory = vc_memory(size, VC_PAGE, 0);
+	vc_map(&c, memory, 0x10000000, size);
+	for (;;)
+		vc_copy(&c.dev[0], 0x10000000, 0x10000000 + size / 2, size / 2);
+}
+
+static void killed(void)
+{
+	int status, group;
+
+	vc_close(&c);
+	for (useconds_t i = 0; i < 40; i++) {
+		pid_t pid = fork();
+
+		if (!pid)
+			copy_on();
+		usleep(5000 + i * 7919 % 30000);
+		kill(pid, SIGKILL);
+		VC_REQUIRE(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status), "child %u", i);
+		group = open_group();
+		VC_REQUIRE(group >= 0, "round %u: the group is not free", i);
+		close(group);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -267,6 +300,7 @@ int main(int argc, char **argv)
 		{ "twice", twice },       { "reopen", reopen },   { "path", by_path },
 		{ "truncate", cut },      { "cdev", cdev },       { "leader", leader },
 		{ "children", children }, { "signals", signals }, { "sigbus", sigbus },
+		{ "killed", killed },
 	};
 
 	vc_open(&c, 0, 1, VFIO_TYPE1v2_IOMMU);

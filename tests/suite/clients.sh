@@ -84,6 +84,12 @@ client_basics() {
 		end
 	done
 
+	begin "client: rough handling, killed"
+	run -- "$clients/client_rough" killed
+	want_rc 0
+	want_out 'all right$'
+	end
+
 	begin "client: DMA to an IOVA never mapped"
 	run -- "$clients/client_faults" unmapped-target
 	want_rc 0
