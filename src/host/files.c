@@ -28,6 +28,8 @@ int host_sock_open(struct host *host, struct cbit_file *file, int *fd)
 		free(sock);
 		return -errno;
 	}
+	/* These files cannot be read: let nobody wait for what never comes. */
+	shutdown(pair[1], SHUT_RD);
 	sock->file = file;
 	sock->end = pair[0];
 	if (fstat(pair[1], &st) || epoll_ctl(host->epoll, EPOLL_CTL_ADD, pair[0], &ev)) {

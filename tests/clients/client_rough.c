@@ -7,6 +7,7 @@
  *   reopen    a device's file opened by /proc/self/fd, which Linux refuses, does not close it
  *   path      an O_PATH descriptor of a node, and the node opened by it
  *   truncate  a device's file cannot be cut: its memory stays
+ *   read      read() of a container comes back
  *   cdev      a second, unbound open of a device's node leaves the first alone
  *   leader    the first thread ends, another goes on: interrupts, mappings, DMA, directories
  *   children  many processes look at the tree: the supervisor keeps nothing of them
@@ -122,6 +123,16 @@ static void cut(void)
 	VC_REQUIRE(d->bar2, "the second device must have memory");
 	VC_REQUIRE(ftruncate(d->fd, 0), "ftruncate of a device");
 	VC_REQUIRE(pread(d->fd, &v, sizeof(v), (off_t)d->bar2_offset) == sizeof(v), "BAR2");
+}
+
+static void readable(void)
+{
+	uint32_t v;
+
+	alarm(10);
+	VC_REQUIRE(read(c.container, &v, sizeof(v)) <= 0, "a container can be read");
+	VC_REQUIRE(ioctl(c.container, VFIO_GET_API_VERSION) == VFIO_API_VERSION,
+		   "the container does not answer");
 }
 
 static void cdev(void)
@@ -297,10 +308,10 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(void);
 	} cases[] = {
-		{ "twice", twice },       { "reopen", reopen },   { "path", by_path },
-		{ "truncate", cut },      { "cdev", cdev },       { "leader", leader },
-		{ "children", children }, { "signals", signals }, { "sigbus", sigbus },
-		{ "killed", killed },
+		{ "twice", twice },   { "reopen", reopen },     { "path", by_path },
+		{ "truncate", cut },  { "cdev", cdev },         { "read", readable },
+		{ "leader", leader }, { "children", children }, { "signals", signals },
+		{ "sigbus", sigbus }, { "killed", killed },
 	};
 
 	vc_open(&c, 0, 1, VFIO_TYPE1v2_IOMMU);
