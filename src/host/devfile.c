@@ -138,7 +138,8 @@ static struct cbit_file *take(struct host_devfile *dev)
 	return file;
 }
 
-static void closed(struct host *host, struct host_devfile *dev)
+/* After an @event, or to look once more for one that came before its close was done. */
+static void closed(struct host *host, struct host_devfile *dev, bool event)
 {
 	struct cbit_file *files[sizeof(dev->open) / sizeof(dev->open[0])];
 	int used = in_use(dev);
@@ -149,12 +150,15 @@ static void closed(struct host *host, struct host_devfile *dev)
 		dev->skip = 0;
 		while (dev->nr_open)
 			files[nr++] = take(dev);
-	} else if (dev->skip) {
+	} else if (event && dev->skip) {
 		dev->skip--;
-	} else if (dev->nr_open > (used > 0)) {
+	} else if (event && dev->nr_open > (used > 0)) {
 		/* Which one it was cannot be told, but for the last it does not matter. */
 		files[nr++] = take(dev);
 	}
+	/* The kernel tells of a close before it counts it. */
+	if (event && dev->nr_open)
+		host->again = 1;
 	if (!dev->nr_open)
 		__atomic_store_n(&dev->orphan, false, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&host->files_lock);
@@ -166,6 +170,7 @@ void host_devfile_drain(struct host *host)
 {
 	char buf[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
 	const struct inotify_event *ev;
+	bool open = false;
 	ssize_t n;
 
 	while ((n = read(host->inotify, buf, sizeof(buf))) > 0) {
@@ -175,8 +180,17 @@ void host_devfile_drain(struct host *host)
 				continue;
 			for (unsigned int i = 0; i < host->nr_devfiles; i++) {
 				if (host->devfiles[i].watch == ev->wd)
-					closed(host, &host->devfiles[i]);
+					closed(host, &host->devfiles[i], true);
 			}
 		}
 	}
+	if (!host->again)
+		return;
+	for (unsigned int i = 0; i < host->nr_devfiles; i++) {
+		if (host->devfiles[i].nr_open)
+			closed(host, &host->devfiles[i], false);
+		open |= host->devfiles[i].nr_open != 0;
+	}
+	if (!open)
+		host->again = 0;
 }

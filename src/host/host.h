@@ -176,6 +176,7 @@ struct host {
 
 	pthread_mutex_t files_lock;
 	struct host_sock *socks;
+	int again; /* ms until device files are looked at again for a close under way; 0: never */
 	unsigned int maps_generation; /* counts mmaps of device files, for the tracer's cache */
 };
 

@@ -26,6 +26,9 @@
 /* The most one pread or pwrite moves; a longer one is answered short, as it may be. */
 #define RW_MAX 65536u
 
+/* How long closes under way are waited for at last, doubling from 1 ms. */
+#define LAST_LOOK_MS 512
+
 int host_install_fd(struct host_call *call, int fd, bool cloexec)
 {
 	struct seccomp_notif_addfd add = {
@@ -48,6 +51,8 @@ static void answer(struct host_call *call, long ret)
 
 static bool find(struct host_call *call, struct host_fd *fd)
 {
+	if (call->host->again)
+		host_files_drain(call->host);
 	return !host_fd_lookup(call->host, call->tid, (int)call->req->data.args[0], fd);
 }
 
@@ -208,9 +213,17 @@ int host_notify_loop(struct host *host)
 	for (;;) {
 		struct host_call call = { .host = host, .req = req };
 
-		if (poll(fds, 4, -1) < 0 && errno != EINTR) {
+		int n = poll(fds, 4, host->again ? host->again : -1);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
 			ret = -errno;
 			break;
+		}
+		if (!n) {
+			host_files_drain(host);
+			host->again = host->again < LAST_LOOK_MS ? 2 * host->again : 0;
 		}
 		if (fds[1].revents)
 			break;

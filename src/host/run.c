@@ -108,6 +108,7 @@ static int power_on(struct host *host, struct cbit_error *err)
 static void power_off(struct host *host)
 {
 	/* What the program left open is closed now that nobody holds it any more. */
+	host->again = 1;
 	if (host->machine)
 		host_files_drain(host);
 	cbit_machine_destroy(host->machine);

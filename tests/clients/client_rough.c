@@ -14,6 +14,7 @@
  *   signals   no call that is fast under Linux says EINTR
  *   sigbus    a SIGBUS of the program's own, where a device was mapped before
  *   killed    a program killed while its device is at work: its group is free after wait
+ *   churn     processes that fight for one device for two seconds; then its group is free
  * Exit status 0 when all went as under Linux.
  */
 #include "vfio_client.h"
@@ -302,6 +303,57 @@ static void killed(void)
 	}
 }
 
+/* Whoever gets the group opens the device and closes all, at times the mapping last. */
+static void fight(void)
+{
+	struct vfio_region_info info = { .argsz = sizeof(info) };
+	struct vc_device *d = &c.dev[0];
+
+	for (unsigned int i = 0;; i++) {
+		void *bar;
+
+		d->group = open_group();
+		if (d->group < 0)
+			continue;
+		c.container = open("/dev/vfio/vfio", O_RDWR);
+		VC_REQUIRE(!ioctl(d->group, VFIO_GROUP_SET_CONTAINER, &c.container) &&
+				   !ioctl(c.container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU),
+			   "the container");
+		d->fd = ioctl(d->group, VFIO_GROUP_GET_DEVICE_FD, d->bdf);
+		VC_REQUIRE(d->fd >= 0, "the device");
+		VC_REQUIRE(!ioctl(d->fd, VFIO_DEVICE_GET_REGION_INFO, &info), "region 0");
+		bar = mmap(NULL, VC_PAGE, PROT_READ, MAP_SHARED, d->fd, (off_t)info.offset);
+		VC_REQUIRE(bar != MAP_FAILED, "BAR0");
+		if (i % 2)
+			munmap(bar, VC_PAGE);
+		close(d->fd);
+		close(d->group);
+		close(c.container);
+		if (!(i % 2))
+			munmap(bar, VC_PAGE);
+	}
+}
+
+static void churn(void)
+{
+	pid_t pid[3];
+	int status;
+
+	vc_close(&c);
+	for (int i = 0; i < 3; i++) {
+		pid[i] = fork();
+		if (!pid[i])
+			fight();
+	}
+	sleep(2);
+	for (int i = 0; i < 3; i++) {
+		kill(pid[i], SIGKILL);
+		VC_REQUIRE(waitpid(pid[i], &status, 0) == pid[i] && WIFSIGNALED(status),
+			   "a process ended by itself");
+	}
+	VC_REQUIRE(open_group() >= 0, "the group is not free");
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -311,7 +363,7 @@ int main(int argc, char **argv)
 		{ "twice", twice },   { "reopen", reopen },     { "path", by_path },
 		{ "truncate", cut },  { "cdev", cdev },         { "read", readable },
 		{ "leader", leader }, { "children", children }, { "signals", signals },
-		{ "sigbus", sigbus }, { "killed", killed },
+		{ "sigbus", sigbus }, { "killed", killed },     { "churn", churn },
 	};
 
 	vc_open(&c, 0, 1, VFIO_TYPE1v2_IOMMU);

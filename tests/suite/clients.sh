@@ -75,7 +75,7 @@ client_basics() {
 	want_findings
 	end
 
-	for what in twice reopen path truncate read cdev leader children signals sigbus; do
+	for what in twice reopen path truncate read cdev leader children signals sigbus churn; do
 		begin "client: rough handling, $what"
 		run "${two[@]}" -- "$clients/client_rough" "$what"
 		want_rc 0
