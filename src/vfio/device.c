@@ -21,6 +21,7 @@ void vfio_device_closed(struct vfio_device *dev)
 {
 	if (--dev->open_count)
 		return;
+	dev->low_power = false;
 	vfio_irq_disable_all(dev);
 	cbit_pci_close(dev->pci);
 }
@@ -94,7 +95,45 @@ static long get_region_info(struct vfio_device *dev, const struct vfio_call *cal
 	return vfio_put(call, 0, &info, sizeof(info));
 }
 
-static long feature(const struct vfio_call *call)
+/* Linux: vfio_check_feature(). 1: go on. */
+static int check_feature(const struct uapi_feature *feat, uint32_t supported, size_t len)
+{
+	const uint32_t ops = feat->flags & (UAPI_FEATURE_GET | UAPI_FEATURE_SET);
+
+	if (ops & ~supported)
+		return -EINVAL;
+	if (feat->flags & UAPI_FEATURE_PROBE)
+		return 0;
+	if (!ops || feat->argsz - sizeof(*feat) < len)
+		return -EINVAL;
+	return 1;
+}
+
+/* Entering low power; the model wakes at once, as a device does that is used all the time. */
+static long low_power(struct vfio_device *dev, const struct vfio_call *call,
+		      const struct uapi_feature *feat, bool wakeup)
+{
+	const struct cbit_client_ops *ops = call->machine->client;
+	struct uapi_low_power_wakeup entry;
+	int ret, fd;
+
+	ret = check_feature(feat, UAPI_FEATURE_SET, wakeup ? sizeof(entry) : 0);
+	if (ret != 1)
+		return ret;
+	if (wakeup) {
+		ret = vfio_get(call, &entry, sizeof(*feat), sizeof(entry));
+		if (ret)
+			return ret;
+		fd = ops->eventfd(call->machine->client_opaque, call->caller, entry.wakeup_eventfd);
+		if (fd < 0)
+			return fd;
+		/* Nothing wakes a modelled device but its user. */
+		ops->eventfd_put(call->machine->client_opaque, fd);
+	}
+	return __atomic_exchange_n(&dev->low_power, true, __ATOMIC_RELAXED) ? -EINVAL : 0;
+}
+
+static long feature(struct vfio_device *dev, const struct vfio_call *call)
 {
 	struct uapi_feature feat;
 	int ret = vfio_get(call, &feat, 0, sizeof(feat));
@@ -109,23 +148,22 @@ static long feature(const struct vfio_call *call)
 	if (!(feat.flags & UAPI_FEATURE_PROBE) && (feat.flags & UAPI_FEATURE_GET) &&
 	    (feat.flags & UAPI_FEATURE_SET))
 		return -EINVAL;
-	return -ENOTTY; /* no optional feature yet: as a device without any answers */
-}
-
-/* Neither slot nor bus reset can be done, but malformed requests are told so first. */
-static long hot_reset(const struct cbit_file *file, const struct vfio_call *call, bool do_it)
-{
-	struct uapi_hot_reset hdr;
-	int ret = vfio_get(call, &hdr, 0, sizeof(hdr));
-
-	if (ret)
+	switch (feat.flags & UAPI_FEATURE_MASK) {
+	case UAPI_FEATURE_LOW_POWER_ENTRY:
+	case UAPI_FEATURE_LOW_POWER_ENTRY_WAKEUP:
+		return low_power(dev, call, &feat,
+				 (feat.flags & UAPI_FEATURE_MASK) ==
+					 UAPI_FEATURE_LOW_POWER_ENTRY_WAKEUP);
+	case UAPI_FEATURE_LOW_POWER_EXIT:
+		ret = check_feature(&feat, UAPI_FEATURE_SET, 0);
+		if (ret == 1) {
+			__atomic_store_n(&dev->low_power, false, __ATOMIC_RELAXED);
+			ret = 0;
+		}
 		return ret;
-	if (hdr.argsz < sizeof(hdr))
-		return -EINVAL;
-	/* Groups are named by those who came through one, and only by them. */
-	if (do_it && (hdr.flags || (hdr.count != 0) == file->cdev))
-		return -EINVAL;
-	return -ENODEV;
+	default:
+		return -ENOTTY; /* no migration, no DMA logging, no VF token, no dma-buf yet */
+	}
 }
 
 long vfio_device_ioctl(struct cbit_file *file, const struct vfio_call *call, uint32_t cmd)
@@ -153,10 +191,11 @@ long vfio_device_ioctl(struct cbit_file *file, const struct vfio_call *call, uin
 		cbit_pci_reset(dev->pci);
 		return 0;
 	case UAPI_DEVICE_FEATURE:
-		return feature(call);
+		return feature(dev, call);
 	case UAPI_DEVICE_GET_PCI_HOT_RESET_INFO:
+		return vfio_hot_reset_info(file, call);
 	case UAPI_DEVICE_PCI_HOT_RESET:
-		return hot_reset(file, call, cmd == UAPI_DEVICE_PCI_HOT_RESET);
+		return vfio_hot_reset(file, call);
 	default:
 		return -ENOTTY;
 	}

@@ -194,6 +194,7 @@ void vfio_space_remove(struct vfio_space *space, struct vfio_mapping *m)
 {
 	cbit_domain_unmap(space->domain, CBIT_IOVA(m->iova), m->size, NULL);
 	RB_REMOVE(vfio_mappings, &space->mappings, m);
+	space->vaddr_invalid -= m->vaddr_invalid;
 	unpin(space, m);
 	mapping_free(space, m);
 	space->dma_avail++;
@@ -319,6 +320,80 @@ int vfio_space_map(struct vfio_space *space, void *caller, uint64_t iova, uint64
 	RB_INSERT(vfio_mappings, &space->mappings, m);
 	space->dma_avail--;
 	tell(space, m);
+	return 0;
+}
+
+static const struct cbit_client_run *run_at(const struct vfio_mapping *m, unsigned int i)
+{
+	return i ? &m->more[i - 1] : &m->run;
+}
+
+static void unpin_runs(struct vfio_space *space, struct cbit_owner *owner, uint64_t vaddr,
+		       const struct vfio_mapping *m, unsigned int nr)
+{
+	const struct cbit_client_ops *ops = space->machine->client;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		ops->unpin(space->machine->client_opaque, owner, vaddr, run_at(m, i));
+		vaddr += run_at(m, i)->len;
+	}
+}
+
+/* Pin at @vaddr of @owner what @m has pinned: false unless the very same pages are there. */
+static bool pin_same(struct vfio_space *space, struct cbit_owner *owner, uint64_t vaddr,
+		     const struct vfio_mapping *m)
+{
+	const struct cbit_client_ops *ops = space->machine->client;
+	void *opaque = space->machine->client_opaque;
+	struct cbit_client_run got;
+	uint64_t at = vaddr;
+
+	for (unsigned int i = 0; i <= m->nr_more; i++) {
+		const struct cbit_client_run *run = run_at(m, i);
+
+		if (!ops->pin(opaque, owner, at, run->len, (m->attrs & CBIT_ATTR_WRITE) != 0,
+			      &got)) {
+			if (got.spa.v == run->spa.v && got.len == run->len) {
+				at += run->len;
+				continue;
+			}
+			ops->unpin(opaque, owner, at, &got);
+		}
+		unpin_runs(space, owner, vaddr, m, i);
+		return false;
+	}
+	return true;
+}
+
+/*
+ * The same memory at a new address, perhaps in a new process. Linux keeps the pinned pages and
+ * only remembers the address; here a page is reached through an address. Where the same pages
+ * are found there, the device does not notice; otherwise the mapping is made anew.
+ */
+int vfio_space_update_vaddr(struct vfio_space *space, void *caller, struct vfio_mapping *m,
+			    uint64_t vaddr)
+{
+	const struct cbit_client_ops *ops = space->machine->client;
+	void *opaque = space->machine->client_opaque;
+	const struct vfio_mapping old = *m;
+	struct cbit_owner *owner;
+	int pid = m->pid;
+
+	owner = ops->owner(opaque, caller, &pid);
+	if (!owner)
+		return -ENOMEM;
+	if (!pin_same(space, owner, vaddr, m)) {
+		ops->owner_put(opaque, owner);
+		vfio_space_remove(space, m);
+		return vfio_space_map(space, caller, old.iova, old.size, vaddr, old.attrs);
+	}
+	unpin_runs(space, m->owner, m->vaddr, m, m->nr_more + 1);
+	ops->owner_put(opaque, m->owner);
+	m->owner = owner;
+	m->pid = pid;
+	m->vaddr = vaddr;
+	m->vaddr_invalid = false;
+	space->vaddr_invalid--;
 	return 0;
 }
 

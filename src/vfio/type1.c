@@ -8,8 +8,7 @@
 
 #include "vfio_internal.h"
 
-#define PGSIZES               UINT64_C(0xfff7ffffff000)
-#define DIRTY_BITMAP_SIZE_MAX (UINT64_C(1) << 28)
+#define PGSIZES UINT64_C(0xfff7ffffff000)
 
 long vfio_type1_check_extension(uint64_t extension, bool has_domain)
 {
@@ -18,6 +17,8 @@ long vfio_type1_check_extension(uint64_t extension, bool has_domain)
 	case UAPI_TYPE1v2_IOMMU:
 	case UAPI_UNMAP_ALL:
 		return 1;
+	case UAPI_UPDATE_VADDR:
+		return has_domain;
 	case UAPI_DMA_CC_IOMMU:
 		/* The AMD driver always forces coherence (FC in every leaf). */
 		return has_domain;
@@ -53,7 +54,7 @@ static long get_info(struct vfio_space *space, const struct vfio_call *call)
 	struct uapi_cap_migration migration = {
 		.header = { .id = UAPI_IOMMU_CAP_MIGRATION, .version = 1 },
 		.pgsize_bitmap = CBIT_PAGE_SIZE,
-		.max_dirty_bitmap_size = DIRTY_BITMAP_SIZE_MAX,
+		.max_dirty_bitmap_size = UAPI_DIRTY_BITMAP_SIZE_MAX,
 	};
 	struct uapi_cap_dma_avail avail = {
 		.header = { .id = UAPI_IOMMU_CAP_DMA_AVAIL, .version = 1 },
@@ -124,8 +125,14 @@ static long map_dma(struct vfio_space *space, const struct vfio_call *call)
 
 	pthread_mutex_lock(&space->lock);
 	if (set_vaddr) {
-		/* No mapping can have an invalid vaddr here: VFIO_UPDATE_VADDR is not offered. */
-		ret = vfio_space_first(space, map.iova, iova_last) ? -EINVAL : -ENOENT;
+		struct vfio_mapping *m = vfio_space_first(space, map.iova, iova_last);
+
+		if (!m)
+			ret = -ENOENT;
+		else if (!m->vaddr_invalid || m->iova != map.iova || m->size != map.size)
+			ret = -EINVAL;
+		else
+			ret = vfio_space_update_vaddr(space, call->caller, m, map.vaddr);
 	} else if (vfio_space_first(space, map.iova, iova_last)) {
 		ret = -EEXIST;
 	} else if (!space->dma_avail) {
@@ -139,11 +146,39 @@ static long map_dma(struct vfio_space *space, const struct vfio_call *call)
 	return ret;
 }
 
-static long do_unmap(struct vfio_space *space, struct uapi_dma_unmap *unmap)
+/* Take the addresses of a range of mappings back: all of them, or none if one is taken already. */
+static long invalidate_vaddr(struct vfio_space *space, uint64_t first, uint64_t last,
+			     uint64_t *size)
+{
+	struct vfio_mapping *m, *undo;
+
+	for (m = vfio_space_first(space, first, last); m && m->iova <= last;
+	     m = vfio_space_next(space, m)) {
+		if (!space->v2 && first > m->iova)
+			break;
+		if (m->vaddr_invalid) {
+			for (undo = vfio_space_first(space, first, last); undo != m;
+			     undo = vfio_space_next(space, undo)) {
+				undo->vaddr_invalid = false;
+				space->vaddr_invalid--;
+			}
+			*size = 0;
+			return -EINVAL;
+		}
+		m->vaddr_invalid = true;
+		space->vaddr_invalid++;
+		*size += m->size;
+	}
+	return 0;
+}
+
+static long do_unmap(struct vfio_space *space, const struct vfio_call *call,
+		     struct uapi_dma_unmap *unmap, const struct uapi_bitmap *bitmap)
 {
 	bool all = (unmap->flags & UAPI_DMA_UNMAP_ALL) != 0;
 	struct vfio_mapping *m, *next;
 	uint64_t first = unmap->iova, last, unmapped = 0;
+	long ret = 0;
 
 	if (first & ~CBIT_PAGE_MASK)
 		return -EINVAL;
@@ -157,8 +192,8 @@ static long do_unmap(struct vfio_space *space, struct uapi_dma_unmap *unmap)
 		if (__builtin_add_overflow(first, unmap->size - 1, &last))
 			return -EOVERFLOW;
 	}
-	/* Dirty tracking is never on and vaddrs are never invalidated, so both are refused. */
-	if (unmap->flags & (UAPI_DMA_UNMAP_DIRTY_BITMAP | UAPI_DMA_UNMAP_VADDR))
+	if (unmap->flags & UAPI_DMA_UNMAP_DIRTY_BITMAP &&
+	    (!space->dirty_tracking || bitmap->pgsize != CBIT_PAGE_SIZE))
 		return -EINVAL;
 	if (space->v2 && !all) {
 		/* v2: the range must not cut a mapping at either end. */
@@ -169,20 +204,32 @@ static long do_unmap(struct vfio_space *space, struct uapi_dma_unmap *unmap)
 		if (m && m->iova + m->size - 1 != last)
 			return -EINVAL;
 	}
+	if (unmap->flags & UAPI_DMA_UNMAP_VADDR) {
+		ret = invalidate_vaddr(space, first, last, &unmapped);
+		if (!ret)
+			unmap->size = unmapped;
+		return ret;
+	}
 	for (m = vfio_space_first(space, first, last); m && m->iova <= last; m = next) {
 		/* v1: a request that starts inside a mapping removes nothing, nor what follows. */
 		if (!space->v2 && first > m->iova)
 			break;
 		next = vfio_space_next(space, m);
+		if (unmap->flags & UAPI_DMA_UNMAP_DIRTY_BITMAP) {
+			ret = vfio_dirty_mark(call, bitmap->data, m, first);
+			if (ret)
+				break;
+		}
 		unmapped += m->size;
 		vfio_space_remove(space, m);
 	}
 	unmap->size = unmapped;
-	return 0;
+	return ret;
 }
 
 static long unmap_dma(struct vfio_space *space, const struct vfio_call *call)
 {
+	struct uapi_bitmap bitmap = { 0 };
 	struct uapi_dma_unmap unmap;
 	long ret;
 
@@ -196,8 +243,20 @@ static long unmap_dma(struct vfio_space *space, const struct vfio_call *call)
 	if (unmap.flags & UAPI_DMA_UNMAP_DIRTY_BITMAP &&
 	    unmap.flags & (UAPI_DMA_UNMAP_ALL | UAPI_DMA_UNMAP_VADDR))
 		return -EINVAL;
+	if (unmap.flags & UAPI_DMA_UNMAP_DIRTY_BITMAP) {
+		if (unmap.argsz < sizeof(unmap) + sizeof(bitmap))
+			return -EINVAL;
+		ret = vfio_get(call, &bitmap, sizeof(unmap), sizeof(bitmap));
+		if (ret)
+			return ret;
+		if (!bitmap.pgsize)
+			return -EINVAL;
+		ret = vfio_dirty_check(unmap.size >> __builtin_ctzll(bitmap.pgsize), bitmap.size);
+		if (ret)
+			return ret;
+	}
 	pthread_mutex_lock(&space->lock);
-	ret = do_unmap(space, &unmap);
+	ret = do_unmap(space, call, &unmap, &bitmap);
 	pthread_mutex_unlock(&space->lock);
 	return ret ? ret : vfio_put(call, 0, &unmap, sizeof(unmap));
 }
@@ -212,9 +271,7 @@ long vfio_type1_ioctl(struct vfio_container *container, const struct vfio_call *
 	case UAPI_IOMMU_UNMAP_DMA:
 		return unmap_dma(container->space, call);
 	case UAPI_IOMMU_DIRTY_PAGES:
-		if (!container->space->v2)
-			return -EACCES;
-		return -ENOTTY;
+		return vfio_dirty_pages(container->space, call);
 	default:
 		return -ENOTTY;
 	}

@@ -220,6 +220,53 @@ _Static_assert(sizeof(struct uapi_dma_unmap) == 24, "vfio_iommu_type1_dma_unmap"
 #define UAPI_DMA_UNMAP_ALL          2u
 #define UAPI_DMA_UNMAP_VADDR        4u
 
+struct uapi_bitmap {
+	uint64_t pgsize;
+	uint64_t size; /* bytes */
+	uint64_t data; /* address */
+};
+_Static_assert(sizeof(struct uapi_bitmap) == 24, "vfio_bitmap");
+/* Linux: DIRTY_BITMAP_SIZE_MAX, 2^31 pages' worth. */
+#define UAPI_DIRTY_BITMAP_SIZE_MAX (UINT64_C(1) << 28)
+
+struct uapi_dirty {
+	uint32_t argsz;
+	uint32_t flags;
+};
+_Static_assert(sizeof(struct uapi_dirty) == 8, "vfio_iommu_type1_dirty_bitmap");
+#define UAPI_DIRTY_START      1u
+#define UAPI_DIRTY_STOP       2u
+#define UAPI_DIRTY_GET_BITMAP 4u
+#define UAPI_DIRTY_ALL        7u
+
+struct uapi_dirty_get {
+	uint64_t iova;
+	uint64_t size;
+	struct uapi_bitmap bitmap;
+};
+_Static_assert(sizeof(struct uapi_dirty_get) == 40, "vfio_iommu_type1_dirty_bitmap_get");
+
+struct uapi_dependent_device {
+	uint32_t id; /* group, or devid for files opened as a cdev */
+	uint16_t segment;
+	uint8_t bus;
+	uint8_t devfn;
+};
+_Static_assert(sizeof(struct uapi_dependent_device) == 8, "vfio_pci_dependent_device");
+
+#define UAPI_HOT_RESET_DEV_ID       1u
+#define UAPI_HOT_RESET_DEV_ID_OWNED 2u
+
+struct uapi_low_power_wakeup {
+	int32_t wakeup_eventfd;
+	uint32_t reserved;
+};
+_Static_assert(sizeof(struct uapi_low_power_wakeup) == 8,
+	       "vfio_device_low_power_entry_with_wakeup");
+#define UAPI_FEATURE_LOW_POWER_ENTRY        3u
+#define UAPI_FEATURE_LOW_POWER_ENTRY_WAKEUP 4u
+#define UAPI_FEATURE_LOW_POWER_EXIT         5u
+
 struct uapi_bind_iommufd {
 	uint32_t argsz;
 	uint32_t flags;

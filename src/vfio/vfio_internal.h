@@ -26,6 +26,7 @@ struct vfio_mapping {
 	uint64_t vaddr;
 	unsigned int attrs;
 	int pid;
+	bool vaddr_invalid;
 	struct cbit_owner *owner;
 	/* What was pinned; the first run inline, for most mappings have one. */
 	struct cbit_client_run run;
@@ -56,7 +57,9 @@ struct vfio_space {
 	struct vfio_mapping *spare;
 	unsigned int dma_avail;
 	bool v2;
-	bool refuse_mmio; /* iommufd pins pages only: a PFN map is -EFAULT */
+	bool dirty_tracking;
+	unsigned int vaddr_invalid; /* mappings whose client address is taken back for now */
+	bool refuse_mmio;           /* iommufd pins pages only: a PFN map is -EFAULT */
 };
 
 struct vfio_container {
@@ -107,6 +110,7 @@ struct vfio_device {
 	int err_eventfd;
 	int req_eventfd;
 	bool intx_masked;
+	bool low_power;
 };
 
 struct cbit_file {
@@ -177,6 +181,19 @@ bool vfio_space_describe(struct vfio_space *space, uint64_t iova, struct cbit_ma
 /* The usable IOVA ranges of an AMD host: MSI and HyperTransport holes left out. */
 #define VFIO_IOVA_RANGES 3
 extern const struct uapi_iova_range vfio_iova_ranges[VFIO_IOVA_RANGES];
+
+int vfio_space_update_vaddr(struct vfio_space *space, void *caller, struct vfio_mapping *m,
+			    uint64_t vaddr);
+
+/* dirty.c */
+int vfio_dirty_check(uint64_t pages, uint64_t bytes);
+int vfio_dirty_mark(const struct vfio_call *call, uint64_t bitmap, const struct vfio_mapping *m,
+		    uint64_t base);
+long vfio_dirty_pages(struct vfio_space *space, const struct vfio_call *call);
+
+/* reset.c */
+long vfio_hot_reset_info(struct cbit_file *file, const struct vfio_call *call);
+long vfio_hot_reset(struct cbit_file *file, const struct vfio_call *call);
 
 /* type1.c */
 long vfio_type1_ioctl(struct vfio_container *container, const struct vfio_call *call, uint32_t cmd);
