@@ -299,6 +299,19 @@ static void test_feature(void **state)
 		{ 8, UAPI_FEATURE_GET | UAPI_FEATURE_SET | UAPI_FEATURE_PROBE, -ENOTTY },
 		{ 8, UAPI_FEATURE_GET | 1000, -ENOTTY },
 		{ 8, UAPI_FEATURE_PROBE | UAPI_FEATURE_SET, -ENOTTY },
+		/* low power: entry with and without wake-up, exit */
+		{ 8, 3 | UAPI_FEATURE_PROBE, 0 },
+		{ 8, 3 | UAPI_FEATURE_PROBE | UAPI_FEATURE_SET, 0 },
+		{ 8, 3 | UAPI_FEATURE_GET, -EINVAL },
+		{ 8, 3, -EINVAL },
+		{ 8, 3 | UAPI_FEATURE_SET, 0 },
+		{ 8, 3 | UAPI_FEATURE_SET, -EINVAL },
+		{ 8, 5 | UAPI_FEATURE_SET, 0 },
+		{ 8, 5 | UAPI_FEATURE_SET, 0 },
+		{ 8, 3 | UAPI_FEATURE_SET, 0 },
+		{ 8, 5 | UAPI_FEATURE_SET, 0 },
+		{ 15, 4 | UAPI_FEATURE_SET, -EINVAL },
+		{ 16, 4 | UAPI_FEATURE_SET, -EFAULT },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -318,12 +331,15 @@ static void test_reset(void **state)
 		long ret;
 	} cases[] = {
 		{ UAPI_DEVICE_GET_PCI_HOT_RESET_INFO, 11, 0, 0, -EINVAL },
-		{ UAPI_DEVICE_GET_PCI_HOT_RESET_INFO, 12, 0, 0, -ENODEV },
+		{ UAPI_DEVICE_GET_PCI_HOT_RESET_INFO, 12, 0, 0, -ENOSPC },
+		{ UAPI_DEVICE_GET_PCI_HOT_RESET_INFO, 19, 0, 0, -ENOSPC },
 		{ UAPI_DEVICE_PCI_HOT_RESET, 11, 0, 1, -EINVAL },
 		{ UAPI_DEVICE_PCI_HOT_RESET, 12, 1, 1, -EINVAL },
 		/* who came through a group has to name groups */
 		{ UAPI_DEVICE_PCI_HOT_RESET, 12, 0, 0, -EINVAL },
-		{ UAPI_DEVICE_PCI_HOT_RESET, 12, 0, 1, -ENODEV },
+		/* more groups than devices; a group that is not shown at all */
+		{ UAPI_DEVICE_PCI_HOT_RESET, 12, 0, 2, -EINVAL },
+		{ UAPI_DEVICE_PCI_HOT_RESET, 12, 0, 1, -EFAULT },
 	};
 	uint64_t v = 0x1234;
 
@@ -346,14 +362,69 @@ static void test_reset(void **state)
 			 -ENOTTY);
 }
 
+/* Two functions of one device, in two groups: reset together, by who owns what is in use. */
+static void test_hot_reset(void **state)
+{
+	struct fixture *f = *state;
+	struct client *c;
+	struct {
+		struct uapi_hot_reset head;
+		struct uapi_dependent_device list[2];
+	} info = { .head = { .argsz = sizeof(info) } };
+	struct {
+		struct uapi_hot_reset head;
+		int32_t fds[2];
+	} reset = { .head = { .argsz = sizeof(reset), .count = 1 } };
+	struct opened o;
+	int group2, device2, eventfd;
+	char name[] = "0000:01:00.1";
+
+	(void)f;
+	c = client_up("sme", "complete", NULL);
+	client_plug(c, "ioat");
+	client_plug(c, "ioat,addr=0000:01:00.1");
+	client_plug(c, "ioat,addr=0000:02:00.0");
+	o = client_start(c, UAPI_TYPE1v2_IOMMU);
+	assert_int_equal(
+		client_call(c, o.device, UAPI_DEVICE_GET_PCI_HOT_RESET_INFO, &info, sizeof(info)),
+		0);
+	assert_int_equal(info.head.count, 2);
+	assert_int_equal(info.list[0].id, 1);
+	assert_int_equal(info.list[1].id, 2);
+	assert_int_equal(info.list[1].bus, 1);
+	assert_int_equal(info.list[1].devfn, 1);
+	/* nobody uses the second function: the first one's group is enough */
+	reset.fds[0] = o.group;
+	assert_int_equal(client_call(c, o.device, UAPI_DEVICE_PCI_HOT_RESET, &reset, sizeof(reset)),
+			 0);
+	group2 = client_open(c, CBIT_FILE_GROUP, 2);
+	assert_int_equal(client_call(c, group2, UAPI_GROUP_SET_CONTAINER, &o.container, 4), 0);
+	device2 = (int)client_call(c, group2, UAPI_GROUP_GET_DEVICE_FD, name, sizeof(name));
+	assert_true(device2 >= 0);
+	assert_int_equal(client_call(c, o.device, UAPI_DEVICE_PCI_HOT_RESET, &reset, sizeof(reset)),
+			 -EINVAL);
+	reset.head.count = 2;
+	reset.fds[1] = group2;
+	assert_int_equal(client_call(c, o.device, UAPI_DEVICE_PCI_HOT_RESET, &reset, sizeof(reset)),
+			 0);
+	reset.fds[1] = 63;
+	assert_int_equal(client_call(c, o.device, UAPI_DEVICE_PCI_HOT_RESET, &reset, sizeof(reset)),
+			 -EBADF);
+	eventfd = client_fd_new(c, FD_EVENTFD, NULL);
+	reset.fds[1] = eventfd;
+	assert_int_equal(client_call(c, o.device, UAPI_DEVICE_PCI_HOT_RESET, &reset, sizeof(reset)),
+			 -EINVAL);
+	client_down(c);
+}
+
 #define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_info),       T(test_region_info), T(test_region_caps),
-		T(test_config),     T(test_bars),        T(test_no_device_file),
-		T(test_mmap_check), T(test_feature),     T(test_reset),
+		T(test_info),  T(test_region_info),    T(test_region_caps), T(test_config),
+		T(test_bars),  T(test_no_device_file), T(test_mmap_check),  T(test_feature),
+		T(test_reset), T(test_hot_reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
