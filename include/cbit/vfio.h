@@ -35,6 +35,8 @@ struct cbit_client_run {
  *            @unpin; @write when the device may write. 0, -EFAULT where nothing (or nothing
  *            writable) is mapped, -ENOMEM.
  * @unpin:    undo, with the same owner and address; @run as given by @pin or a part of it.
+ * @lock:     account @pages (negative: give back) of an address space's memory as locked; may
+ *            be NULL. 0, or -ENOMEM above the limit (Linux: vfio_lock_acct).
  * @eventfd:  duplicate the caller's eventfd @fd: a descriptor of this process, -EBADF when
  *            it is not open, -EINVAL when it is no eventfd.
  * @signal:   add one to such a duplicate; @eventfd_put close it.
@@ -51,6 +53,7 @@ struct cbit_client_ops {
 		   struct cbit_client_run *run);
 	void (*unpin)(void *opaque, struct cbit_owner *owner, uint64_t vaddr,
 		      const struct cbit_client_run *run);
+	int (*lock)(void *opaque, struct cbit_owner *owner, int64_t pages);
 	int (*eventfd)(void *opaque, void *caller, int fd);
 	void (*signal)(void *opaque, int eventfd);
 	void (*eventfd_put)(void *opaque, int eventfd);

@@ -24,6 +24,7 @@ enum {
 	KEY_REPORT = 'r',
 	KEY_FRAMES = 256,
 	KEY_C_BIT,
+	KEY_MEMLOCK,
 	KEY_HOST_KEY,
 };
 
@@ -54,6 +55,10 @@ static const struct argp_option option_list[] = {
 	{ "frames", KEY_FRAMES, "HOW", 0,
 	  "placement of the program's pages in modelled DRAM: congruent (default; large IOMMU "
 	  "pages appear as with huge pages) or scattered (4 KiB only)",
+	  0 },
+	{ "memlock", KEY_MEMLOCK, "LIMIT", 0,
+	  "how much the program may map for DMA: unlimited (default), inherit (its own "
+	  "RLIMIT_MEMLOCK, as Linux does), or a size such as 64M",
 	  0 },
 	{ "c-bit", KEY_C_BIT, "N", 0, "position of the C-bit (sme: 51)", 0 },
 	{ "host-key", KEY_HOST_KEY, "HEX", 0, "the 32-byte memory encryption key, 64 digits", 0 },
@@ -101,6 +106,32 @@ static void parse_platform(struct argp_state *state, struct options *o, const ch
 	memcpy(o->host.platform.host_key, key, sizeof(key));
 }
 
+static void parse_memlock(struct argp_state *state, struct options *o, const char *arg)
+{
+	static const char units[] = "KMGT";
+	const char *unit;
+	char *end;
+
+	if (!strcmp(arg, "unlimited")) {
+		o->host.memlock = HOST_MEMLOCK_UNLIMITED;
+		return;
+	}
+	if (!strcmp(arg, "inherit")) {
+		o->host.memlock = HOST_MEMLOCK_INHERIT;
+		return;
+	}
+	o->host.memlock = HOST_MEMLOCK_SIZE;
+	errno = 0;
+	o->host.memlock_size = strtoull(arg, &end, 10);
+	unit = *end ? strchr(units, *end) : NULL;
+	if (unit) {
+		o->host.memlock_size <<= 10 * (unit - units + 1);
+		end++;
+	}
+	if (*arg < '0' || *arg > '9' || *end || errno)
+		argp_error(state, "--memlock '%s': unlimited, inherit or a size such as 64M", arg);
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct options *o = state->input;
@@ -134,6 +165,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			o->host.frames = HOST_FRAMES_SCATTERED;
 		else
 			argp_error(state, "--frames '%s': congruent or scattered", arg);
+		break;
+	case KEY_MEMLOCK:
+		parse_memlock(state, o, arg);
 		break;
 	case KEY_C_BIT:
 		n = strtoul(arg, &end, 10);

@@ -86,6 +86,11 @@ static void unpin(void *opaque, struct cbit_owner *o, uint64_t vaddr,
 		host_frames_unpin(((struct host *)opaque)->frames, o, vaddr, run);
 }
 
+static int lock(void *opaque, struct cbit_owner *o, int64_t pages)
+{
+	return host_owner_lock(opaque, o, pages);
+}
+
 static int get_eventfd(void *opaque, void *caller, int fd)
 {
 	int own = host_get_fd(opaque, ((struct host_call *)caller)->tid, fd);
@@ -174,6 +179,7 @@ const struct cbit_client_ops host_client_ops = {
 	.owner_put = owner_put,
 	.pin = pin,
 	.unpin = unpin,
+	.lock = lock,
 	.eventfd = get_eventfd,
 	.signal = signal_eventfd,
 	.eventfd_put = put_eventfd,

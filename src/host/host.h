@@ -37,8 +37,9 @@ struct cbit_owner {
 	int pidfd;
 	int maps; /* /proc/TID/maps, for PROCMAP_QUERY; -1 until first asked */
 	unsigned int refs;
-	bool gone;  /* exited, or has executed another program */
-	bool dying; /* its memory has been torn down, its files perhaps not yet */
+	int64_t locked; /* pages accounted as locked by mappings */
+	bool gone;      /* exited, or has executed another program */
+	bool dying;     /* its memory has been torn down, its files perhaps not yet */
 	struct cbit_owner *next;
 };
 
@@ -136,11 +137,20 @@ struct host_sock {
 	struct host_sock *next;
 };
 
+/** enum host_memlock - whose limit on locked memory counts. */
+enum host_memlock {
+	HOST_MEMLOCK_UNLIMITED,
+	HOST_MEMLOCK_INHERIT, /* the program's own, as Linux does it */
+	HOST_MEMLOCK_SIZE,
+};
+
 struct host_config {
 	struct cbit_platform platform;
 	const struct cbit_policy *policy;
 	struct cbit_observer observer;
 	enum host_frames frames;
+	enum host_memlock memlock;
+	uint64_t memlock_size; /* bytes, with HOST_MEMLOCK_SIZE */
 	const char *const *devices;
 	unsigned int nr_devices;
 	char *const *argv;
@@ -189,6 +199,7 @@ void host_say(struct host *host, const char *fmt, ...) __attribute__((format(pri
 struct cbit_owner *host_owner_get(struct host *host, pid_t tid);
 void host_owner_ref(struct host *host, struct cbit_owner *owner);
 void host_owner_put(struct host *host, struct cbit_owner *owner);
+int host_owner_lock(struct host *host, struct cbit_owner *owner, int64_t pages);
 bool host_owner_dying(struct host *host, pid_t tgid);
 /* Is there a process that has ended, but whose mappings are there yet? */
 bool host_owner_lingers(struct host *host);

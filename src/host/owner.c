@@ -5,10 +5,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -210,6 +212,49 @@ void host_owner_exec(struct host *host, pid_t tgid)
 		}
 	}
 	pthread_mutex_unlock(&host->owners_lock);
+}
+
+/* The limit in pages: RLIMIT_MEMLOCK less what is locked by other means, unless CAP_IPC_LOCK. */
+static int64_t inherited_limit(pid_t tgid)
+{
+	char path[64], buf[4096], *p;
+	struct rlimit limit;
+	ssize_t n;
+	int fd;
+
+	if (prlimit(tgid, RLIMIT_MEMLOCK, NULL, &limit) || limit.rlim_cur == RLIM_INFINITY)
+		return INT64_MAX;
+	snprintf(path, sizeof(path), "/proc/%d/status", tgid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return INT64_MAX;
+	n = read(fd, buf, sizeof(buf) - 1);
+	close(fd);
+	buf[n > 0 ? n : 0] = 0;
+	p = strstr(buf, "\nCapEff:");
+	if (p && strtoull(p + 8, NULL, 16) >> CAP_IPC_LOCK & 1)
+		return INT64_MAX;
+	p = strstr(buf, "\nVmLck:");
+	return (int64_t)(limit.rlim_cur >> CBIT_PAGE_SHIFT) -
+	       (p ? strtoll(p + 7, NULL, 10) * 1024 >> CBIT_PAGE_SHIFT : 0);
+}
+
+int host_owner_lock(struct host *host, struct cbit_owner *owner, int64_t pages)
+{
+	int64_t limit = INT64_MAX;
+	int ret = 0;
+
+	if (host->config->memlock == HOST_MEMLOCK_SIZE)
+		limit = (int64_t)(host->config->memlock_size >> CBIT_PAGE_SHIFT);
+	else if (host->config->memlock == HOST_MEMLOCK_INHERIT && pages > 0)
+		limit = inherited_limit(owner->tgid);
+	pthread_mutex_lock(&host->owners_lock);
+	if (pages > 0 && owner->locked + pages > limit)
+		ret = -ENOMEM;
+	else
+		owner->locked += pages;
+	pthread_mutex_unlock(&host->owners_lock);
+	return ret;
 }
 
 bool host_owner_dying(struct host *host, pid_t tgid)

@@ -152,6 +152,18 @@ int vfio_space_create(struct cbit_machine *machine, struct vfio_space **out)
 	return 0;
 }
 
+/* BAR pages are nobody's memory, and not accounted. */
+static int lock_run(struct vfio_space *space, struct cbit_owner *owner,
+		    const struct cbit_client_run *run, bool lock)
+{
+	const struct cbit_client_ops *ops = space->machine->client;
+	int64_t pages = (int64_t)(run->len >> CBIT_PAGE_SHIFT);
+
+	if (!ops->lock || run->kind == CBIT_MEM_MMIO)
+		return 0;
+	return ops->lock(space->machine->client_opaque, owner, lock ? pages : -pages);
+}
+
 static void unpin(struct vfio_space *space, struct vfio_mapping *m)
 {
 	const struct cbit_client_ops *ops = space->machine->client;
@@ -159,10 +171,12 @@ static void unpin(struct vfio_space *space, struct vfio_mapping *m)
 	uint64_t vaddr = m->vaddr;
 
 	if (m->run.len) {
+		lock_run(space, m->owner, &m->run, false);
 		ops->unpin(opaque, m->owner, vaddr, &m->run);
 		vaddr += m->run.len;
 	}
 	for (unsigned int i = 0; i < m->nr_more; i++) {
+		lock_run(space, m->owner, &m->more[i], false);
 		ops->unpin(opaque, m->owner, vaddr, &m->more[i]);
 		vaddr += m->more[i].len;
 	}
@@ -232,7 +246,14 @@ static int pin_next(struct vfio_space *space, struct vfio_mapping *m, uint64_t s
 		       (m->attrs & CBIT_ATTR_WRITE) != 0, run);
 	if (ret)
 		return ret;
-	ret = space->refuse_mmio && run->kind == CBIT_MEM_MMIO ? -EFAULT : runs_add(m, run);
+	ret = space->refuse_mmio && run->kind == CBIT_MEM_MMIO
+		      ? -EFAULT
+		      : lock_run(space, m->owner, run, true);
+	if (!ret) {
+		ret = runs_add(m, run);
+		if (ret)
+			lock_run(space, m->owner, run, false);
+	}
 	if (ret)
 		ops->unpin(space->machine->client_opaque, m->owner, m->vaddr + pos, run);
 	return ret;
@@ -386,6 +407,11 @@ int vfio_space_update_vaddr(struct vfio_space *space, void *caller, struct vfio_
 		ops->owner_put(opaque, owner);
 		vfio_space_remove(space, m);
 		return vfio_space_map(space, caller, old.iova, old.size, vaddr, old.attrs);
+	}
+	for (unsigned int i = 0; owner != m->owner && i <= m->nr_more; i++) {
+		/* The old space's account is settled whatever the new one's limit says. */
+		lock_run(space, owner, run_at(m, i), true);
+		lock_run(space, m->owner, run_at(m, i), false);
 	}
 	unpin_runs(space, m->owner, m->vaddr, m, m->nr_more + 1);
 	ops->owner_put(opaque, m->owner);

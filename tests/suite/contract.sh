@@ -11,6 +11,7 @@ contract() {
 }
 
 section_contract() {
+	local drop
 	contract 0 "the program's status 0" "$cbit" run -- true
 	want_findings
 	end
@@ -52,6 +53,31 @@ section_contract() {
 	end
 	contract 125 "no program" "$cbit" run --device ioat
 	end
+	contract 2 "--memlock SIZE: beyond it nothing is mapped" \
+		"$cbit" run --memlock 64K -- "$clients/client_memory" 2M
+	want_err 'MAP_DMA.*errno 12'
+	end
+	contract 0 "--memlock SIZE: up to it everything is" \
+		"$cbit" run --memlock 4M -- "$clients/client_memory" 2M
+	want_findings
+	end
+	# The limit is the program's own, and does not count for who has CAP_IPC_LOCK.
+	drop=(env)
+	test "$(id -u)" != 0 || drop=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+	contract 2 "--memlock inherit: RLIMIT_MEMLOCK" "$cbit" run --memlock inherit -- \
+		"${drop[@]}" sh -c 'ulimit -l 1024 && exec "$0" 2M' "$clients/client_memory"
+	want_err 'MAP_DMA.*errno 12'
+	end
+	contract 0 "--memlock inherit: below RLIMIT_MEMLOCK" "$cbit" run --memlock inherit -- \
+		"${drop[@]}" sh -c 'ulimit -l 1024 && exec "$0" 64K' "$clients/client_memory"
+	want_findings
+	end
+	if [ "$(id -u)" = 0 ]; then
+		contract 0 "--memlock inherit: CAP_IPC_LOCK" "$cbit" run --memlock inherit -- \
+			sh -c 'ulimit -l 64 && exec "$0" 2M' "$clients/client_memory"
+		want_findings
+		end
+	fi
 	contract 0 "CBIT_DEVICES" "$cbit" run --device ioat --device ioat -- \
 		sh -c 'echo "[$CBIT_DEVICES]"'
 	want_out '^\[0000:01:00\.0 0000:02:00\.0\]$'
