@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -214,29 +213,41 @@ void host_owner_exec(struct host *host, pid_t tgid)
 	pthread_mutex_unlock(&host->owners_lock);
 }
 
-/* The limit in pages: RLIMIT_MEMLOCK less what is locked by other means, unless CAP_IPC_LOCK. */
-static int64_t inherited_limit(pid_t tgid)
+/* A number after @word in /proc/TGID/@file; @none where it cannot be had or is "unlimited". */
+static int64_t proc_number(pid_t tgid, const char *file, const char *word, int base, int64_t none)
 {
-	char path[64], buf[4096], *p;
-	struct rlimit limit;
+	char path[64], buf[4096], *p, *end;
+	int64_t v;
 	ssize_t n;
 	int fd;
 
-	if (prlimit(tgid, RLIMIT_MEMLOCK, NULL, &limit) || limit.rlim_cur == RLIM_INFINITY)
-		return INT64_MAX;
-	snprintf(path, sizeof(path), "/proc/%d/status", tgid);
+	snprintf(path, sizeof(path), "/proc/%d/%s", tgid, file);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return INT64_MAX;
+		return none;
 	n = read(fd, buf, sizeof(buf) - 1);
 	close(fd);
 	buf[n > 0 ? n : 0] = 0;
-	p = strstr(buf, "\nCapEff:");
-	if (p && strtoull(p + 8, NULL, 16) >> CAP_IPC_LOCK & 1)
+	p = strstr(buf, word);
+	if (!p)
+		return none;
+	p += strlen(word);
+	v = (int64_t)strtoull(p, &end, base);
+	return end == p ? none : v;
+}
+
+/*
+ * The limit in pages: RLIMIT_MEMLOCK less what is locked by other means, unless CAP_IPC_LOCK.
+ * /proc tells of processes of other users too, where prlimit() wants CAP_SYS_RESOURCE.
+ */
+static int64_t inherited_limit(pid_t tgid)
+{
+	int64_t limit = proc_number(tgid, "limits", "\nMax locked memory", 10, INT64_MAX);
+
+	if (limit == INT64_MAX ||
+	    proc_number(tgid, "status", "\nCapEff:", 16, 0) >> CAP_IPC_LOCK & 1)
 		return INT64_MAX;
-	p = strstr(buf, "\nVmLck:");
-	return (int64_t)(limit.rlim_cur >> CBIT_PAGE_SHIFT) -
-	       (p ? strtoll(p + 7, NULL, 10) * 1024 >> CBIT_PAGE_SHIFT : 0);
+	return (limit - 1024 * proc_number(tgid, "status", "\nVmLck:", 10, 0)) >> CBIT_PAGE_SHIFT;
 }
 
 int host_owner_lock(struct host *host, struct cbit_owner *owner, int64_t pages)
