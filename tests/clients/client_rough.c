@@ -164,17 +164,19 @@ static void *second_thread(void *opaque)
 {
 	struct vc_device *d = &c.dev[0];
 	uint8_t *memory = opaque;
-	struct {
-		struct vfio_irq_set hdr;
-		int32_t fd;
-	} irq = { .hdr = { .argsz = sizeof(irq),
-			   .flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
-			   .index = VFIO_PCI_MSIX_IRQ_INDEX,
-			   .count = 1 },
-		  .fd = eventfd(0, 0) };
+	const struct vfio_irq_set hdr = {
+		.argsz = sizeof(hdr) + sizeof(int32_t),
+		.flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+		.index = VFIO_PCI_MSIX_IRQ_INDEX,
+		.count = 1,
+	};
+	const int32_t fd = eventfd(0, 0);
+	uint8_t irq[sizeof(hdr) + sizeof(fd)];
 	char state[64] = "";
 	FILE *f;
 
+	memcpy(irq, &hdr, sizeof(hdr));
+	memcpy(irq + sizeof(hdr), &fd, sizeof(fd));
 	/* Until the first thread is a zombie. */
 	while (!strstr(state, "(zombie)")) {
 		f = fopen("/proc/self/status", "r");
@@ -183,7 +185,7 @@ static void *second_thread(void *opaque)
 			;
 		fclose(f);
 	}
-	VC_REQUIRE(!ioctl(d->fd, VFIO_DEVICE_SET_IRQS, &irq), "SET_IRQS");
+	VC_REQUIRE(!ioctl(d->fd, VFIO_DEVICE_SET_IRQS, irq), "SET_IRQS");
 	VC_REQUIRE(vc_copy(d, 0x10000000, 0x10001000, VC_PAGE) == IOAT_DONE, "the copy");
 	VC_REQUIRE(vc_filled(memory + VC_PAGE, VC_PAGE, 1), "the copy brought wrong bytes");
 	vc_map(&c, memory, 0x20000000, VC_PAGE);

@@ -68,9 +68,17 @@ static long get(struct fixture *f, struct get *arg)
 	return client_call(f->c, f->o.container, UAPI_IOMMU_DIRTY_PAGES, arg, sizeof(*arg));
 }
 
-static uint64_t *bitmap(struct fixture *f)
+static uint8_t *bitmap(struct fixture *f)
 {
-	return (uint64_t *)(void *)(f->c->args + (BITMAP - ARGS));
+	return f->c->args + (BITMAP - ARGS);
+}
+
+static uint64_t word(struct fixture *f, unsigned int i)
+{
+	uint64_t v;
+
+	memcpy(&v, bitmap(f) + i * sizeof(v), sizeof(v));
+	return v;
 }
 
 static void test_bits(void **state)
@@ -87,17 +95,17 @@ static void test_bits(void **state)
 	assert_int_equal(dirty(f, UAPI_DIRTY_START), 0);
 	memset(bitmap(f), 0, 64);
 	assert_int_equal(get(f, &arg), 0);
-	assert_int_equal(bitmap(f)[0], UINT64_C(0x38) | UINT64_C(3) << 62);
-	assert_int_equal(bitmap(f)[1], 7);
-	assert_int_equal(bitmap(f)[2], ~UINT64_C(3));
-	assert_int_equal(bitmap(f)[3], 3);
-	assert_int_equal(bitmap(f)[4], 0);
+	assert_int_equal(word(f, 0), UINT64_C(0x38) | UINT64_C(3) << 62);
+	assert_int_equal(word(f, 1), 7);
+	assert_int_equal(word(f, 2), ~UINT64_C(3));
+	assert_int_equal(word(f, 3), 3);
+	assert_int_equal(word(f, 4), 0);
 	/* the bits before a mapping's first are the client's; those behind its last are cleared */
 	memset(bitmap(f), 0xff, 64);
 	arg = get_arg(62 * P, 5 * P);
 	assert_int_equal(get(f, &arg), 0);
-	assert_int_equal(bitmap(f)[0], 0x1f);
-	assert_int_equal(bitmap(f)[1], UINT64_MAX);
+	assert_int_equal(word(f, 0), 0x1f);
+	assert_int_equal(word(f, 1), UINT64_MAX);
 	assert_int_equal(dirty(f, UAPI_DIRTY_STOP), 0);
 	assert_int_equal(get(f, &arg), -EINVAL);
 }
@@ -173,7 +181,7 @@ static void test_unmap_bitmap(void **state)
 	assert_int_equal(client_call(f->c, f->o.container, UAPI_IOMMU_UNMAP_DMA, &arg, sizeof(arg)),
 			 0);
 	assert_int_equal(arg.head.size, 3 * P);
-	assert_int_equal(bitmap(f)[0], 0x4c);
+	assert_int_equal(word(f, 0), 0x4c);
 	assert_int_equal(f->c->pinned, 0);
 }
 

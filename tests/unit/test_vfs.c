@@ -141,22 +141,21 @@ static void test_link_depth(void **state)
 static void test_long(void **state)
 {
 	struct vfs *vfs = *state;
+	static char path[HOST_PATH_MAX + 64];
 	struct vfs_node *node = NULL;
-	char *path = malloc(HOST_PATH_MAX + 64);
 
 	memset(path, '/', HOST_PATH_MAX + 63);
-	strcpy(path + HOST_PATH_MAX - 1 - strlen(DEV), DEV);
+	memcpy(path + HOST_PATH_MAX - 1 - strlen(DEV), DEV, sizeof(DEV));
 	assert_int_equal(strlen(path), HOST_PATH_MAX - 1);
 	assert_int_equal(vfs_walk(vfs, path, true, &node), 0);
 	memset(path, '/', HOST_PATH_MAX + 63);
-	strcpy(path + HOST_PATH_MAX - strlen(DEV), DEV);
+	memcpy(path + HOST_PATH_MAX - strlen(DEV), DEV, sizeof(DEV));
 	assert_int_equal(vfs_walk(vfs, path, true, &node), 1);
 	/* one that fits, but not with what its link stands for */
-	strcpy(path, "/sys/bus/pci/long/");
+	memcpy(path, "/sys/bus/pci/long/", sizeof("/sys/bus/pci/long/"));
 	memset(path + strlen(path), '.', HOST_PATH_MAX);
 	path[HOST_PATH_MAX - 2] = 0;
 	assert_int_equal(vfs_walk(vfs, path, true, &node), -ENAMETOOLONG);
-	free(path);
 }
 
 static void test_rewrite(void **state)
