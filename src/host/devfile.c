@@ -134,7 +134,8 @@ static struct cbit_file *take(struct host_devfile *dev)
 	if (cbit_vfio_granted(dev->open[i]))
 		i = dev->nr_open - 1;
 	file = dev->open[i];
-	memmove(&dev->open[i], &dev->open[i + 1], (--dev->nr_open - i) * sizeof(dev->open[0]));
+	for (dev->nr_open--; i < dev->nr_open; i++)
+		dev->open[i] = dev->open[i + 1];
 	return file;
 }
 

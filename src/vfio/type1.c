@@ -18,9 +18,8 @@ long vfio_type1_check_extension(uint64_t extension, bool has_domain)
 	case UAPI_UNMAP_ALL:
 		return 1;
 	case UAPI_UPDATE_VADDR:
-		return has_domain;
 	case UAPI_DMA_CC_IOMMU:
-		/* The AMD driver always forces coherence (FC in every leaf). */
+		/* Once there is a domain; the AMD driver forces coherence (FC in every leaf). */
 		return has_domain;
 	default:
 		return 0;

@@ -307,14 +307,14 @@ static void compare(const struct insn *insn, struct cpu *want, const struct cpu 
 	want->regs.rsi = moved(want->regs.rsi);
 	want->regs.rdi = moved(want->regs.rdi);
 	want->regs.rip = moved(want->regs.rip);
-	if (memcmp(&want->regs, &got->regs, sizeof(got->regs)))
+	if (memcmp(&want->regs, &got->regs, sizeof(got->regs)) != 0)
 		fail_msg("%s: registers differ: rax %llx instead of %llx, rip %llx, %llx",
 			 insn->text, got->regs.rax, want->regs.rax, got->regs.rip, want->regs.rip);
-	if (memcmp(want->fp.xmm_space, got->fp.xmm_space, sizeof(got->fp.xmm_space)))
+	if (memcmp(want->fp.xmm_space, got->fp.xmm_space, sizeof(got->fp.xmm_space)) != 0)
 		fail_msg("%s: XMM registers differ", insn->text);
-	if (memcmp(want->window, got->window, LEN))
+	if (memcmp(want->window, got->window, LEN) != 0)
 		fail_msg("%s: the device's bytes differ", insn->text);
-	if (memcmp(want->plain, got->plain, LEN))
+	if (memcmp(want->plain, got->plain, LEN) != 0)
 		fail_msg("%s: the client's bytes differ", insn->text);
 }
 
