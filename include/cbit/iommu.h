@@ -25,6 +25,12 @@ int cbit_iommu_create(struct cbit_mem *mem, const struct cbit_observer *observer
 /** cbit_iommu_destroy() - after its domains are gone. NULL is allowed. */
 void cbit_iommu_destroy(struct cbit_iommu *iommu);
 
+/**
+ * cbit_iommu_tell() - tell the observer of an event that a device met before the IOMMU: a
+ * device has no other way to it. Called without locks that an observer may need.
+ */
+void cbit_iommu_tell(struct cbit_iommu *iommu, const struct cbit_event *ev);
+
 /** cbit_iommu_mem() - the address space given at creation. */
 struct cbit_mem *cbit_iommu_mem(struct cbit_iommu *iommu);
 

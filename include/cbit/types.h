@@ -138,6 +138,8 @@ struct cbit_mapping_info {
  *      were dropped. With the C-bit on an MMIO page this is the peer-to-peer failure.
  * @CBIT_EVENT_DMA_WRONG_KEY:  DMA moved bytes under another key than the CPU uses there.
  * @CBIT_EVENT_DMA_NO_BACKING: the client memory behind an SPA is gone.
+ * @CBIT_EVENT_DMA_NO_MASTER:  a device that is in use wanted to do DMA while its bus mastering was
+ *      off; nothing left it.
  * @CBIT_EVENT_MAPPING_LEAKED: a container went away with @count mappings left in it;
  *      @mapping is the one with the lowest IOVA, @len the sum of their sizes in bytes.
  */
@@ -149,6 +151,7 @@ enum cbit_event_type {
 	CBIT_EVENT_DMA_ABORT,
 	CBIT_EVENT_DMA_WRONG_KEY,
 	CBIT_EVENT_DMA_NO_BACKING,
+	CBIT_EVENT_DMA_NO_MASTER,
 	CBIT_EVENT_MAPPING_LEAKED,
 };
 

@@ -88,7 +88,7 @@ void cbit_pci_reset(struct cbit_pci *pci)
 	pthread_mutex_unlock(&pci->lock);
 }
 
-void cbit_pci_open(struct cbit_pci *pci)
+static void start_over(struct cbit_pci *pci)
 {
 	pthread_mutex_lock(&pci->lock);
 	pci_config_defaults(pci);
@@ -96,10 +96,31 @@ void cbit_pci_open(struct cbit_pci *pci)
 	pthread_mutex_unlock(&pci->lock);
 }
 
+void cbit_pci_open(struct cbit_pci *pci)
+{
+	start_over(pci);
+	atomic_store(&pci->in_use, true);
+}
+
 void cbit_pci_close(struct cbit_pci *pci)
 {
 	/* Bus mastering goes off before the engine stops, and what a client left is forgotten. */
-	cbit_pci_open(pci);
+	atomic_store(&pci->in_use, false);
+	start_over(pci);
+}
+
+/* A driver's mistake, unless the device is being closed under its engine. */
+static enum pci_dma no_master(struct cbit_pci *pci, uint64_t iova, size_t len, bool write)
+{
+	const struct cbit_event ev = { .type = CBIT_EVENT_DMA_NO_MASTER,
+				       .devid = pci->devid,
+				       .write = write,
+				       .iova = CBIT_IOVA(iova),
+				       .len = len };
+
+	if (atomic_load(&pci->in_use))
+		cbit_iommu_tell(pci->host.iommu, &ev);
+	return PCI_DMA_DISABLED;
 }
 
 enum pci_dma pci_dma_read(struct cbit_pci *pci, uint64_t iova, void *buf, size_t len, size_t *done)
@@ -108,7 +129,7 @@ enum pci_dma pci_dma_read(struct cbit_pci *pci, uint64_t iova, void *buf, size_t
 		memset(buf, 0xff, len);
 		if (done)
 			*done = 0;
-		return PCI_DMA_DISABLED;
+		return no_master(pci, iova, len, false);
 	}
 	return (enum pci_dma)cbit_iommu_dma_read(pci->host.iommu, pci->devid, CBIT_IOVA(iova), buf,
 						 len, done);
@@ -120,7 +141,7 @@ enum pci_dma pci_dma_write(struct cbit_pci *pci, uint64_t iova, const void *buf,
 	if (!atomic_load(&pci->mastering)) {
 		if (done)
 			*done = 0;
-		return PCI_DMA_DISABLED;
+		return no_master(pci, iova, len, true);
 	}
 	return (enum pci_dma)cbit_iommu_dma_write(pci->host.iommu, pci->devid, CBIT_IOVA(iova), buf,
 						  len, done);

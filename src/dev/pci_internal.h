@@ -82,6 +82,7 @@ struct cbit_pci {
 	/* Follow from the command register and the power state; read without the lock. */
 	atomic_bool decoding;
 	atomic_bool mastering;
+	atomic_bool in_use; /* between open and close */
 };
 
 /* pci_config.c. Called locked, or before the device is known to anybody. */

@@ -42,7 +42,7 @@ static void observe(void *opaque, const struct cbit_event *ev)
 	struct host *host = opaque;
 	struct host_devfile *dev = NULL;
 
-	if (ev->type >= CBIT_EVENT_DMA_NOT_MAPPED && ev->type <= CBIT_EVENT_DMA_NO_BACKING) {
+	if (ev->type >= CBIT_EVENT_DMA_NOT_MAPPED && ev->type <= CBIT_EVENT_DMA_NO_MASTER) {
 		for (unsigned int i = 0; i < host->nr_devfiles; i++) {
 			if (host->devfiles[i].devid == ev->devid)
 				dev = &host->devfiles[i];

@@ -139,6 +139,12 @@ void cbit_iommu_destroy(struct cbit_iommu *iommu)
 	free(iommu);
 }
 
+void cbit_iommu_tell(struct cbit_iommu *iommu, const struct cbit_event *ev)
+{
+	if (iommu->observer && iommu->observer->event)
+		iommu->observer->event(iommu->observer->opaque, ev);
+}
+
 struct cbit_mem *cbit_iommu_mem(struct cbit_iommu *iommu)
 {
 	return iommu->mem;

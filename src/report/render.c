@@ -58,6 +58,13 @@ const struct finding_text finding_texts[NR_FINDING_IDS] = {
 		"the program unmapped or lost the memory while it was still mapped for DMA",
 		"VFIO_IOMMU_UNMAP_DMA first, munmap afterwards",
 	},
+	[FINDING_BUS_MASTER_OFF] = {
+		"bus-master-off",
+		"a device was told to do DMA while its bus mastering was off",
+		"nothing leaves the device: reads give all ones, writes are lost",
+		"set bit 2 of the command register (offset 4 of configuration space) after open and "
+		"after each reset that clears it",
+	},
 	[FINDING_MAPPING_LEAKED] = {
 		"mapping-leaked",
 		"a container went away with mappings left in it",
@@ -76,6 +83,8 @@ const char *report_outcome(const struct hit *hit)
 		return hit->write ? "left noise" : "read noise";
 	case CBIT_EVENT_DMA_NO_BACKING:
 		return hit->write ? "lost (no memory)" : "all ones (no memory)";
+	case CBIT_EVENT_DMA_NO_MASTER:
+		return "did not happen";
 	default:
 		return "refused (fault)";
 	}

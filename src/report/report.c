@@ -68,6 +68,8 @@ static enum finding_id classify(const struct cbit_event *ev)
 							    : FINDING_MASTER_ABORT;
 	case CBIT_EVENT_DMA_NO_BACKING:
 		return FINDING_MEMORY_GONE;
+	case CBIT_EVENT_DMA_NO_MASTER:
+		return FINDING_BUS_MASTER_OFF;
 	case CBIT_EVENT_MAP: /* not reached */
 	case CBIT_EVENT_MAPPING_LEAKED:
 		break;
@@ -80,6 +82,8 @@ static bool same(const struct finding *f, enum finding_id id, const struct cbit_
 {
 	if (f->id != id || id == FINDING_MAPPING_LEAKED)
 		return false;
+	if (id == FINDING_BUS_MASTER_OFF)
+		return ev->devid == f->first.devid;
 	if (ev->mapping.id || f->first.mapping.id)
 		return ev->mapping.id == f->first.mapping.id;
 	return ev->devid == f->first.devid && ev->write == f->first.write &&

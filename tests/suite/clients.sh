@@ -183,5 +183,6 @@ section_clients() {
 	begin "client: DMA with bus mastering off"
 	run -- "$clients/client_faults" bus-master
 	want_rc 0
+	want_findings bus-master-off=1
 	end
 }

@@ -114,6 +114,7 @@ static void test_ids(void **state)
 		{ CBIT_EVENT_DMA_ABORT, true, false, true, "master-abort" },
 		{ CBIT_EVENT_DMA_WRONG_KEY, true, true, false, "wrong-key" },
 		{ CBIT_EVENT_DMA_NO_BACKING, false, true, false, "client-memory-gone" },
+		{ CBIT_EVENT_DMA_NO_MASTER, true, false, false, "bus-master-off" },
 		{ CBIT_EVENT_MAPPING_LEAKED, false, false, false, "mapping-leaked" },
 	};
 
