@@ -2,10 +2,16 @@
 /*
  * iommu: an AMD-Vi IOMMU: device table, walker, IOTLB, event log, and the DMA that goes
  * through them. Domains pair a page table with a domain id, as the kernel's driver does.
+ *
+ * There are two ways in. The driver's side (cbit_domain_*) writes tables and invalidates what
+ * it changed. The hardware's side (registers, command ring, tables in DRAM that the embedder
+ * writes himself) forgets nothing unless it is told to: a table entry that was rewritten
+ * without an invalidation command keeps being used. Layouts are in <cbit/amdvi.h>.
  */
 #ifndef CBIT_IOMMU_H
 #define CBIT_IOMMU_H
 
+#include <cbit/amdvi.h>
 #include <cbit/mem.h>
 #include <cbit/pt.h>
 
@@ -15,8 +21,9 @@ struct cbit_domain;
 /**
  * cbit_iommu_create() - an IOMMU with every device blocked (DTE V=1, TV=0).
  * @observer: may be NULL; must outlive the IOMMU.
- * The device table (2 MiB) and event ring are taken from @mem's sparse DRAM, under the host
- * key when the platform has SME.
+ * The device table (2 MiB) and the command and event rings (4 KiB, 256 entries each) are taken
+ * from @mem's sparse DRAM, under the host key when the platform has SME; the registers point
+ * to them, and translation, command ring and event log are switched on.
  * Return: 0, -ENOMEM.
  */
 int cbit_iommu_create(struct cbit_mem *mem, const struct cbit_observer *observer,
@@ -126,11 +133,126 @@ struct cbit_iommu_log_entry {
 	uint32_t dw[4];
 };
 
-/** cbit_iommu_log_pop() - read the next event from the ring in DRAM; -ENOENT when empty. */
+/**
+ * cbit_iommu_log_pop() - read the next event from the ring in DRAM, as a driver does.
+ * With the ring empty and EventOverflow set, the log is started again, as in Linux
+ * (amd_iommu_restart_log()).
+ * Return: 0, -ENOENT when empty.
+ */
 int cbit_iommu_log_pop(struct cbit_iommu *iommu, struct cbit_iommu_log_entry *out);
 
 /** cbit_iommu_dte() - the 256-bit device table entry of @devid, read from DRAM. */
 void cbit_iommu_dte(struct cbit_iommu *iommu, uint16_t devid, uint64_t dte[4]);
+
+/**
+ * enum cbit_dte_verdict - what is wrong with a device table entry.
+ * @CBIT_DTE_RESERVED: a reserved bit or encoding (RZ=1 in the event).
+ * @CBIT_DTE_LEVEL:    an invalid level encoding: Mode, GLX (RZ=0).
+ */
+enum cbit_dte_verdict {
+	CBIT_DTE_LEGAL,
+	CBIT_DTE_RESERVED,
+	CBIT_DTE_LEVEL,
+};
+
+/**
+ * cbit_dte_check() - whether a 256-bit DTE is legal (48882 sections 2.2.2.1, 2.5.2).
+ * @efr:       extended features of the IOMMU; CBIT_IOMMU_EFR for this one.
+ * @interrupt: look at the half that interrupts use (IV), else at the one that DMA uses (V).
+ */
+enum cbit_dte_verdict cbit_dte_check(const uint64_t dte[4], uint64_t efr, bool interrupt);
+
+/* What this IOMMU has: invalidate-all, 128-bit IRTEs, x2APIC, 6 levels; tables of 2048 IRTEs. */
+#define CBIT_IOMMU_EFR \
+	(CBIT_VI_EFR_IA | CBIT_VI_EFR_GA | CBIT_VI_EFR_XT | UINT64_C(2) << CBIT_VI_EFR_HATS_SHIFT)
+#define CBIT_IOMMU_EFR2 CBIT_VI_EFR2_IRT_2K
+
+/**
+ * cbit_iommu_map_registers() - give the registers a window of 16 KiB in the address map, so that
+ * cbit_mem_write() by a CPU and DMA by a peer device reach them (48882 section 3.4).
+ * @base: 16 KiB aligned.
+ * Registers are 64 bits wide; parts of one may be written. A write to the command tail that
+ * is made by a DMA rings when that DMA drops its locks. The window must not be used after
+ * the IOMMU is gone.
+ * Return: 0; -EBUSY when it has a window already; -EINVAL; what cbit_mem_add_region() returns.
+ */
+int cbit_iommu_map_registers(struct cbit_iommu *iommu, struct cbit_spa base,
+			     struct cbit_error *err);
+
+/**
+ * cbit_iommu_reg_read() - a register by its offset (CBIT_VI_REG_*), 0 where there is none. Any
+ * thread, also from within struct cbit_mem_ops.
+ */
+uint64_t cbit_iommu_reg_read(struct cbit_iommu *iommu, unsigned int offset);
+
+/**
+ * cbit_iommu_reg_write() - write all 64 bits of a register.
+ *
+ * Writing a base register clears its ring's head and tail. Setting CmdBufEn starts the command
+ * ring, also after an error; setting EventLogEn starts the event log if EventOverflow is
+ * clear. Writing the command tail carries out what is in the ring, before this returns unless
+ * another thread has the IOMMU locked. Reserved bits stay 0, as do bits of absent features.
+ * Pointers beyond the end of a ring are taken modulo its length.
+ */
+void cbit_iommu_reg_write(struct cbit_iommu *iommu, unsigned int offset, uint64_t value);
+
+/**
+ * cbit_iommu_on_irq() - where the IOMMU's own interrupt goes: EventLogInt, EventOverflow or
+ * ComWaitInt was set while its enable bit was.
+ * @irq: called with no lock of this room held, by any thread that uses the IOMMU; several
+ *       causes may share a call. It may read and write registers, but must not ring the
+ *       command tail. To be set before there is traffic.
+ */
+void cbit_iommu_on_irq(struct cbit_iommu *iommu, void (*irq)(void *opaque), void *opaque);
+
+/**
+ * cbit_iommu_command() - what a driver does to have a command carried out: put it at the tail
+ * of the ring, advance the tail, and wait until the ring is empty or has stopped.
+ * @dw: the command in hardware layout (48882 section 2.4).
+ * Return: 0; -EAGAIN when the ring is full; -EIO when it has stopped (an illegal command, or
+ * not started): the event log tells why, head is at the command, and CmdBufEn has to be
+ * cleared and set; -EFAULT when it is not in memory.
+ * Any thread; but not from within struct cbit_mem_ops.
+ */
+int cbit_iommu_command(struct cbit_iommu *iommu, const uint32_t dw[4]);
+
+/**
+ * enum cbit_msi_fate - what became of a write to 0xfee00000..0xfeefffff.
+ * @CBIT_MSI_FORWARDED: went on as it was: remapping is off for the device, or passes it.
+ * @CBIT_MSI_REMAPPED:  replaced by what an IRTE says.
+ * @CBIT_MSI_ABORTED:   target abort; nothing reaches an APIC, the event log may tell why.
+ * @CBIT_MSI_NONE:      not an interrupt address: an ordinary write.
+ */
+enum cbit_msi_fate {
+	CBIT_MSI_FORWARDED,
+	CBIT_MSI_REMAPPED,
+	CBIT_MSI_ABORTED,
+	CBIT_MSI_NONE,
+};
+
+/**
+ * struct cbit_msi - an interrupt as it reaches the APICs.
+ * @dest:     APIC id or logical destination: 8 bits unless remapped with XTEn.
+ * @delivery: 0 fixed, 1 lowest priority, 2 SMI, 4 NMI, 5 INIT, 7 ExtINT.
+ * @logical:  destination mode.
+ * @index:    of the IRTE, if remapped.
+ */
+struct cbit_msi {
+	uint32_t dest;
+	uint8_t vector;
+	uint8_t delivery;
+	bool logical;
+	uint16_t index;
+};
+
+/**
+ * cbit_iommu_msi() - a device writes @data to @address (48882 section 2.2.5).
+ * @out: filled in when forwarded or remapped; may be NULL.
+ * IRTEs with RemapEn=1 are cached until INVALIDATE_INTERRUPT_TABLE, unless IRTCacheDis is set.
+ * Any thread; but not from within struct cbit_mem_ops.
+ */
+enum cbit_msi_fate cbit_iommu_msi(struct cbit_iommu *iommu, uint16_t devid, uint64_t address,
+				  uint32_t data, struct cbit_msi *out);
 
 /** struct cbit_iommu_stats - counters, for tests and reports. */
 struct cbit_iommu_stats {

@@ -152,8 +152,10 @@ static void fault(struct dma *d, enum cbit_event_type type, uint64_t len,
 
 static void log_fault(struct dma *d, unsigned int code, unsigned int flags, uint64_t address)
 {
-	cbit_log_push(d->iommu, code, flags | (d->write ? LOG_RW : 0), d->devid, d->dte.domid,
-		      address);
+	if (code == CBIT_VI_EVT_IO_PAGE_FAULT && d->dte.silent)
+		return;
+	cbit_log_push(d->iommu, code, flags | (d->write ? CBIT_VI_EVT_RW : 0), d->devid,
+		      d->dte.domid, address);
 }
 
 /* Bytes from here in which nothing is mapped either, at most @len. */
@@ -180,31 +182,37 @@ static void fault_walk(struct dma *d, int err, uint64_t len, const struct cbit_p
 	uint64_t page = CBIT_PAGE_SIZE - (dma_iova(d) & ~CBIT_PAGE_MASK);
 
 	if (err == -ENOENT) {
-		log_fault(d, LOG_IO_PAGE_FAULT, 0, dma_iova(d));
+		log_fault(d, CBIT_VI_EVT_IO_PAGE_FAULT, 0, dma_iova(d));
 		fault(d, CBIT_EVENT_DMA_NOT_MAPPED, hole(d, len, leaf), NULL);
 		return;
 	}
 	if (leaf->entry)
-		log_fault(d, LOG_IO_PAGE_FAULT, LOG_PR | LOG_RZ, dma_iova(d));
+		log_fault(d, CBIT_VI_EVT_IO_PAGE_FAULT, CBIT_VI_EVT_PR | CBIT_VI_EVT_RZ,
+			  dma_iova(d));
 	else
-		log_fault(d, LOG_PAGE_TAB_HARDWARE_ERROR, LOG_TYPE_MASTER_ABORT, leaf->spa.v);
+		log_fault(d, CBIT_VI_EVT_PAGETAB_HW_ERROR, CBIT_VI_EVT_MASTER_ABORT, leaf->spa.v);
 	fault(d, CBIT_EVENT_DMA_NOT_MAPPED, len < page ? len : page, &bad);
 }
 
 /* A DTE under which nothing can be translated. */
 static void fault_dte(struct dma *d, uint64_t len)
 {
-	uint64_t at = d->iommu->devtab.v + (uint64_t)d->devid * DTE_BYTES;
+	/* Bits 1:0 of the address are reserved in this event alone, and the domain is not named. */
+	uint64_t iova = dma_iova(d) & ~(uint64_t)3;
 
 	switch (d->dte.state) {
 	case DTE_ILLEGAL:
-		log_fault(d, LOG_ILLEGAL_DEV_TABLE_ENTRY, LOG_RZ, dma_iova(d));
+		log_fault(d, CBIT_VI_EVT_ILLEGAL_DTE, CBIT_VI_EVT_RZ, iova);
+		break;
+	case DTE_ILLEGAL_LEVEL:
+		log_fault(d, CBIT_VI_EVT_ILLEGAL_DTE, 0, iova);
 		break;
 	case DTE_UNREADABLE:
-		log_fault(d, LOG_DEV_TAB_HARDWARE_ERROR, LOG_TYPE_MASTER_ABORT, at);
+		log_fault(d, CBIT_VI_EVT_DEVTAB_HW_ERROR, CBIT_VI_EVT_MASTER_ABORT,
+			  cbit_dte_spa(d->iommu, d->devid));
 		break;
 	default:
-		log_fault(d, LOG_IO_PAGE_FAULT, 0, dma_iova(d));
+		log_fault(d, CBIT_VI_EVT_IO_PAGE_FAULT, 0, dma_iova(d));
 		break;
 	}
 	fault(d, CBIT_EVENT_DMA_NOT_MAPPED, len, NULL);
@@ -281,7 +289,7 @@ static bool dma_run(struct dma *d, uint64_t want)
 	d->ahead.size = 0;
 	n = run_length(d, &leaf, want);
 	if (!(leaf.attrs & d->dte.rights & right)) {
-		log_fault(d, LOG_IO_PAGE_FAULT, LOG_PR | LOG_PE, iova);
+		log_fault(d, CBIT_VI_EVT_IO_PAGE_FAULT, CBIT_VI_EVT_PR | CBIT_VI_EVT_PE, iova);
 		fault(d, CBIT_EVENT_DMA_NO_PERMISSION, n, &leaf);
 		return false;
 	}
@@ -373,7 +381,7 @@ static enum cbit_dma_status dma(struct cbit_iommu *iommu, uint16_t devid, struct
 	while (more) {
 		pthread_rwlock_rdlock(&iommu->lock);
 		more = dma_chunk(&d);
-		pthread_rwlock_unlock(&iommu->lock);
+		cbit_iommu_unlock(iommu);
 		if (d.n >= NOTES - 1 || !more)
 			tell(&d);
 	}

@@ -63,7 +63,7 @@ int cbit_domain_create(struct cbit_iommu *iommu, const struct cbit_domain_owner 
 		goto free_domain;
 	pthread_rwlock_wrlock(&iommu->lock);
 	err = take_id(iommu, domain);
-	pthread_rwlock_unlock(&iommu->lock);
+	cbit_iommu_unlock(iommu);
 	if (err)
 		goto free_pt;
 	*out = domain;
@@ -110,7 +110,7 @@ void cbit_domain_destroy(struct cbit_domain *domain)
 	cbit_iotlb_invalidate_domain(&iommu->iotlb, domain->id);
 	cbit_stat_add(&iommu->stats.invalidations, 1);
 	iommu->domains[domain->id] = NULL;
-	pthread_rwlock_unlock(&iommu->lock);
+	cbit_iommu_unlock(iommu);
 
 	/* No DMA finds the domain any more; those that did may still be asking its owner. */
 	pthread_mutex_lock(&iommu->pin_lock);
@@ -133,7 +133,7 @@ int cbit_domain_attach(struct cbit_domain *domain, uint16_t devid)
 	pthread_rwlock_wrlock(&iommu->lock);
 	iommu->attached[devid] = domain->id;
 	cbit_dte_write(iommu, devid, domain);
-	pthread_rwlock_unlock(&iommu->lock);
+	cbit_iommu_unlock(iommu);
 	return 0;
 }
 
@@ -164,7 +164,7 @@ int cbit_domain_map(struct cbit_domain *domain, struct cbit_iova iova, struct cb
 	err = cbit_pt_map(domain->pt, iova, spa, len, attrs, &mapped);
 	if (err && mapped)
 		unmap(domain, iova, mapped, NULL);
-	pthread_rwlock_unlock(&iommu->lock);
+	cbit_iommu_unlock(iommu);
 	return err;
 }
 
@@ -176,7 +176,7 @@ int cbit_domain_unmap(struct cbit_domain *domain, struct cbit_iova iova, uint64_
 
 	pthread_rwlock_wrlock(&iommu->lock);
 	err = unmap(domain, iova, len, unmapped);
-	pthread_rwlock_unlock(&iommu->lock);
+	cbit_iommu_unlock(iommu);
 	return err;
 }
 
@@ -271,7 +271,7 @@ void cbit_domain_check(struct cbit_domain *domain, struct cbit_iova iova, uint64
 		pthread_rwlock_rdlock(&iommu->lock);
 		while (!c.end && check_step(&c))
 			;
-		pthread_rwlock_unlock(&iommu->lock);
+		cbit_iommu_unlock(iommu);
 		for (unsigned int i = 0; i < c.n; i++)
 			iommu->observer->event(iommu->observer->opaque, &c.events[i]);
 	}

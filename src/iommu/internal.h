@@ -1,36 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The IOMMU as the files of this room share it: locks, device table layout, IOTLB, event log.
+ * The IOMMU as the files of this room share it: locks, registers, caches, event log.
  *
  * Locks, outermost first:
- *   lock      DMA takes it for reading around translation and transfer of one chunk; whoever
- *             changes tables, DTEs or the set of domains takes it for writing. Writers go
- *             first, so a stream of DMA cannot keep an unmap waiting.
- *   log_lock  the event ring.
+ *   lock      DMA and interrupts take it for reading around translation and transfer of one
+ *             chunk; whoever changes tables, DTEs or the set of domains, and the command ring,
+ *             take it for writing. Writers go first, so a stream of DMA cannot keep an unmap
+ *             waiting. Dropped with cbit_iommu_unlock(): see there.
+ *   irt.lock  cached IRTEs.
+ *   regs.lock the register file, the event ring's pointers included.
  *   pin_lock  domain->pins.
- * None is held while an observer or a domain's owner is called.
+ * None is held while an observer, a domain's owner or the interrupt handler is called.
  */
 #ifndef CBIT_IOMMU_INTERNAL_H
 #define CBIT_IOMMU_INTERNAL_H
 
 #include <pthread.h>
 
+#include <cbit/amdvi.h>
 #include <cbit/iommu.h>
-
-/*
- * Device table entry, first two quadwords (AMD I/O Virtualization Technology Specification,
- * section 2.2.2.1; the rest stays zero: no guest tables, no interrupt remapping).
- */
-#define DTE_V          ((uint64_t)1 << 0)
-#define DTE_TV         ((uint64_t)1 << 1)
-#define DTE_MODE_SHIFT 9
-#define DTE_MODE_MASK  ((uint64_t)7)
-#define DTE_ROOT       ((uint64_t)0x000ffffffffff000)
-#define DTE_GV         ((uint64_t)1 << 55)
-#define DTE_IR         ((uint64_t)1 << 61)
-#define DTE_IW         ((uint64_t)1 << 62)
-#define DTE_RESERVED0  ((uint64_t)0x7c | (uint64_t)1 << 63)
-#define DTE_DOMAIN     ((uint64_t)0xffff)
 
 #define DTE_WORDS    4
 #define DTE_BYTES    32
@@ -39,21 +27,12 @@
 
 _Static_assert(DEVTAB_PAGES == 512, "65536 entries of 32 bytes are 2 MiB");
 
-/* Event log codes and flags, bits of dw1 (same specification, section 2.5). */
-#define LOG_ILLEGAL_DEV_TABLE_ENTRY 0x1u
-#define LOG_IO_PAGE_FAULT           0x2u
-#define LOG_DEV_TAB_HARDWARE_ERROR  0x3u
-#define LOG_PAGE_TAB_HARDWARE_ERROR 0x4u
-#define LOG_CODE_SHIFT              28
-#define LOG_PR                      (1u << 20)
-#define LOG_RW                      (1u << 21)
-#define LOG_PE                      (1u << 22)
-#define LOG_RZ                      (1u << 23)
-#define LOG_TYPE_MASTER_ABORT       (1u << 25)
-#define LOG_ENTRIES                 256
+#define RING_LG2        8 /* of the rings that an IOMMU starts with */
+#define RING_ENTRY      16u
+#define RING_PAGE_BYTES (RING_ENTRY << RING_LG2)
 
-_Static_assert(sizeof(struct cbit_iommu_log_entry) == 16, "an event is 16 bytes");
-_Static_assert(LOG_ENTRIES * sizeof(struct cbit_iommu_log_entry) == 4096, "the ring is a page");
+_Static_assert(sizeof(struct cbit_iommu_log_entry) == RING_ENTRY, "an event is 16 bytes");
+_Static_assert(RING_PAGE_BYTES == 4096, "a ring is a page");
 
 /*
  * IOTLB: direct mapped, shared by all domains. An entry is filled under the lock held for
@@ -86,30 +65,79 @@ void cbit_iotlb_fill(struct iotlb *tlb, uint16_t domid, const struct cbit_pt_lea
 /* Both with the lock held for writing. @last is inclusive. */
 void cbit_iotlb_invalidate_range(struct iotlb *tlb, uint16_t domid, uint64_t first, uint64_t last);
 void cbit_iotlb_invalidate_domain(struct iotlb *tlb, uint16_t domid);
+void cbit_iotlb_invalidate_all(struct iotlb *tlb);
 
-/* @head, @tail: indexes into the ring; full when the next tail would be the head. */
-struct event_log {
+/*
+ * The register file. @devtab and @control are read without the lock; all else is under it.
+ * Heads and tails are byte offsets.
+ */
+struct iommu_regs {
 	pthread_mutex_t lock;
-	struct cbit_spa ring;
-	unsigned int head;
-	unsigned int tail;
-	bool overflow;
+	uint64_t devtab;
+	uint64_t control;
+	uint64_t cmd_base;
+	uint64_t evt_base;
+	uint64_t status;
+	uint32_t cmd_head;
+	uint32_t cmd_tail;
+	uint32_t evt_head;
+	uint32_t evt_tail;
+	bool mapped; /* there is a window for them in the address map */
+	void (*irq)(void *opaque);
+	void *irq_opaque;
 };
 
+/*
+ * Cached DTEs: direct mapped by device, legal ones with V=1 only (capability NpCache is 0: what
+ * is not present is not cached). Guarded as IOTLB entries are.
+ * @tag: device id + 1, 0 for an empty slot.
+ */
+#define DTE_CACHE 1024u
+
+struct dte_slot {
+	uint32_t seq;
+	uint32_t tag;
+	uint64_t word[DTE_WORDS];
+};
+
+/* Cached IRTEs, those with RemapEn=1 only. @tag: in use, format, device, index. */
+#define IRT_CACHE 256u
+
+struct irt_slot {
+	uint64_t tag;
+	uint64_t lo;
+	uint64_t hi;
+};
+
+struct irt_cache {
+	pthread_mutex_t lock;
+	struct irt_slot slot[IRT_CACHE];
+};
+
+/* Bits of cbit_iommu.work: what waits until nobody of this thread holds a lock. */
+#define WORK_COMMANDS (1u << 0)
+#define WORK_IRQ      (1u << 1)
+
+/* @devtab, @cmd_ring, @evt_ring: the memory that the registers point to at first. */
 struct cbit_iommu {
 	struct cbit_mem *mem;
 	const struct cbit_observer *observer;
 	uint64_t c_mask;
 	bool sme;
+	unsigned int work;
 	pthread_rwlock_t lock;
 	struct cbit_spa devtab;
-	struct event_log log;
+	struct cbit_spa cmd_ring;
+	struct cbit_spa evt_ring;
+	struct iommu_regs regs;
 	pthread_mutex_t pin_lock;
 	pthread_cond_t pin_cond;
 	struct cbit_iommu_stats stats;
 	/* By domain id; id 0 is never given out and means "no domain" in @attached. */
 	struct cbit_domain *domains[DEVICES];
 	uint16_t attached[DEVICES];
+	struct irt_cache irt;
+	struct dte_slot dtes[DTE_CACHE];
 	struct iotlb iotlb;
 };
 
@@ -124,33 +152,106 @@ struct cbit_domain {
 	unsigned int pins;
 };
 
-/* What a DTE says. */
+/* What a DTE says of a DMA. */
 enum dte_state {
 	DTE_TRANSLATE,
-	DTE_PASS,    /* V=0, or Mode 0: the IOVA is the SPA */
+	DTE_PASS,    /* IOMMU off, V=0, or Mode 0: the IOVA is the SPA */
 	DTE_BLOCKED, /* TV=0 */
+	DTE_BEYOND,  /* the device table ends before this device */
 	DTE_ILLEGAL,
+	DTE_ILLEGAL_LEVEL,
 	DTE_UNREADABLE,
 };
 
+/* @silent: SA is set: its page faults are not logged. */
 struct dte {
 	enum dte_state state;
 	uint16_t domid;
+	bool silent;
 	unsigned int mode;
 	unsigned int rights;
 	struct cbit_bus root;
 };
 
+/* dte.c */
+int cbit_dte_init(struct cbit_iommu *iommu);
+/*
+ * cbit_dte_load() - the words: 1 from the cache, and so legal; 0 from memory, not yet checked;
+ * -ENXIO beyond the table, -EIO.
+ */
+int cbit_dte_load(struct cbit_iommu *iommu, uint16_t devid, uint64_t dte[DTE_WORDS]);
 void cbit_dte_decode(struct cbit_iommu *iommu, uint16_t devid, struct dte *out);
 /* With the lock held for writing; a NULL domain blocks the device. */
 void cbit_dte_write(struct cbit_iommu *iommu, uint16_t devid, const struct cbit_domain *domain);
+/* With the lock held for writing. */
+void cbit_dte_forget(struct cbit_iommu *iommu, uint16_t devid);
+void cbit_dte_forget_all(struct cbit_iommu *iommu);
+/* Where the entry of @devid is, without the C-bit. */
+uint64_t cbit_dte_spa(struct cbit_iommu *iommu, uint16_t devid);
 
-int cbit_log_init(struct cbit_iommu *iommu);
-void cbit_log_fini(struct cbit_iommu *iommu);
+/* interrupt.c, with the lock held for writing */
+void cbit_irt_forget(struct cbit_iommu *iommu, uint16_t devid);
+void cbit_irt_forget_all(struct cbit_iommu *iommu);
+
+/* log.c */
 void cbit_log_push(struct cbit_iommu *iommu, unsigned int code, unsigned int flags, uint16_t devid,
 		   uint16_t domid, uint64_t address);
 /* Whether an event was dropped since the ring was last found empty. */
 bool cbit_log_overflow(struct cbit_iommu *iommu);
+
+/* regs.c */
+int cbit_regs_init(struct cbit_iommu *iommu);
+void cbit_regs_fini(struct cbit_iommu *iommu);
+/* With regs.lock held: set a bit that interrupts if @enable is set in the control register. */
+void cbit_regs_signal(struct cbit_iommu *iommu, uint64_t status, uint64_t enable);
+
+/* command.c: with the lock held for writing, carry out what is in the ring. */
+void cbit_command_run(struct cbit_iommu *iommu);
+
+/*
+ * table.c: the IOMMU's own accesses to its tables and rings. They must be in memory: a window is
+ * not accepted, as it could be the IOMMU's own registers. Return 0 or -EIO.
+ */
+int cbit_table_read(struct cbit_iommu *iommu, struct cbit_bus at, void *buf, size_t len);
+int cbit_table_write(struct cbit_iommu *iommu, struct cbit_bus at, const void *buf, size_t len);
+
+/*
+ * cbit_iommu_service() - do what waits.
+ * @wait: the caller holds no lock of this room. Otherwise it may: then nothing is done unless the
+ *        lock is free, and whoever holds it does the work when he drops it.
+ */
+void cbit_iommu_service(struct cbit_iommu *iommu, bool wait);
+
+static inline void cbit_iommu_work(struct cbit_iommu *iommu, unsigned int work)
+{
+	__atomic_fetch_or(&iommu->work, work, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * Every holder of the lock drops it here. A register write from within a DMA (peer to peer)
+ * finds the lock taken by its own thread, so the doorbell's work is left to whoever holds it:
+ * the bit is set before the lock is tried and looked at after it was dropped.
+ */
+static inline void cbit_iommu_unlock(struct cbit_iommu *iommu)
+{
+	pthread_rwlock_unlock(&iommu->lock);
+	if (__builtin_expect(__atomic_load_n(&iommu->work, __ATOMIC_SEQ_CST) != 0, 0))
+		cbit_iommu_service(iommu, true);
+}
+
+static inline uint64_t cbit_control(const struct cbit_iommu *iommu)
+{
+	return __atomic_load_n(&iommu->regs.control, __ATOMIC_RELAXED);
+}
+
+/* Bytes of the ring that a base register describes. */
+static inline uint32_t cbit_ring_bytes(uint64_t base)
+{
+	unsigned int lg2 = (unsigned int)((base & CBIT_VI_RING_LEN) >> CBIT_VI_RING_SHIFT);
+
+	/* Lengths below 8 are reserved and taken for the shortest. */
+	return RING_ENTRY << (lg2 < RING_LG2 ? RING_LG2 : lg2);
+}
 
 /* Asking an owner with no lock held: pin under the lock, ask, unpin. */
 void cbit_domain_pin(struct cbit_domain *domain);

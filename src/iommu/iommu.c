@@ -1,80 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The IOMMU object and its device table.
+ * The IOMMU object, and the work that waits until its lock is free.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "internal.h"
-
-static uint64_t *dte_at(struct cbit_iommu *iommu, uint16_t devid)
-{
-	uint64_t offset = (uint64_t)devid * DTE_BYTES;
-	struct cbit_spa page = CBIT_SPA(iommu->devtab.v + (offset & CBIT_PAGE_MASK));
-	uint64_t *words = cbit_mem_page(iommu->mem, cbit_mem_bus(iommu->mem, page, iommu->sme));
-
-	return words ? words + (offset & ~CBIT_PAGE_MASK) / sizeof(*words) : NULL;
-}
-
-/* Word 0 goes last: it holds V and the root. */
-static void dte_store(struct cbit_iommu *iommu, uint16_t devid, uint64_t word0, uint64_t word1)
-{
-	uint64_t *dte = dte_at(iommu, devid);
-
-	if (!dte)
-		return;
-	__atomic_store_n(&dte[1], word1, __ATOMIC_RELAXED);
-	__atomic_store_n(&dte[0], word0, __ATOMIC_RELEASE);
-}
-
-void cbit_dte_write(struct cbit_iommu *iommu, uint16_t devid, const struct cbit_domain *domain)
-{
-	uint64_t root;
-
-	if (!domain) {
-		dte_store(iommu, devid, DTE_V, 0);
-	} else {
-		root = cbit_mem_bus(iommu->mem, cbit_pt_root(domain->pt), iommu->sme).v;
-		dte_store(iommu, devid,
-			  DTE_V | DTE_TV | (uint64_t)cbit_pt_mode(domain->pt) << DTE_MODE_SHIFT |
-				  root | DTE_IR | DTE_IW,
-			  domain->id);
-	}
-	/* There is no cache of DTEs to flush; the driver's command is counted all the same. */
-	cbit_stat_add(&iommu->stats.invalidations, 1);
-}
-
-void cbit_dte_decode(struct cbit_iommu *iommu, uint16_t devid, struct dte *out)
-{
-	const uint64_t *dte = dte_at(iommu, devid);
-	uint64_t word0, word1;
-
-	*out = (struct dte){ .state = DTE_UNREADABLE };
-	if (!dte)
-		return;
-	word0 = __atomic_load_n(&dte[0], __ATOMIC_ACQUIRE);
-	word1 = __atomic_load_n(&dte[1], __ATOMIC_RELAXED);
-	out->rights = CBIT_ATTR_RW;
-	if (!(word0 & DTE_V)) {
-		out->state = DTE_PASS;
-		return;
-	}
-	out->domid = (uint16_t)(word1 & DTE_DOMAIN);
-	out->mode = (unsigned int)(word0 >> DTE_MODE_SHIFT & DTE_MODE_MASK);
-	out->root.v = word0 & DTE_ROOT;
-	/* This IOMMU has no guest translation, so GV is as good as a reserved bit. */
-	if (word0 & (DTE_RESERVED0 | DTE_GV) || out->mode == 7) {
-		out->state = DTE_ILLEGAL;
-		return;
-	}
-	if (!(word0 & DTE_TV)) {
-		out->state = DTE_BLOCKED;
-		return;
-	}
-	out->rights =
-		(word0 & DTE_IR ? CBIT_ATTR_READ : 0) | (word0 & DTE_IW ? CBIT_ATTR_WRITE : 0);
-	out->state = out->mode ? DTE_TRANSLATE : DTE_PASS;
-}
 
 static int lock_init(pthread_rwlock_t *lock)
 {
@@ -86,6 +17,32 @@ static int lock_init(pthread_rwlock_t *lock)
 	err = pthread_rwlock_init(lock, &attr);
 	pthread_rwlockattr_destroy(&attr);
 	return -err;
+}
+
+static void frames_free(struct cbit_iommu *iommu)
+{
+	cbit_mem_frames_free(iommu->mem, iommu->evt_ring, 1);
+	cbit_mem_frames_free(iommu->mem, iommu->cmd_ring, 1);
+	cbit_mem_frames_free(iommu->mem, iommu->devtab, DEVTAB_PAGES);
+}
+
+static int frames_alloc(struct cbit_iommu *iommu)
+{
+	cbit_key_t key = iommu->sme ? CBIT_KEY_HOST : CBIT_KEY_NONE;
+	int err = cbit_mem_frames_alloc(iommu->mem, DEVTAB_PAGES, key, &iommu->devtab);
+
+	if (err)
+		return err;
+	err = cbit_mem_frames_alloc(iommu->mem, 1, key, &iommu->cmd_ring);
+	if (err)
+		goto free_devtab;
+	err = cbit_mem_frames_alloc(iommu->mem, 1, key, &iommu->evt_ring);
+	if (!err)
+		return 0;
+	cbit_mem_frames_free(iommu->mem, iommu->cmd_ring, 1);
+free_devtab:
+	cbit_mem_frames_free(iommu->mem, iommu->devtab, DEVTAB_PAGES);
+	return err;
 }
 
 int cbit_iommu_create(struct cbit_mem *mem, const struct cbit_observer *observer,
@@ -104,22 +61,22 @@ int cbit_iommu_create(struct cbit_mem *mem, const struct cbit_observer *observer
 	err = lock_init(&iommu->lock);
 	if (err)
 		goto free_iommu;
-	err = cbit_mem_frames_alloc(mem, DEVTAB_PAGES, iommu->sme ? CBIT_KEY_HOST : CBIT_KEY_NONE,
-				    &iommu->devtab);
+	err = frames_alloc(iommu);
 	if (err)
 		goto free_lock;
-	err = cbit_log_init(iommu);
+	err = cbit_regs_init(iommu);
+	if (!err)
+		err = cbit_dte_init(iommu);
 	if (err)
-		goto free_devtab;
+		goto free_frames;
 	pthread_mutex_init(&iommu->pin_lock, NULL);
 	pthread_cond_init(&iommu->pin_cond, NULL);
-	for (unsigned int devid = 0; devid < DEVICES; devid++)
-		dte_store(iommu, (uint16_t)devid, DTE_V, 0);
+	pthread_mutex_init(&iommu->irt.lock, NULL);
 	*out = iommu;
 	return 0;
 
-free_devtab:
-	cbit_mem_frames_free(mem, iommu->devtab, DEVTAB_PAGES);
+free_frames:
+	frames_free(iommu);
 free_lock:
 	pthread_rwlock_destroy(&iommu->lock);
 free_iommu:
@@ -133,8 +90,9 @@ void cbit_iommu_destroy(struct cbit_iommu *iommu)
 		return;
 	pthread_cond_destroy(&iommu->pin_cond);
 	pthread_mutex_destroy(&iommu->pin_lock);
-	cbit_log_fini(iommu);
-	cbit_mem_frames_free(iommu->mem, iommu->devtab, DEVTAB_PAGES);
+	pthread_mutex_destroy(&iommu->irt.lock);
+	cbit_regs_fini(iommu);
+	frames_free(iommu);
 	pthread_rwlock_destroy(&iommu->lock);
 	free(iommu);
 }
@@ -155,18 +113,36 @@ void cbit_iommu_block(struct cbit_iommu *iommu, uint16_t devid)
 	pthread_rwlock_wrlock(&iommu->lock);
 	iommu->attached[devid] = 0;
 	cbit_dte_write(iommu, devid, NULL);
-	pthread_rwlock_unlock(&iommu->lock);
+	cbit_iommu_unlock(iommu);
 }
 
-void cbit_iommu_dte(struct cbit_iommu *iommu, uint16_t devid, uint64_t dte[4])
-{
-	const uint64_t *words;
+/*
+ * One turn does all there is; more come only from a ring whose own commands write to its tail,
+ * and one of those must not keep this thread for ever.
+ */
+#define TURNS 4
 
-	pthread_rwlock_rdlock(&iommu->lock);
-	words = dte_at(iommu, devid);
-	for (unsigned int i = 0; i < DTE_WORDS; i++)
-		dte[i] = words ? __atomic_load_n(&words[i], __ATOMIC_RELAXED) : ~(uint64_t)0;
-	pthread_rwlock_unlock(&iommu->lock);
+void cbit_iommu_service(struct cbit_iommu *iommu, bool wait)
+{
+	for (unsigned int turn = 0; turn < TURNS; turn++) {
+		unsigned int work = __atomic_load_n(&iommu->work, __ATOMIC_SEQ_CST);
+
+		if (!work)
+			return;
+		if (work & WORK_COMMANDS || !wait) {
+			if (wait)
+				pthread_rwlock_wrlock(&iommu->lock);
+			else if (pthread_rwlock_trywrlock(&iommu->lock))
+				return;
+			work = __atomic_fetch_and(&iommu->work, ~WORK_COMMANDS, __ATOMIC_SEQ_CST);
+			if (work & WORK_COMMANDS)
+				cbit_command_run(iommu);
+			pthread_rwlock_unlock(&iommu->lock);
+		}
+		work = __atomic_fetch_and(&iommu->work, ~WORK_IRQ, __ATOMIC_SEQ_CST);
+		if (work & WORK_IRQ && iommu->regs.irq)
+			iommu->regs.irq(iommu->regs.irq_opaque);
+	}
 }
 
 void cbit_iommu_stats(struct cbit_iommu *iommu, struct cbit_iommu_stats *out)

@@ -110,3 +110,9 @@ void cbit_iotlb_invalidate_domain(struct iotlb *tlb, uint16_t domid)
 		if (tlb->entry[i].domid == domid)
 			drop(&tlb->entry[i]);
 }
+
+void cbit_iotlb_invalidate_all(struct iotlb *tlb)
+{
+	for (unsigned int i = 0; i < IOTLB_ENTRIES; i++)
+		drop(&tlb->entry[i]);
+}

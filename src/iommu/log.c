@@ -3,88 +3,71 @@
  * The event log: a ring of 16-byte entries in modelled DRAM, written by the IOMMU and read by
  * its driver. Layout: AMD I/O Virtualization Technology Specification, section 2.5; the same
  * fields as Linux decodes (iommu_print_event in drivers/iommu/amd/iommu.c).
+ *
+ * A log that is full sets EventOverflow and stops; nothing is written until the driver has
+ * cleared EventLogEn, cleared EventOverflow by writing a one, and set EventLogEn.
  */
 #include <errno.h>
-#include <string.h>
 
 #include "internal.h"
 
-static cbit_key_t ring_key(const struct cbit_iommu *iommu)
+static struct cbit_bus entry_at(const struct iommu_regs *regs, uint32_t offset)
 {
-	return iommu->sme ? CBIT_KEY_HOST : CBIT_KEY_NONE;
+	return (struct cbit_bus){ (regs->evt_base & CBIT_VI_BASE_MASK) + offset };
 }
 
-int cbit_log_init(struct cbit_iommu *iommu)
+static uint32_t after(const struct iommu_regs *regs, uint32_t offset)
 {
-	int err = cbit_mem_frames_alloc(iommu->mem, 1, ring_key(iommu), &iommu->log.ring);
-
-	if (err)
-		return err;
-	pthread_mutex_init(&iommu->log.lock, NULL);
-	return 0;
-}
-
-void cbit_log_fini(struct cbit_iommu *iommu)
-{
-	pthread_mutex_destroy(&iommu->log.lock);
-	cbit_mem_frames_free(iommu->mem, iommu->log.ring, 1);
-}
-
-static struct cbit_iommu_log_entry *ring(struct cbit_iommu *iommu)
-{
-	return cbit_mem_page(iommu->mem, cbit_mem_bus(iommu->mem, iommu->log.ring, iommu->sme));
+	return (offset + RING_ENTRY) & (cbit_ring_bytes(regs->evt_base) - 1);
 }
 
 void cbit_log_push(struct cbit_iommu *iommu, unsigned int code, unsigned int flags, uint16_t devid,
 		   uint16_t domid, uint64_t address)
 {
 	struct cbit_iommu_log_entry entry = {
-		.dw = { devid, code << LOG_CODE_SHIFT | flags | domid, (uint32_t)address,
+		.dw = { devid, code << CBIT_VI_EVT_SHIFT | flags | domid, (uint32_t)address,
 			(uint32_t)(address >> 32) },
 	};
-	struct event_log *log = &iommu->log;
-	struct cbit_iommu_log_entry *at;
-	unsigned int next;
+	struct iommu_regs *regs = &iommu->regs;
 
-	pthread_mutex_lock(&log->lock);
-	next = (log->tail + 1) % LOG_ENTRIES;
-	at = ring(iommu);
-	if (next == log->head || !at) {
-		log->overflow = true;
+	pthread_mutex_lock(&regs->lock);
+	if (!(regs->status & CBIT_VI_STATUS_EVT_RUN)) {
+		/* stopped: the event is lost */
+	} else if (after(regs, regs->evt_tail) == regs->evt_head) {
+		regs->status &= ~CBIT_VI_STATUS_EVT_RUN;
+		cbit_regs_signal(iommu, CBIT_VI_STATUS_EVT_OVERFLOW, CBIT_VI_CTRL_EVT_INT);
 	} else {
-		at[log->tail] = entry;
-		log->tail = next;
+		/* A posted write: that nobody took it is not noticed. */
+		cbit_table_write(iommu, entry_at(regs, regs->evt_tail), &entry, sizeof(entry));
+		regs->evt_tail = after(regs, regs->evt_tail);
+		cbit_regs_signal(iommu, CBIT_VI_STATUS_EVT_INT, CBIT_VI_CTRL_EVT_INT);
 	}
-	pthread_mutex_unlock(&log->lock);
+	pthread_mutex_unlock(&regs->lock);
 }
 
 int cbit_iommu_log_pop(struct cbit_iommu *iommu, struct cbit_iommu_log_entry *out)
 {
-	struct event_log *log = &iommu->log;
-	struct cbit_iommu_log_entry *at;
+	static const struct cbit_iommu_log_entry none;
+	struct iommu_regs *regs = &iommu->regs;
 	int err = -ENOENT;
 
-	pthread_mutex_lock(&log->lock);
-	at = ring(iommu);
-	if (log->head != log->tail && at) {
-		*out = at[log->head];
+	pthread_mutex_lock(&regs->lock);
+	if (regs->evt_head != regs->evt_tail &&
+	    !cbit_table_read(iommu, entry_at(regs, regs->evt_head), out, sizeof(*out))) {
 		/* Linux clears what it has read (erratum 732); later readers see no stale entry. */
-		memset(&at[log->head], 0, sizeof(*at));
-		log->head = (log->head + 1) % LOG_ENTRIES;
+		cbit_table_write(iommu, entry_at(regs, regs->evt_head), &none, sizeof(none));
+		regs->evt_head = after(regs, regs->evt_head);
 		err = 0;
-	} else {
-		log->overflow = false;
+	} else if (regs->status & CBIT_VI_STATUS_EVT_OVERFLOW) {
+		regs->status &= ~CBIT_VI_STATUS_EVT_OVERFLOW;
+		if (regs->control & CBIT_VI_CTRL_EVT_LOG && regs->control & CBIT_VI_CTRL_ENABLE)
+			regs->status |= CBIT_VI_STATUS_EVT_RUN;
 	}
-	pthread_mutex_unlock(&log->lock);
+	pthread_mutex_unlock(&regs->lock);
 	return err;
 }
 
 bool cbit_log_overflow(struct cbit_iommu *iommu)
 {
-	bool overflow;
-
-	pthread_mutex_lock(&iommu->log.lock);
-	overflow = iommu->log.overflow;
-	pthread_mutex_unlock(&iommu->log.lock);
-	return overflow;
+	return cbit_iommu_reg_read(iommu, CBIT_VI_REG_STATUS) & CBIT_VI_STATUS_EVT_OVERFLOW;
 }

@@ -197,6 +197,14 @@ static uint64_t *dte_words(struct rig *r)
 	       DEV % 128 * 4;
 }
 
+/* The entry was changed behind the IOMMU's back: INVALIDATE_DEVTAB_ENTRY. */
+static void flush_dte(struct rig *r)
+{
+	static const uint32_t command[4] = { DEV, 0x20000000, 0, 0 };
+
+	assert_int_equal(cbit_iommu_command(r->iommu, command), 0);
+}
+
 static void test_log_codes(void **state)
 {
 	struct rig *r = rig_new(true);
@@ -206,15 +214,16 @@ static void test_log_codes(void **state)
 	(void)state;
 	dte[0] = good | 7 << 9;
 	assert_int_equal(dma_read(r, 0x5000, &b, 1, NULL), CBIT_DMA_FAULT);
-	expect_log(r, DEV, 0x10800001, 0x5000);
+	expect_log(r, DEV, 0x10000000, 0x5000);
 	dte[0] = good | 1 << 2;
 	assert_int_equal(dma_write(r, 0x5000, &b, 1, NULL), CBIT_DMA_FAULT);
-	expect_log(r, DEV, 0x10a00001, 0x5000);
+	expect_log(r, DEV, 0x10a00000, 0x5000);
 	/* A root where no memory is. */
 	dte[0] = (good & ~(uint64_t)0x7ffffffff000) | 0x700000000000;
 	assert_int_equal(dma_read(r, 0x5000, &b, 1, NULL), CBIT_DMA_FAULT);
 	expect_log(r, DEV, 0x42000001, 0x700000000000);
 	dte[0] = good;
+	flush_dte(r);
 	/* An entry that points up: reserved encoding. */
 	top = cbit_mem_page(r->mem,
 			    cbit_mem_bus(r->mem, cbit_pt_root(cbit_domain_pt(r->domain)), true));
@@ -226,11 +235,13 @@ static void test_log_codes(void **state)
 	/* The DTE's own rights count too. */
 	map(r, 0x5000, CLIENT, 4096, ENC);
 	dte[0] = good & ~((uint64_t)1 << 62);
+	flush_dte(r);
 	assert_int_equal(dma_read(r, 0x5000, &b, 1, NULL), CBIT_DMA_OK);
 	assert_int_equal(dma_write(r, 0x5000, &b, 1, NULL), CBIT_DMA_FAULT);
 	expect_log(r, DEV, 0x20700001, 0x5000);
 	/* Mode 0: no translation. */
 	dte[0] = good & ~(uint64_t)0xe00;
+	flush_dte(r);
 	r->bar[5] = 0x66;
 	assert_int_equal(dma_read(r, BAR + 5, &b, 1, NULL), CBIT_DMA_OK);
 	assert_int_equal(b, 0x66);
