@@ -11,9 +11,6 @@
 
 #include "internal.h"
 
-/* As many as the longest ring holds: a ring that feeds itself yields to others after that. */
-#define COMMANDS_AT_ONCE 32768u
-
 /* --- the commands --- */
 
 static void completion_wait(struct cbit_iommu *iommu, const uint32_t dw[4])
@@ -144,11 +141,14 @@ static void advance(struct cbit_iommu *iommu, uint32_t head)
 
 void cbit_command_run(struct cbit_iommu *iommu)
 {
+	/* A ring that feeds itself yields to others after one round. */
+	uint64_t round =
+		cbit_ring_bytes(cbit_iommu_reg_read(iommu, CBIT_VI_REG_CMD_BASE)) / RING_ENTRY;
 	struct cbit_bus at;
 	uint32_t dw[4], head;
 
-	for (unsigned int n = 0; next(iommu, &head, &at); n++) {
-		if (n == COMMANDS_AT_ONCE) {
+	for (uint64_t n = 0; next(iommu, &head, &at); n++) {
+		if (n == round) {
 			cbit_iommu_work(iommu, WORK_COMMANDS);
 			return;
 		}
