@@ -139,7 +139,7 @@ static void advance(struct cbit_iommu *iommu, uint32_t head)
 	pthread_mutex_unlock(&regs->lock);
 }
 
-void cbit_command_run(struct cbit_iommu *iommu)
+bool cbit_command_run(struct cbit_iommu *iommu)
 {
 	/* A ring that feeds itself yields to others after one round. */
 	uint64_t round =
@@ -150,19 +150,20 @@ void cbit_command_run(struct cbit_iommu *iommu)
 	for (uint64_t n = 0; next(iommu, &head, &at); n++) {
 		if (n == round) {
 			cbit_iommu_work(iommu, WORK_COMMANDS);
-			return;
+			return false;
 		}
 		if (cbit_table_read(iommu, at, dw, sizeof(dw))) {
 			stop(iommu, CBIT_VI_EVT_COMMAND_HW_ERROR, CBIT_VI_EVT_MASTER_ABORT, at);
-			return;
+			return true;
 		}
 		if (!legal(dw)) {
 			stop(iommu, CBIT_VI_EVT_ILLEGAL_COMMAND, 0, at);
-			return;
+			return true;
 		}
 		advance(iommu, head);
 		commands[dw[1] >> CBIT_VI_CMD_SHIFT].run(iommu, dw);
 	}
+	return true;
 }
 
 static int put(struct cbit_iommu *iommu, const uint32_t dw[4])

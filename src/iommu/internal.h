@@ -205,8 +205,11 @@ void cbit_regs_fini(struct cbit_iommu *iommu);
 /* With regs.lock held: set a bit that interrupts if @enable is set in the control register. */
 void cbit_regs_signal(struct cbit_iommu *iommu, uint64_t status, uint64_t enable);
 
-/* command.c: with the lock held for writing, carry out what is in the ring. */
-void cbit_command_run(struct cbit_iommu *iommu);
+/*
+ * command.c: with the lock held for writing, carry out what is in the ring. False when it stopped
+ * after one round of the ring with more to do; WORK_COMMANDS is set again.
+ */
+bool cbit_command_run(struct cbit_iommu *iommu);
 
 /*
  * table.c: the IOMMU's own accesses to its tables and rings. They must be in memory: a window is

@@ -117,26 +117,24 @@ void cbit_iommu_block(struct cbit_iommu *iommu, uint16_t devid)
 }
 
 /*
- * One turn does all there is; more come only from a ring whose own commands write to its tail,
- * and one of those must not keep this thread for ever.
+ * Until there is nothing left: a doorbell that finds the lock taken here counts on it. Only a
+ * ring whose own commands write to its pointers never ends, and must not keep this thread.
  */
-#define TURNS 4
+#define YIELDS 4
 
 void cbit_iommu_service(struct cbit_iommu *iommu, bool wait)
 {
-	for (unsigned int turn = 0; turn < TURNS; turn++) {
-		unsigned int work = __atomic_load_n(&iommu->work, __ATOMIC_SEQ_CST);
+	unsigned int work, yields = 0;
 
-		if (!work)
-			return;
+	while (yields < YIELDS && (work = __atomic_load_n(&iommu->work, __ATOMIC_SEQ_CST)) != 0) {
 		if (work & WORK_COMMANDS || !wait) {
 			if (wait)
 				pthread_rwlock_wrlock(&iommu->lock);
 			else if (pthread_rwlock_trywrlock(&iommu->lock))
 				return;
 			work = __atomic_fetch_and(&iommu->work, ~WORK_COMMANDS, __ATOMIC_SEQ_CST);
-			if (work & WORK_COMMANDS)
-				cbit_command_run(iommu);
+			if (work & WORK_COMMANDS && !cbit_command_run(iommu))
+				yields++;
 			pthread_rwlock_unlock(&iommu->lock);
 		}
 		work = __atomic_fetch_and(&iommu->work, ~WORK_IRQ, __ATOMIC_SEQ_CST);
