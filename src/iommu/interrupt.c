@@ -119,7 +119,7 @@ static int fetch(struct request *r, uint64_t irte[2], struct cbit_bus *at)
 
 	irte[0] = 0;
 	irte[1] = 0;
-	at->v = (r->dte[2] & CBIT_VI_DTE2_ROOT) + r->index * size;
+	at->v = (r->dte[2] & CBIT_VI_DTE2_ROOT) + (uint64_t)r->index * size;
 	if (lookup(r, irte))
 		return 0;
 	/* What was cached under another tag. */
