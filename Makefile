@@ -1,8 +1,9 @@
 # A thin face on Meson: everything is built in $(BUILD), nothing is decided here.
 BUILD ?= build
+BENCH ?= $(BUILD)-bench
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all demo test unit fuzz format lint clean install
+.PHONY: all demo test unit fuzz bench format lint clean install
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -28,6 +29,14 @@ unit: all
 FUZZ_SECONDS ?= 300
 fuzz:
 	@tests/fuzz/run.sh $(FUZZ_SECONDS) $(BUILD)-fuzz
+
+# Figures are of release code (-O3, the rest as ever), hence a build directory of its own.
+$(BENCH)/build.ninja:
+	meson setup $(BENCH) -Dbuildtype=release -Dbench=true -Dtests=false
+
+bench: $(BENCH)/build.ninja
+	@ninja -C $(BENCH) bench/cbit-bench >/dev/null
+	@$(BENCH)/bench/cbit-bench $(FIGURES)
 
 format:
 	clang-format -i $(SOURCES)
