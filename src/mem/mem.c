@@ -33,6 +33,7 @@ int cbit_mem_create(const struct cbit_platform *platform, struct cbit_mem **out)
 		return -ENOMEM;
 	mem->platform = *platform;
 	mem->c_mask = cbit_platform_c_mask(platform);
+	mem->view.c_mask = mem->c_mask;
 	ret = cbit_mem_frames_init(mem);
 	if (ret) {
 		free(mem);

@@ -13,6 +13,8 @@
 
 #include <cbit/mem.h>
 
+#include "view.h"
+
 #define MEM_PAGE      ((size_t)4096)
 #define MEM_BLOCK     ((size_t)16) /* what one AES operation covers */
 #define MEM_KEY_BYTES 32
@@ -40,33 +42,18 @@ struct mem_engine {
 	unsigned int ready; /* slots whose mutex exists */
 };
 
-/*
- * One page of sparse memory: its bytes as the tag key shows them. The state word is the tag
- * in bits 15:0, MEM_STATE_BUSY while the bytes are on their way to another key, and above it
- * a count of such changes, by which a reader without lock sees that it was overtaken.
- */
-struct mem_sparse_page {
-	_Atomic(uint8_t *) data;
-	_Atomic uint32_t state;
-};
-
-#define MEM_STATE_TAG    0xffffu
-#define MEM_STATE_BUSY   0x10000u
-#define MEM_STATE_CHANGE 0x20000u
-
-struct mem_sparse_leaf;
-struct mem_sparse_chunk;
-
 struct mem_sparse {
 	struct cbit_mem *mem;
 	uint64_t base;
-	_Atomic(struct mem_sparse_leaf *) *top;
-	size_t top_bytes;
-	pthread_mutex_t grow; /* creation of leaves and pages */
-	struct mem_sparse_leaf *leaves;
-	struct mem_sparse_chunk *chunks;
-	uint8_t *spare; /* zeroed pages not yet given out */
-	size_t spare_pages;
+	uint8_t *bytes;
+	struct mem_page *pages;
+	uint8_t *open;           /* by granule: bytes and state may be written */
+	_Atomic(uint32_t) *slot; /* where granules from @direct on have theirs, 0: nowhere yet */
+	size_t slot_bytes;
+	size_t direct;    /* granules of the region that have addresses of their own */
+	size_t granules;  /* granules of addresses */
+	size_t next_slot; /* the first that no granule has */
+	pthread_mutex_t grow; /* opening of granules, first touch of pages */
 	pthread_mutex_t lock[MEM_SPARSE_LOCKS]; /* bytes and tag of the pages that hash there */
 };
 
@@ -101,6 +88,7 @@ struct mem_frames {
 };
 
 struct cbit_mem {
+	struct mem_view view; /* first: see mem_view() */
 	struct cbit_platform platform;
 	uint64_t c_mask;
 	_Atomic bool slow;
@@ -131,8 +119,9 @@ void cbit_mem_transcode(struct cbit_mem *mem, cbit_key_t from, cbit_key_t to, ui
 int cbit_mem_sparse_create(struct cbit_mem *mem, uint64_t base, uint64_t size,
 			   struct mem_sparse **out);
 void cbit_mem_sparse_destroy(struct mem_sparse *sp);
-struct mem_sparse_page *cbit_mem_sparse_lookup(struct mem_sparse *sp, uint64_t spa);
-struct mem_sparse_page *cbit_mem_sparse_get(struct mem_sparse *sp, uint64_t spa, bool *fresh);
+uint64_t cbit_mem_sparse_direct(const struct mem_sparse *sp);
+struct mem_page *cbit_mem_sparse_lookup(struct mem_sparse *sp, uint64_t spa);
+struct mem_page *cbit_mem_sparse_get(struct mem_sparse *sp, uint64_t spa, bool *fresh);
 void cbit_mem_sparse_read(struct mem_sparse *sp, uint64_t spa, cbit_key_t key, uint8_t *buf,
 			  size_t len);
 int cbit_mem_sparse_write(struct mem_sparse *sp, uint64_t spa, cbit_key_t key, const uint8_t *buf,

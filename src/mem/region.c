@@ -182,6 +182,33 @@ static struct mem_region *region_create(struct cbit_mem *mem, const struct cbit_
 	return r;
 }
 
+/*
+ * The view shows the region that frames come from: the lowest sparse DRAM, until the first
+ * frame was taken from it; a region added below it later does not take its place.
+ */
+static void view_update(struct cbit_mem *mem)
+{
+	const struct mem_region *r = mem->frames.region;
+	struct mem_view *v = &mem->view;
+
+	for (size_t i = 0; i < mem->window_count && !r; i++) {
+		const struct mem_region *w = mem->windows[i].region;
+
+		if (w->pub.kind == CBIT_MEM_DRAM && w->sparse)
+			r = w;
+	}
+	if (!r)
+		return;
+	v->base = r->pub.base.v;
+	v->size = cbit_mem_sparse_direct(r->sparse);
+	if (v->size > r->pub.size)
+		v->size = r->pub.size;
+	v->bytes = r->sparse->bytes;
+	v->pages = r->sparse->pages;
+	v->want = MEM_STATE_HERE | cbit_mem_key_here(mem, CBIT_KEY_NONE);
+	v->want_c = MEM_STATE_HERE | CBIT_KEY_HOST;
+}
+
 int cbit_mem_add_region(struct cbit_mem *mem, const struct cbit_mem_region_desc *desc,
 			struct cbit_error *err)
 {
@@ -211,6 +238,7 @@ int cbit_mem_add_region(struct cbit_mem *mem, const struct cbit_mem_region_desc 
 	memmove(w + at + 1, w + at, (mem->window_count - at) * sizeof(*w));
 	w[at] = (struct mem_window){ .base = desc->base.v, .last = r->last, .region = r };
 	mem->window_count++;
+	view_update(mem);
 	return 0;
 }
 

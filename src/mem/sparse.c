@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Storage of sparse memory: a two-level radix from page number to page, in which nothing
- * exists until touched. Look-ups take no lock; pages and leaves stay until the region goes.
+ * Storage of sparse memory: a range of host addresses as large as the region, reserved at
+ * creation and opened in granules when somebody touches them, and a word of state for each
+ * page beside it. Nothing but addresses is spent before that. Look-ups take no lock; pages
+ * stay until the region goes.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -9,25 +11,21 @@
 
 #include "mem_internal.h"
 
-#define LEAF_SHIFT  12 /* a leaf (64 KiB) covers 16 MiB; 1 TiB has 65536 of them */
-#define LEAF_PAGES  ((size_t)1 << LEAF_SHIFT)
-#define CHUNK_PAGES 256 /* pages are asked of the system 1 MiB at a time */
+/* What is opened at a time; 1 TiB has 65536 of them. The state of one is 32 KiB. */
+#define GRANULE_SHIFT 24
+#define GRANULE       ((size_t)1 << GRANULE_SHIFT)
+#define GRANULE_PAGES (GRANULE >> CBIT_PAGE_SHIFT)
 
-struct mem_sparse_leaf {
-	struct mem_sparse_page page[LEAF_PAGES];
-	struct mem_sparse_leaf *next; /* all leaves: the top is too large to go through */
-};
+_Static_assert(GRANULE_PAGES * sizeof(struct mem_page) % 4096 == 0, "state opens in pages");
 
-struct mem_sparse_chunk {
-	struct mem_sparse_chunk *next;
-	void *pages;
-};
+/* Largest part of a region that has addresses of its own; what lies behind shares as many. */
+#define DIRECT_MAX ((uint64_t)1 << 40)
+#define DIRECT_MIN GRANULE
 
-/* Zeroed memory that the system backs only where it is touched; NULL without any. */
-static void *map(size_t bytes)
+/* Zeroed memory of which the system commits nothing, however strict it is about that. */
+static void *reserve(size_t bytes, int prot)
 {
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = mmap(NULL, bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return p == MAP_FAILED ? NULL : p;
 }
@@ -50,22 +48,70 @@ static bool locks_init(struct mem_sparse *sp)
 	return false;
 }
 
+static size_t state_bytes(size_t granules)
+{
+	return granules * GRANULE_PAGES * sizeof(struct mem_page);
+}
+
+static void release(void *p, size_t bytes)
+{
+	if (p)
+		munmap(p, bytes);
+}
+
+static void unreserve(struct mem_sparse *sp)
+{
+	release(sp->bytes, sp->granules << GRANULE_SHIFT);
+	release(sp->pages, state_bytes(sp->granules));
+	release(sp->open, sp->granules);
+	release(sp->slot, sp->slot_bytes);
+	sp->bytes = NULL;
+	sp->pages = NULL;
+	sp->open = NULL;
+	sp->slot = NULL;
+}
+
+/*
+ * Addresses for @direct granules of @all. Those behind them get theirs when they are touched,
+ * from as many again; sp->slot tells which.
+ */
+static bool reserve_all(struct mem_sparse *sp, size_t direct, size_t all)
+{
+	sp->direct = direct;
+	sp->granules = direct < all ? 2 * direct : direct;
+	sp->next_slot = direct;
+	sp->slot_bytes = (all - direct) * sizeof(sp->slot[0]);
+	sp->bytes = reserve(sp->granules << GRANULE_SHIFT, PROT_NONE);
+	sp->pages = reserve(state_bytes(sp->granules), PROT_READ);
+	sp->open = reserve(sp->granules, PROT_READ | PROT_WRITE);
+	if (sp->slot_bytes)
+		sp->slot = reserve(sp->slot_bytes, PROT_READ | PROT_WRITE);
+	if (sp->bytes && sp->pages && sp->open && (sp->slot || !sp->slot_bytes))
+		return true;
+	unreserve(sp);
+	return false;
+}
+
 int cbit_mem_sparse_create(struct cbit_mem *mem, uint64_t base, uint64_t size,
 			   struct mem_sparse **out)
 {
 	struct mem_sparse *sp = calloc(1, sizeof(*sp));
-	uint64_t leaves;
+	uint64_t direct = size < DIRECT_MAX ? size : DIRECT_MAX;
+	size_t all = (size_t)((size + GRANULE - 1) >> GRANULE_SHIFT);
+	bool ok = false;
 
 	if (!sp)
 		return -ENOMEM;
 	sp->mem = mem;
 	sp->base = base;
-	leaves = ((size >> CBIT_PAGE_SHIFT) + LEAF_PAGES - 1) >> LEAF_SHIFT;
-	sp->top_bytes = (size_t)leaves * sizeof(sp->top[0]);
-	sp->top = map(sp->top_bytes);
-	if (!sp->top || !locks_init(sp)) {
-		if (sp->top)
-			munmap(sp->top, sp->top_bytes);
+	/* under a limit of addresses (RLIMIT_AS) with less of them */
+	for (; !ok && direct >= CBIT_PAGE_SIZE; direct /= 4) {
+		ok = reserve_all(sp, (size_t)((direct + GRANULE - 1) >> GRANULE_SHIFT), all);
+		if (direct <= DIRECT_MIN)
+			break;
+	}
+	if (!ok || !locks_init(sp)) {
+		unreserve(sp);
 		free(sp);
 		return -ENOMEM;
 	}
@@ -75,112 +121,94 @@ int cbit_mem_sparse_create(struct cbit_mem *mem, uint64_t base, uint64_t size,
 
 void cbit_mem_sparse_destroy(struct mem_sparse *sp)
 {
-	struct mem_sparse_chunk *chunk;
-	struct mem_sparse_leaf *leaf;
-
 	if (!sp)
 		return;
-	while ((leaf = sp->leaves)) {
-		sp->leaves = leaf->next;
-		free(leaf);
-	}
-	while ((chunk = sp->chunks)) {
-		sp->chunks = chunk->next;
-		munmap(chunk->pages, CHUNK_PAGES * MEM_PAGE);
-		free(chunk);
-	}
 	for (unsigned int i = 0; i < MEM_SPARSE_LOCKS; i++)
 		pthread_mutex_destroy(&sp->lock[i]);
 	pthread_mutex_destroy(&sp->grow);
-	munmap(sp->top, sp->top_bytes);
+	unreserve(sp);
 	free(sp);
 }
 
+/* cbit_mem_sparse_direct() - bytes from the region's start on that lie in one range. */
+uint64_t cbit_mem_sparse_direct(const struct mem_sparse *sp)
+{
+	return (uint64_t)sp->direct << GRANULE_SHIFT;
+}
+
+/* Where the state of the page at @offset is; NULL if that has no addresses yet. */
+static struct mem_page *page_at(struct mem_sparse *sp, uint64_t offset)
+{
+	size_t n = (size_t)(offset >> GRANULE_SHIFT);
+	uint64_t at = (offset & (GRANULE - 1)) >> CBIT_PAGE_SHIFT;
+
+	if (n >= sp->direct) {
+		n = atomic_load_explicit(&sp->slot[n - sp->direct], memory_order_acquire);
+		if (!n)
+			return NULL;
+	}
+	return &sp->pages[n * GRANULE_PAGES + at];
+}
+
 /* cbit_mem_sparse_lookup() - the page at @spa, NULL if it was never touched. */
-struct mem_sparse_page *cbit_mem_sparse_lookup(struct mem_sparse *sp, uint64_t spa)
+struct mem_page *cbit_mem_sparse_lookup(struct mem_sparse *sp, uint64_t spa)
 {
-	uint64_t n = (spa - sp->base) >> CBIT_PAGE_SHIFT;
-	struct mem_sparse_leaf *leaf;
-	struct mem_sparse_page *pg;
+	struct mem_page *pg = page_at(sp, spa - sp->base);
 
-	leaf = atomic_load_explicit(&sp->top[n >> LEAF_SHIFT], memory_order_acquire);
-	if (!leaf)
-		return NULL;
-	pg = &leaf->page[n & (LEAF_PAGES - 1)];
-	return atomic_load_explicit(&pg->data, memory_order_acquire) ? pg : NULL;
+	/* acquire: whoever sees the page also sees its granule open */
+	return pg && atomic_load_explicit(&pg->state, memory_order_acquire) & MEM_STATE_HERE ?
+		       pg :
+		       NULL;
 }
 
-/* A zeroed page; chunks are never given back before the region, so a bump will do. */
-static uint8_t *page_take(struct mem_sparse *sp)
+/* Make the granule at @offset usable. */
+static bool granule_open(struct mem_sparse *sp, uint64_t offset)
 {
-	struct mem_sparse_chunk *chunk;
-	uint8_t *page;
+	size_t n = (size_t)(offset >> GRANULE_SHIFT), at = n;
 
-	if (!sp->spare_pages) {
-		chunk = malloc(sizeof(*chunk));
-		if (!chunk)
-			return NULL;
-		chunk->pages = map(CHUNK_PAGES * MEM_PAGE);
-		if (!chunk->pages) {
-			free(chunk);
-			return NULL;
-		}
-		chunk->next = sp->chunks;
-		sp->chunks = chunk;
-		sp->spare = chunk->pages;
-		sp->spare_pages = CHUNK_PAGES;
+	if (n >= sp->direct) {
+		at = atomic_load_explicit(&sp->slot[n - sp->direct], memory_order_relaxed);
+		if (at)
+			return true;
+		if (sp->next_slot == sp->granules)
+			return false;
+		at = sp->next_slot;
 	}
-	page = sp->spare;
-	sp->spare += MEM_PAGE;
-	sp->spare_pages--;
-	return page;
-}
-
-static struct mem_sparse_page *page_create(struct mem_sparse *sp, uint64_t n, bool *fresh)
-{
-	_Atomic(struct mem_sparse_leaf *) *slot = &sp->top[n >> LEAF_SHIFT];
-	struct mem_sparse_leaf *leaf;
-	struct mem_sparse_page *pg;
-	uint8_t *data;
-
-	leaf = atomic_load_explicit(slot, memory_order_relaxed);
-	pg = leaf ? &leaf->page[n & (LEAF_PAGES - 1)] : NULL;
-	if (pg && atomic_load_explicit(&pg->data, memory_order_relaxed))
-		return pg; /* another thread was faster */
-	data = page_take(sp);
-	if (!data)
-		return NULL;
-	if (!leaf) {
-		leaf = calloc(1, sizeof(*leaf));
-		if (!leaf) {
-			sp->spare -= MEM_PAGE;
-			sp->spare_pages++;
-			return NULL;
-		}
-		leaf->next = sp->leaves;
-		sp->leaves = leaf;
-		pg = &leaf->page[n & (LEAF_PAGES - 1)];
-		atomic_store_explicit(slot, leaf, memory_order_release);
+	if (sp->open[at])
+		return true;
+	if (mprotect((uint8_t *)sp->pages + state_bytes(at), state_bytes(1),
+		     PROT_READ | PROT_WRITE) ||
+	    mprotect(sp->bytes + (at << GRANULE_SHIFT), GRANULE, PROT_READ | PROT_WRITE))
+		return false;
+	sp->open[at] = 1;
+	if (n >= sp->direct) {
+		sp->next_slot++;
+		atomic_store_explicit(&sp->slot[n - sp->direct], (uint32_t)at,
+				      memory_order_release);
 	}
-	/* zeros under key none, which is how DRAM nobody wrote to is defined here */
-	atomic_store_explicit(&pg->data, data, memory_order_release);
-	*fresh = true;
-	return pg;
+	return true;
 }
 
 /*
  * cbit_mem_sparse_get() - the page at @spa, made if need be; *@fresh tells that this call made
- * it. Return: NULL when there is no memory.
+ * it: zeros under key none, which is how DRAM nobody wrote to is defined here.
+ * Return: NULL when there is no memory.
  */
-struct mem_sparse_page *cbit_mem_sparse_get(struct mem_sparse *sp, uint64_t spa, bool *fresh)
+struct mem_page *cbit_mem_sparse_get(struct mem_sparse *sp, uint64_t spa, bool *fresh)
 {
-	struct mem_sparse_page *pg = cbit_mem_sparse_lookup(sp, spa);
+	struct mem_page *pg = cbit_mem_sparse_lookup(sp, spa);
 
 	*fresh = false;
 	if (pg)
 		return pg;
 	pthread_mutex_lock(&sp->grow);
-	pg = page_create(sp, (spa - sp->base) >> CBIT_PAGE_SHIFT, fresh);
+	if (granule_open(sp, spa - sp->base)) {
+		uint32_t old;
+
+		pg = page_at(sp, spa - sp->base);
+		old = atomic_fetch_or_explicit(&pg->state, MEM_STATE_HERE, memory_order_acq_rel);
+		*fresh = !(old & MEM_STATE_HERE); /* another thread may have been faster */
+	}
 	pthread_mutex_unlock(&sp->grow);
 	return pg;
 }

@@ -36,24 +36,24 @@ static pthread_mutex_t *page_lock(struct mem_sparse *sp, uint64_t spa)
 	return &sp->lock[(spa >> CBIT_PAGE_SHIFT) % MEM_SPARSE_LOCKS];
 }
 
-static uint8_t *page_data(struct mem_sparse_page *pg)
+static uint8_t *page_data(const struct mem_sparse *sp, const struct mem_page *pg)
 {
-	return atomic_load_explicit(&pg->data, memory_order_relaxed);
+	return sp->bytes + ((size_t)(pg - sp->pages) << CBIT_PAGE_SHIFT);
 }
 
-static cbit_key_t page_tag(struct mem_sparse_page *pg)
+static cbit_key_t page_tag(struct mem_page *pg)
 {
 	return (cbit_key_t)(atomic_load_explicit(&pg->state, memory_order_acquire) & MEM_STATE_TAG);
 }
 
 /* From here until change_end() the bytes belong to no key; unlocked readers keep off. */
-static void change_begin(struct mem_sparse_page *pg)
+static void change_begin(struct mem_page *pg)
 {
 	atomic_fetch_or_explicit(&pg->state, MEM_STATE_BUSY, memory_order_acq_rel);
 	fence();
 }
 
-static void change_end(struct mem_sparse_page *pg, cbit_key_t tag)
+static void change_end(struct mem_page *pg, cbit_key_t tag)
 {
 	uint32_t s = atomic_load_explicit(&pg->state, memory_order_relaxed);
 
@@ -61,7 +61,7 @@ static void change_end(struct mem_sparse_page *pg, cbit_key_t tag)
 	atomic_store_explicit(&pg->state, s | tag, memory_order_release);
 }
 
-static void page_convert(struct mem_sparse *sp, struct mem_sparse_page *pg, uint64_t spa,
+static void page_convert(struct mem_sparse *sp, struct mem_page *pg, uint64_t spa,
 			 cbit_key_t key)
 {
 	cbit_key_t tag = page_tag(pg);
@@ -69,16 +69,16 @@ static void page_convert(struct mem_sparse *sp, struct mem_sparse_page *pg, uint
 	if (tag == key)
 		return;
 	change_begin(pg);
-	cbit_mem_transcode(sp->mem, tag, key, spa & CBIT_PAGE_MASK, page_data(pg), MEM_PAGE);
+	cbit_mem_transcode(sp->mem, tag, key, spa & CBIT_PAGE_MASK, page_data(sp, pg), MEM_PAGE);
 	change_end(pg, key);
 }
 
 /* The view of @key on the first @upto bytes (whole blocks) of a page, into @tmp. */
-static void page_prefix(struct mem_sparse *sp, struct mem_sparse_page *pg, uint64_t spa,
+static void page_prefix(struct mem_sparse *sp, struct mem_page *pg, uint64_t spa,
 			cbit_key_t key, uint8_t *tmp, size_t upto)
 {
 	if (pg)
-		memcpy(tmp, page_data(pg), upto);
+		memcpy(tmp, page_data(sp, pg), upto);
 	else
 		memset(tmp, 0, upto);
 	cbit_mem_transcode(sp->mem, pg ? page_tag(pg) : CBIT_KEY_NONE, key, spa & CBIT_PAGE_MASK,
@@ -91,26 +91,26 @@ static size_t block_up(size_t n)
 }
 
 /* The fast path of a read: false when the page is not, or did not stay, under @key. */
-static bool read_tagged(struct mem_sparse_page *pg, size_t at, cbit_key_t key, uint8_t *buf,
-			size_t len)
+static bool read_tagged(const struct mem_sparse *sp, struct mem_page *pg, size_t at,
+			cbit_key_t key, uint8_t *buf, size_t len)
 {
 	uint32_t s = atomic_load_explicit(&pg->state, memory_order_acquire);
 
 	if ((s & (MEM_STATE_TAG | MEM_STATE_BUSY)) != key)
 		return false;
-	cbit_mem_copy_out(buf, page_data(pg) + at, len);
+	cbit_mem_copy_out(buf, page_data(sp, pg) + at, len);
 	fence();
 	return atomic_load_explicit(&pg->state, memory_order_relaxed) == s;
 }
 
 static void page_read(struct mem_sparse *sp, uint64_t spa, cbit_key_t key, uint8_t *buf, size_t len)
 {
-	struct mem_sparse_page *pg = cbit_mem_sparse_lookup(sp, spa);
+	struct mem_page *pg = cbit_mem_sparse_lookup(sp, spa);
 	size_t at = (size_t)(spa & (MEM_PAGE - 1));
 	bool slow = mem_is_slow(sp->mem);
 	uint8_t tmp[MEM_PAGE];
 
-	if (!slow && pg && read_tagged(pg, at, key, buf, len))
+	if (!slow && pg && read_tagged(sp, pg, at, key, buf, len))
 		return;
 	if (!slow && !pg && key == CBIT_KEY_NONE) {
 		memset(buf, 0, len);
@@ -144,7 +144,7 @@ void cbit_mem_sparse_read(struct mem_sparse *sp, uint64_t spa, cbit_key_t key, u
  * The reference path of a write: the page keeps its tag; the blocks in question go to the
  * writer's view, take the data, and come back by way of their DRAM bytes.
  */
-static void write_slow(struct mem_sparse *sp, struct mem_sparse_page *pg, uint64_t spa,
+static void write_slow(struct mem_sparse *sp, struct mem_page *pg, uint64_t spa,
 		       cbit_key_t key, const uint8_t *buf, size_t len)
 {
 	size_t at = (size_t)(spa & (MEM_PAGE - 1));
@@ -155,14 +155,14 @@ static void write_slow(struct mem_sparse *sp, struct mem_sparse_page *pg, uint64
 	page_prefix(sp, pg, spa, key, tmp, upto);
 	memcpy(tmp + at, buf, len);
 	cbit_mem_transcode(sp->mem, key, page_tag(pg), spa & CBIT_PAGE_MASK, tmp, upto);
-	memcpy(page_data(pg) + from, tmp + from, upto - from);
+	memcpy(page_data(sp, pg) + from, tmp + from, upto - from);
 }
 
 static int page_write(struct mem_sparse *sp, uint64_t spa, cbit_key_t key, const uint8_t *buf,
 		      size_t len)
 {
 	size_t at = (size_t)(spa & (MEM_PAGE - 1));
-	struct mem_sparse_page *pg;
+	struct mem_page *pg;
 	bool fresh;
 
 	pg = cbit_mem_sparse_get(sp, spa, &fresh);
@@ -174,11 +174,11 @@ static int page_write(struct mem_sparse *sp, uint64_t spa, cbit_key_t key, const
 	} else if (len == MEM_PAGE && page_tag(pg) != key) {
 		/* nothing of the old view survives, so it need not be computed */
 		change_begin(pg);
-		memcpy(page_data(pg), buf, len);
+		memcpy(page_data(sp, pg), buf, len);
 		change_end(pg, key);
 	} else {
 		page_convert(sp, pg, spa, key);
-		cbit_mem_copy_in(page_data(pg) + at, buf, len);
+		cbit_mem_copy_in(page_data(sp, pg) + at, buf, len);
 	}
 	pthread_mutex_unlock(page_lock(sp, spa));
 	return 0;
@@ -207,7 +207,7 @@ int cbit_mem_sparse_write(struct mem_sparse *sp, uint64_t spa, cbit_key_t key, c
 /* cbit_mem_sparse_view() - the page at @spa, turned into @key's view; NULL without memory. */
 uint8_t *cbit_mem_sparse_view(struct mem_sparse *sp, uint64_t spa, cbit_key_t key)
 {
-	struct mem_sparse_page *pg;
+	struct mem_page *pg;
 	bool fresh;
 
 	pg = cbit_mem_sparse_get(sp, spa, &fresh);
@@ -219,13 +219,13 @@ uint8_t *cbit_mem_sparse_view(struct mem_sparse *sp, uint64_t spa, cbit_key_t ke
 		page_convert(sp, pg, spa, key);
 		pthread_mutex_unlock(page_lock(sp, spa));
 	}
-	return page_data(pg);
+	return page_data(sp, pg);
 }
 
 /* cbit_mem_sparse_zero() - make the page at @spa zeros under @key. Return: 0, -ENOMEM. */
 int cbit_mem_sparse_zero(struct mem_sparse *sp, uint64_t spa, cbit_key_t key)
 {
-	struct mem_sparse_page *pg;
+	struct mem_page *pg;
 	bool fresh;
 
 	pg = cbit_mem_sparse_get(sp, spa, &fresh);
@@ -234,7 +234,7 @@ int cbit_mem_sparse_zero(struct mem_sparse *sp, uint64_t spa, cbit_key_t key)
 	pthread_mutex_lock(page_lock(sp, spa));
 	change_begin(pg);
 	if (!fresh)
-		memset(page_data(pg), 0, MEM_PAGE);
+		memset(page_data(sp, pg), 0, MEM_PAGE);
 	change_end(pg, key);
 	pthread_mutex_unlock(page_lock(sp, spa));
 	return 0;

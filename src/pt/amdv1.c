@@ -23,13 +23,23 @@
 #define FMT_LEVELS 6
 
 #include "radix.h"
+#include "radix_map.h"
+#include "radix_unmap.h"
+#include "radix_walk.h"
 
 _Static_assert((FMT_SIZES & ((uint64_t)1 << 39)) == 0, "512 GiB leaves are not written");
+_Static_assert(AMDV1_IR == (uint64_t)CBIT_ATTR_READ << 61, "rights are two bits to shift");
+_Static_assert(AMDV1_IW == (uint64_t)CBIT_ATTR_WRITE << 61, "rights are two bits to shift");
 _Static_assert(FMT_SIZES >> 52 == 0 && FMT_SIZES >> 51 == 1, "the largest leaf is 2^51");
 
 static inline unsigned int fmt_item_lg2(unsigned int level)
 {
 	return CBIT_PAGE_SHIFT + 9 * (level - 1);
+}
+
+static inline unsigned int fmt_level_of(unsigned int lg2)
+{
+	return (lg2 - CBIT_PAGE_SHIFT) / 9 + 1;
 }
 
 static inline unsigned int fmt_items(unsigned int level)
@@ -76,6 +86,14 @@ static inline bool fmt_single(uint64_t entry, unsigned int level)
 	return (entry & (AMDV1_PR | next)) == AMDV1_PR && level != FMT_LEVELS;
 }
 
+static inline bool fmt_child(uint64_t entry, unsigned int level)
+{
+	uint64_t next = AMDV1_NEXT_MASK << AMDV1_NEXT_SHIFT;
+
+	return (entry & (AMDV1_PR | next)) ==
+	       (AMDV1_PR | (uint64_t)(level - 1) << AMDV1_NEXT_SHIFT);
+}
+
 static inline uint64_t fmt_table_addr(uint64_t entry)
 {
 	return entry & AMDV1_ADDR;
@@ -108,7 +126,7 @@ static inline uint64_t fmt_attr_bits(unsigned int attrs, uint64_t c)
 
 static inline unsigned int fmt_rights(uint64_t entry)
 {
-	return (entry & AMDV1_IR ? CBIT_ATTR_READ : 0) | (entry & AMDV1_IW ? CBIT_ATTR_WRITE : 0);
+	return (unsigned int)(entry >> 61 & CBIT_ATTR_RW);
 }
 
 static inline unsigned int fmt_attrs(uint64_t entry, uint64_t c)
@@ -141,9 +159,7 @@ void cbit_amdv1_free_all(struct cbit_pt *pt)
 int cbit_amdv1_walk(struct cbit_mem *mem, uint64_t root, unsigned int mode, uint64_t iova,
 		    struct cbit_pt_leaf *leaf)
 {
-	uint64_t c_mask = cbit_platform_c_mask(cbit_mem_platform(mem));
-
-	return radix_walk(mem, c_mask, root, mode, iova, leaf);
+	return radix_walk(mem, root, mode, iova, leaf);
 }
 
 uint64_t cbit_amdv1_sizes(void)

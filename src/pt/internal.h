@@ -8,17 +8,27 @@
 
 #include <cbit/pt.h>
 
+#include "../mem/view.h"
+
+/* Tables kept for the next that is needed: three are what one page far from others takes. */
+#define PT_SPARES 8
+
 /*
  * @top: SPA of the top table with its level in the low bits: one word, so that a walker which
  *       runs while the top grows sees either the old pair or the new one.
+ * @table_c: the C-bit as pointers to tables have it, 0 where they do not.
  * @gather: first table set aside by unmap (see radix_set_aside()), 0 when there is none.
+ * @spare:  SPAs of frames that no table uses at present, @spares of them.
  */
 struct cbit_pt {
 	struct cbit_mem *mem;
 	struct cbit_pt_config cfg;
 	uint64_t c_mask;
 	uint64_t top;
+	uint64_t table_c;
 	uint64_t gather;
+	uint64_t spare[PT_SPARES];
+	unsigned int spares;
 };
 
 #define PT_TOP_LEVEL ((uint64_t)0xfff)
@@ -28,8 +38,28 @@ static inline uint64_t pt_top(const struct cbit_pt *pt)
 	return __atomic_load_n(&pt->top, __ATOMIC_ACQUIRE);
 }
 
-/* pt_frame_alloc() - a zeroed table under the key that the table's pointers will select. */
-int pt_frame_alloc(struct cbit_pt *pt, struct cbit_spa *out);
+static inline uint64_t *pt_table(const struct cbit_pt *pt, uint64_t spa)
+{
+	return mem_view_page(mem_view(pt->mem), pt->mem, spa | pt->table_c);
+}
+
+/*
+ * Entries present in the table at @spa, kept beside DRAM so that nobody counts them; NULL
+ * where there is no room for that. A device that writes into a table makes it wrong: believe
+ * it when it says that a table is not empty, look when it says that one is.
+ */
+static inline uint32_t *pt_live(const struct cbit_pt *pt, uint64_t spa)
+{
+	return mem_view_note(mem_view(pt->mem), spa);
+}
+
+/*
+ * pt_frame_alloc() - a zeroed table under the key that the table's pointers will select, and
+ * its SPA in *@spa. Return: 0, -ENOMEM.
+ */
+int pt_frame_alloc(struct cbit_pt *pt, uint64_t *spa, uint64_t **table);
+/* pt_frame_free() - keep a frame for the next pt_frame_alloc(), or give it back. */
+void pt_frame_free(struct cbit_pt *pt, uint64_t spa);
 
 /* The operations of a format; arguments have been checked by pt.c. @last is inclusive. */
 int cbit_amdv1_map(struct cbit_pt *pt, uint64_t iova, uint64_t spa, uint64_t len,

@@ -4,19 +4,51 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "internal.h"
 
-int pt_frame_alloc(struct cbit_pt *pt, struct cbit_spa *out)
+int pt_frame_alloc(struct cbit_pt *pt, uint64_t *spa, uint64_t **table)
 {
-	cbit_key_t key = pt->cfg.table_c && pt->c_mask ? CBIT_KEY_HOST : CBIT_KEY_NONE;
+	cbit_key_t key = pt->table_c ? CBIT_KEY_HOST : CBIT_KEY_NONE;
+	struct cbit_spa frame;
+	uint32_t *live;
+	int err;
 
-	return cbit_mem_frames_alloc(pt->mem, 1, key, out);
+	if (pt->spares) {
+		/* Zeroed now: DRAM is open to every device's mistakes in the meantime. */
+		frame.v = pt->spare[--pt->spares];
+		*table = pt_table(pt, frame.v);
+		if (*table)
+			memset(*table, 0, CBIT_PAGE_SIZE);
+	} else {
+		err = cbit_mem_frames_alloc(pt->mem, 1, key, &frame);
+		if (err)
+			return err;
+		*table = pt_table(pt, frame.v);
+	}
+	if (!*table) {
+		cbit_mem_frames_free(pt->mem, frame, 1);
+		return -ENOMEM;
+	}
+	live = pt_live(pt, frame.v);
+	if (live)
+		*live = 0;
+	*spa = frame.v;
+	return 0;
+}
+
+void pt_frame_free(struct cbit_pt *pt, uint64_t spa)
+{
+	if (pt->spares < PT_SPARES)
+		pt->spare[pt->spares++] = spa;
+	else
+		cbit_mem_frames_free(pt->mem, CBIT_SPA(spa), 1);
 }
 
 int cbit_pt_create(struct cbit_mem *mem, const struct cbit_pt_config *cfg, struct cbit_pt **out)
 {
-	struct cbit_spa root;
+	uint64_t root, *table;
 	struct cbit_pt *pt;
 	int err;
 
@@ -29,12 +61,13 @@ int cbit_pt_create(struct cbit_mem *mem, const struct cbit_pt_config *cfg, struc
 	pt->mem = mem;
 	pt->cfg = *cfg;
 	pt->c_mask = cbit_platform_c_mask(cbit_mem_platform(mem));
-	err = pt_frame_alloc(pt, &root);
+	pt->table_c = cfg->table_c ? pt->c_mask : 0;
+	err = pt_frame_alloc(pt, &root, &table);
 	if (err) {
 		free(pt);
 		return err;
 	}
-	pt->top = root.v | cfg->mode;
+	pt->top = root | cfg->mode;
 	*out = pt;
 	return 0;
 }
@@ -48,6 +81,8 @@ void cbit_pt_destroy(struct cbit_pt *pt)
 		cbit_amdv1_free_all(pt);
 		break;
 	}
+	while (pt->spares)
+		cbit_mem_frames_free(pt->mem, CBIT_SPA(pt->spare[--pt->spares]), 1);
 	free(pt);
 }
 
@@ -128,8 +163,7 @@ void cbit_pt_gather_free(struct cbit_pt *pt)
 int cbit_pt_walk(struct cbit_pt *pt, struct cbit_iova iova, struct cbit_pt_leaf *leaf)
 {
 	uint64_t top = pt_top(pt);
-	struct cbit_bus root =
-		cbit_mem_bus(pt->mem, CBIT_SPA(top & ~PT_TOP_LEVEL), pt->cfg.table_c);
+	struct cbit_bus root = { (top & ~PT_TOP_LEVEL) | pt->table_c };
 
 	return cbit_pt_walk_from(pt->mem, pt->cfg.format, root, (unsigned int)(top & PT_TOP_LEVEL),
 				 iova, leaf);

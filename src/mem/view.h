@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The short way to a table: what cbit_mem_page() does, without a call, for the memory that
+ * frames come from. Walkers and the page tables' writers take it; everything it does not
+ * serve goes to cbit_mem_page(), which says the same of each address.
+ *
+ * Sparse memory lies in one range of host addresses, so an SPA becomes a pointer by an
+ * addition, and what a dependent walk waits for is the entries alone: 12 loads one after the
+ * other became 4 (a walk over 1 GiB of 4 KiB leaves: see docs/performance.md).
+ */
+#ifndef CBIT_MEM_VIEW_H
+#define CBIT_MEM_VIEW_H
+
+#include <stdatomic.h>
+
+#include <cbit/mem.h>
+
+/*
+ * One page of sparse memory; its bytes stand in the region's range as the tag key shows them.
+ * @state: the tag, MEM_STATE_BUSY while the bytes are on their way to another key,
+ *         MEM_STATE_HERE from the first touch on, and above them a count of such changes, by
+ *         which a reader without lock sees that it was overtaken.
+ * @note:  of whoever holds the frame; nothing in DRAM.
+ */
+struct mem_page {
+	_Atomic uint32_t state;
+	uint32_t note;
+};
+
+#define MEM_STATE_TAG    0xffffu
+#define MEM_STATE_BUSY   0x10000u
+#define MEM_STATE_HERE   0x20000u
+#define MEM_STATE_CHANGE 0x40000u
+
+/*
+ * @size: of the region that frames come from, or of its start that lies in one range; 0 while
+ *        there is none.
+ * @want: state of a page that may be looked at without the C-bit in the address; @want_c: with.
+ */
+struct mem_view {
+	uint64_t c_mask;
+	uint64_t base;
+	uint64_t size;
+	uint8_t *bytes;
+	struct mem_page *pages;
+	uint32_t want;
+	uint32_t want_c;
+};
+
+/* The view is the first member of struct cbit_mem. */
+static inline const struct mem_view *mem_view(const struct cbit_mem *mem)
+{
+	return (const struct mem_view *)(const void *)mem;
+}
+
+/* cbit_mem_page() with @v a copy of the view of @mem, which stays in registers in a loop. */
+static inline void *mem_view_page(const struct mem_view *v, struct cbit_mem *mem, uint64_t bus)
+{
+	uint64_t at = (bus & ~v->c_mask) - v->base;
+
+	if (__builtin_expect(at < v->size, 1)) {
+		uint32_t state = atomic_load_explicit(&v->pages[at >> CBIT_PAGE_SHIFT].state,
+						      memory_order_acquire);
+
+		state &= MEM_STATE_TAG | MEM_STATE_BUSY | MEM_STATE_HERE;
+		if (__builtin_expect(state == (bus & v->c_mask ? v->want_c : v->want), 1))
+			return v->bytes + (at & CBIT_PAGE_MASK);
+	}
+	return cbit_mem_page(mem, (struct cbit_bus){ bus });
+}
+
+/* The note of the frame at @spa of cbit_mem_frames_alloc(); NULL if it is out of the view. */
+static inline uint32_t *mem_view_note(const struct mem_view *v, uint64_t spa)
+{
+	uint64_t at = spa - v->base;
+
+	return __builtin_expect(at < v->size, 1) ? &v->pages[at >> CBIT_PAGE_SHIFT].note : NULL;
+}
+
+#endif

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The radix engine, first part: entering a range. See radix.h.
+ */
+#ifndef CBIT_PT_RADIX_MAP_H
+#define CBIT_PT_RADIX_MAP_H
+
+#include "radix.h"
+
+struct radix_map {
+	struct cbit_pt *pt;
+	uint64_t iova;
+	uint64_t spa;
+	uint64_t left;
+	uint64_t bits;
+};
+
+/* log2 of the largest leaf that fits here, of those in @sizes. */
+static inline unsigned int radix_best(const struct radix_map *m, uint64_t sizes)
+{
+	unsigned int align = (unsigned int)__builtin_ctzll(m->iova | m->spa | radix_bytes(63));
+	unsigned int room = 63 - (unsigned int)__builtin_clzll(m->left);
+	unsigned int top = align < room ? align : room;
+
+	sizes &= (radix_bytes(top) << 1) - 1;
+	return 63 - (unsigned int)__builtin_clzll(sizes);
+}
+
+/*
+ * How many leaves of @lg2 follow one another from here before a larger one fits, the range
+ * ends or the table ends (@room bytes).
+ */
+static inline uint64_t radix_run(const struct radix_map *m, uint64_t sizes, unsigned int lg2,
+				 uint64_t room)
+{
+	uint64_t n = (m->left < room ? m->left : room) >> lg2;
+	uint64_t larger = sizes & ~((radix_bytes(lg2) << 1) - 1);
+	uint64_t next, gap;
+
+	if (!larger)
+		return n;
+	next = larger & -larger;
+	if ((m->iova ^ m->spa) & (next - 1))
+		return n;
+	gap = -m->iova & (next - 1);
+	if (gap && gap < m->left && m->left - gap >= next && gap >> lg2 < n)
+		n = gap >> lg2;
+	return n;
+}
+
+/*
+ * Leaves from entry @at on, all in the table at @table_spa. Return: 0, or -EEXIST when an entry
+ * is in the way; what fits before it has been entered then.
+ */
+static inline int radix_fill(struct radix_map *m, uint64_t *table, uint64_t table_spa,
+			     unsigned int level, unsigned int at, unsigned int lg2, uint64_t n)
+{
+	unsigned int item = fmt_item_lg2(level);
+	unsigned int copies = 1u << (lg2 - item);
+	unsigned int end = at + ((unsigned int)n << (lg2 - item));
+	unsigned int used = radix_first_used(table, at, end);
+	uint64_t entry = fmt_leaf(m->spa, lg2, item) | m->bits;
+	int pruned = 0;
+	uint64_t bytes;
+	bool blocked;
+
+	while (used < end && radix_prune(m->pt, radix_load(&table[used]), level)) {
+		radix_store(&table[used], 0);
+		pruned++;
+		used = radix_first_used(table, used, end);
+	}
+	blocked = used < end;
+	n = (used - at) >> (lg2 - item);
+	end = at + ((unsigned int)n << (lg2 - item));
+	radix_count(m->pt, table_spa, (int)(end - at) - pruned);
+	if (copies == 1) {
+		for (; at < end; at++, entry += radix_bytes(lg2))
+			radix_store(&table[at], entry);
+	} else {
+		for (; at < end; entry += radix_bytes(lg2))
+			for (unsigned int i = 0; i < copies; i++)
+				radix_store(&table[at++], entry);
+	}
+	bytes = n << lg2;
+	m->iova += bytes;
+	m->spa += bytes;
+	m->left -= bytes;
+	return blocked ? -EEXIST : 0;
+}
+
+/*
+ * Go down to the table of level @want on the way to @iova, making those that are missing.
+ * Return: 0; -EEXIST where a leaf (or nothing of ours) is in the way; -ENOMEM.
+ */
+static inline int radix_descend(struct cbit_pt *pt, uint64_t iova, unsigned int want,
+				uint64_t **out, uint64_t *out_spa)
+{
+	uint64_t top = pt_top(pt);
+	unsigned int level = (unsigned int)(top & PT_TOP_LEVEL);
+	uint64_t spa = top & ~PT_TOP_LEVEL;
+	uint64_t *table = pt_table(pt, spa);
+
+	if (!table)
+		return -ENOMEM;
+	for (; level > want; level--) {
+		uint64_t *slot = &table[iova >> fmt_item_lg2(level) & (fmt_items(level) - 1)];
+		uint64_t entry = radix_load(slot);
+
+		if (__builtin_expect(!(entry & RADIX_PRESENT), 0)) {
+			uint64_t child;
+			int err = pt_frame_alloc(pt, &child, &table);
+
+			if (err)
+				return err;
+			radix_count(pt, spa, 1);
+			spa = child;
+			radix_store(slot, fmt_table(spa, level - 1, pt->table_c));
+			continue;
+		}
+		table = radix_child(pt, entry, level, &spa);
+		if (!table)
+			return -EEXIST;
+	}
+	*out = table;
+	*out_spa = spa;
+	return 0;
+}
+
+/*
+ * Table by table: go down to where the next leaf has to stand, and fill that table as far as
+ * leaves of its sizes reach.
+ */
+static inline int radix_map_all(struct radix_map *m, unsigned int mode)
+{
+	/* The top's items times 512 would be a leaf of a level that there is not. */
+	unsigned int reach = fmt_item_lg2(mode) + 9;
+	uint64_t sizes = FMT_SIZES & (reach < 64 ? radix_bytes(reach) - 1 : ~(uint64_t)0);
+	unsigned int lg2 = radix_best(m, sizes);
+
+	for (;;) {
+		unsigned int level = fmt_level_of(lg2);
+		unsigned int item = fmt_item_lg2(level);
+		unsigned int items = fmt_items(level);
+		unsigned int at = (unsigned int)(m->iova >> item) & (items - 1);
+		uint64_t *table, spa;
+		int err = radix_descend(m->pt, m->iova, level, &table, &spa);
+
+		if (err)
+			return err;
+		do {
+			uint64_t here = sizes & (radix_bytes(item + 9) - 1);
+			uint64_t n = radix_run(m, here, lg2, (uint64_t)(items - at) << item);
+
+			err = radix_fill(m, table, spa, level, at, lg2, n);
+			if (err)
+				return err;
+			if (!m->left)
+				return 0;
+			at += (unsigned int)n << (lg2 - item);
+			lg2 = radix_best(m, sizes);
+		} while (at < items && fmt_level_of(lg2) == level);
+	}
+}
+
+static inline int radix_grow(struct cbit_pt *pt)
+{
+	uint64_t top = pt_top(pt);
+	unsigned int mode = (unsigned int)(top & PT_TOP_LEVEL);
+	uint64_t *table, spa;
+	int err;
+
+	err = pt_frame_alloc(pt, &spa, &table);
+	if (err)
+		return err;
+	radix_count(pt, spa, 1);
+	radix_store(&table[0], fmt_table(top & ~PT_TOP_LEVEL, mode, pt->table_c));
+	__atomic_store_n(&pt->top, spa | (mode + 1), __ATOMIC_RELEASE);
+	if (pt->cfg.top_changed)
+		pt->cfg.top_changed(pt->cfg.opaque, pt);
+	return 0;
+}
+
+static inline int radix_map(struct cbit_pt *pt, uint64_t iova, uint64_t spa, uint64_t len,
+			    unsigned int attrs, uint64_t *mapped)
+{
+	struct radix_map m = {
+		.pt = pt,
+		.iova = iova,
+		.spa = spa,
+		.left = len,
+		.bits = fmt_attr_bits(attrs, pt->c_mask),
+	};
+	uint64_t last = iova + (len - 1);
+	int err;
+
+	if (!radix_reaches(pt->cfg.max_mode, last))
+		return -ERANGE;
+	while (!radix_reaches((unsigned int)(pt_top(pt) & PT_TOP_LEVEL), last)) {
+		err = radix_grow(pt);
+		if (err)
+			return err;
+	}
+	err = radix_map_all(&m, (unsigned int)(pt_top(pt) & PT_TOP_LEVEL));
+	*mapped = len - m.left;
+	return err;
+}
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The radix engine, second part: removing a range. See radix.h.
+ */
+#ifndef CBIT_PT_RADIX_UNMAP_H
+#define CBIT_PT_RADIX_UNMAP_H
+
+#include "radix.h"
+
+struct radix_unmap {
+	struct cbit_pt *pt;
+	uint64_t first;
+	uint64_t last;
+	uint64_t removed;
+};
+
+/* Set the table below @slot aside if nothing is left in it. @spa: of the table of @slot. */
+static inline bool radix_retire(struct cbit_pt *pt, uint64_t *slot, uint64_t spa, uint64_t *child,
+				uint64_t child_spa, unsigned int child_level)
+{
+	if (!radix_empty(pt, child, child_spa, child_level))
+		return false;
+	radix_store(slot, 0);
+	radix_count(pt, spa, -1);
+	radix_set_aside(pt, child, child_spa);
+	return true;
+}
+
+/* @base: IOVA of entry 0 of @table, which is at @table_spa. */
+static void radix_unmap_table(struct radix_unmap *u, uint64_t *table, uint64_t table_spa,
+			      unsigned int level, uint64_t base)
+{
+	unsigned int item = fmt_item_lg2(level);
+	uint64_t end = (u->last - base) >> item;
+	unsigned int at = u->first > base ? (unsigned int)((u->first - base) >> item) : 0;
+	unsigned int to = end < fmt_items(level) - 1 ? (unsigned int)end + 1 : fmt_items(level);
+	int gone = 0;
+
+	while (at < to) {
+		uint64_t entry = radix_load(&table[at]);
+		enum fmt_kind kind;
+		uint64_t *child;
+		uint64_t spa;
+
+		if (!(entry & RADIX_PRESENT)) {
+			at = radix_first_used(table, at, to);
+			continue;
+		}
+		/* Most are leaves of the level's own size, one after the other. */
+		while (fmt_single(entry, level) && base + ((uint64_t)at << item) >= u->first) {
+			radix_store(&table[at], 0);
+			u->removed += radix_bytes(item);
+			gone++;
+			if (++at == to)
+				goto out;
+			entry = radix_load(&table[at]);
+		}
+		if (!(entry & RADIX_PRESENT))
+			continue;
+		kind = fmt_kind(entry, level);
+		if (kind == FMT_LEAF) {
+			unsigned int lg2 = fmt_leaf_lg2(entry, level);
+			unsigned int copies = 1u << (lg2 - item);
+			unsigned int start = at & ~(copies - 1);
+
+			/*
+			 * A leaf that began before the range stays as it is. So does a stray
+			 * copy in a damaged table: its run could lead beyond the table.
+			 */
+			if (start < at || base + ((uint64_t)start << item) < u->first) {
+				at = start + copies;
+				continue;
+			}
+			for (unsigned int i = 0; i < copies; i++)
+				radix_store(&table[at++], 0);
+			u->removed += radix_bytes(lg2);
+			gone += (int)copies;
+			continue;
+		}
+		child = radix_child(u->pt, entry, level, &spa);
+		if (child) {
+			radix_unmap_table(u, child, spa, level - 1,
+					  base + ((uint64_t)at << item));
+			radix_retire(u->pt, &table[at], table_spa, child, spa, level - 1);
+		}
+		at++;
+	}
+out:
+	radix_count(u->pt, table_spa, -gone);
+}
+
+/* A table on the way down: where the entry that points on is, and the table it stands in. */
+struct radix_step {
+	uint64_t *slot;
+	uint64_t spa;
+	uint64_t *child;
+	uint64_t child_spa;
+};
+
+static inline uint64_t radix_unmap(struct cbit_pt *pt, uint64_t first, uint64_t last)
+{
+	struct radix_unmap u = { .pt = pt, .first = first, .last = last };
+	uint64_t top = pt_top(pt), spa = top & ~PT_TOP_LEVEL, reach;
+	unsigned int mode = (unsigned int)(top & PT_TOP_LEVEL), level = mode;
+	struct radix_step path[FMT_LEVELS + 1];
+	uint64_t *table = pt_table(pt, spa);
+
+	/* Nothing is mapped beyond the reach of the top. */
+	if (!table || !radix_reaches(mode, first))
+		return 0;
+	/* Straight down to the table that holds the whole range: mostly the one with its leaf. */
+	while (level > 1 && !((first ^ last) >> fmt_item_lg2(level))) {
+		uint64_t at = first >> fmt_item_lg2(level) & (fmt_items(level) - 1);
+		struct radix_step *step = &path[level];
+
+		step->slot = &table[at];
+		step->spa = spa;
+		step->child = radix_child(pt, radix_load(&table[at]), level, &step->child_spa);
+		if (!step->child)
+			break;
+		table = step->child;
+		spa = step->child_spa;
+		level--;
+	}
+	reach = fmt_item_lg2(level) + 9 < 64 ? radix_bytes(fmt_item_lg2(level) + 9) : 0;
+	radix_unmap_table(&u, table, spa, level, first & -reach);
+	for (level++; level <= mode; level++) {
+		struct radix_step *step = &path[level];
+
+		if (!radix_retire(pt, step->slot, step->spa, step->child, step->child_spa,
+				  level - 1))
+			break;
+	}
+	return u.removed;
+}
+
+#endif
