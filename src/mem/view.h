@@ -31,6 +31,7 @@ struct mem_page {
 #define MEM_STATE_BUSY   0x10000u
 #define MEM_STATE_HERE   0x20000u
 #define MEM_STATE_CHANGE 0x40000u
+#define MEM_STATE_VIEW   (MEM_STATE_TAG | MEM_STATE_BUSY | MEM_STATE_HERE)
 
 /*
  * @size: of the region that frames come from, or of its start that lies in one range; 0 while
@@ -62,7 +63,7 @@ static inline void *mem_view_page(const struct mem_view *v, struct cbit_mem *mem
 		uint32_t state = atomic_load_explicit(&v->pages[at >> CBIT_PAGE_SHIFT].state,
 						      memory_order_acquire);
 
-		state &= MEM_STATE_TAG | MEM_STATE_BUSY | MEM_STATE_HERE;
+		state &= MEM_STATE_VIEW;
 		if (__builtin_expect(state == (bus & v->c_mask ? v->want_c : v->want), 1))
 			return v->bytes + (at & CBIT_PAGE_MASK);
 	}

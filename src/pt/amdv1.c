@@ -22,6 +22,8 @@
 #define FMT_SIZES  ((uint64_t)0x000fff7ffffff000)
 #define FMT_LEVELS 6
 
+#define FMT_CHILD_MASK (AMDV1_PR | AMDV1_NEXT_MASK << AMDV1_NEXT_SHIFT)
+
 #include "radix.h"
 #include "radix_map.h"
 #include "radix_unmap.h"
@@ -30,6 +32,7 @@
 _Static_assert((FMT_SIZES & ((uint64_t)1 << 39)) == 0, "512 GiB leaves are not written");
 _Static_assert(AMDV1_IR == (uint64_t)CBIT_ATTR_READ << 61, "rights are two bits to shift");
 _Static_assert(AMDV1_IW == (uint64_t)CBIT_ATTR_WRITE << 61, "rights are two bits to shift");
+_Static_assert(AMDV1_FC == (uint64_t)CBIT_ATTR_CACHE << 57, "FC is a bit to shift");
 _Static_assert(FMT_SIZES >> 52 == 0 && FMT_SIZES >> 51 == 1, "the largest leaf is 2^51");
 
 static inline unsigned int fmt_item_lg2(unsigned int level)
@@ -81,17 +84,12 @@ static inline enum fmt_kind fmt_kind(uint64_t entry, unsigned int level)
 
 static inline bool fmt_single(uint64_t entry, unsigned int level)
 {
-	uint64_t next = AMDV1_NEXT_MASK << AMDV1_NEXT_SHIFT;
-
-	return (entry & (AMDV1_PR | next)) == AMDV1_PR && level != FMT_LEVELS;
+	return (entry & FMT_CHILD_MASK) == AMDV1_PR && level != FMT_LEVELS;
 }
 
-static inline bool fmt_child(uint64_t entry, unsigned int level)
+static inline uint64_t fmt_child_bits(unsigned int level)
 {
-	uint64_t next = AMDV1_NEXT_MASK << AMDV1_NEXT_SHIFT;
-
-	return (entry & (AMDV1_PR | next)) ==
-	       (AMDV1_PR | (uint64_t)(level - 1) << AMDV1_NEXT_SHIFT);
+	return AMDV1_PR | (uint64_t)(level - 1) << AMDV1_NEXT_SHIFT;
 }
 
 static inline uint64_t fmt_table_addr(uint64_t entry)
@@ -131,7 +129,7 @@ static inline unsigned int fmt_rights(uint64_t entry)
 
 static inline unsigned int fmt_attrs(uint64_t entry, uint64_t c)
 {
-	return fmt_rights(entry) | (entry & AMDV1_FC ? CBIT_ATTR_CACHE : 0) |
+	return fmt_rights(entry) | (unsigned int)(entry >> 57 & CBIT_ATTR_CACHE) |
 	       (entry & c ? CBIT_ATTR_ENCRYPTED : 0);
 }
 
@@ -159,6 +157,8 @@ void cbit_amdv1_free_all(struct cbit_pt *pt)
 int cbit_amdv1_walk(struct cbit_mem *mem, uint64_t root, unsigned int mode, uint64_t iova,
 		    struct cbit_pt_leaf *leaf)
 {
+	if (__builtin_expect(radix_walk_fast(mem, root, mode, iova, leaf), 1))
+		return 0;
 	return radix_walk(mem, root, mode, iova, leaf);
 }
 

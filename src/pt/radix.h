@@ -13,7 +13,8 @@
  *   fmt_items(level)                entries of a table
  *   fmt_kind(entry, level)          what an entry is
  *   fmt_single(entry, level)        a leaf of the level's own size; a fast fmt_kind()
- *   fmt_child(entry, level)         a table of the level below; likewise, for levels above 1
+ *   FMT_CHILD_MASK                  bits that tell a pointer to a table of the level below...
+ *   fmt_child_bits(level)           ...from everything else, and their value in it
  *   fmt_next_level(entry)           level of the table that a table entry points to
  *   fmt_table_addr(entry)           address in a table entry, C-bit included
  *   fmt_table(spa, level, c)        entry that points to a table of @level
@@ -22,7 +23,8 @@
  *   fmt_leaf(spa, lg2, item)        leaf without attributes
  *   fmt_attr_bits(attrs, c)         bits for attributes
  *   fmt_attrs(entry, c)             the other way
- *   fmt_rights(entry)               CBIT_ATTR_READ and WRITE that an entry lets pass
+ *   fmt_rights(entry)               CBIT_ATTR_READ and WRITE that an entry lets pass: bits of it,
+ *                                   so that the rights of a path are those of the AND of its entries
  *
  * Every format here has its present bit at bit 0.
  *
@@ -53,7 +55,7 @@ static inline unsigned int fmt_level_of(unsigned int lg2);
 static inline unsigned int fmt_items(unsigned int level);
 static inline enum fmt_kind fmt_kind(uint64_t entry, unsigned int level);
 static inline bool fmt_single(uint64_t entry, unsigned int level);
-static inline bool fmt_child(uint64_t entry, unsigned int level);
+static inline uint64_t fmt_child_bits(unsigned int level);
 static inline unsigned int fmt_next_level(uint64_t entry);
 static inline uint64_t fmt_table_addr(uint64_t entry);
 static inline uint64_t fmt_table(uint64_t spa, unsigned int level, uint64_t c);
@@ -84,13 +86,13 @@ static inline void radix_store(uint64_t *p, uint64_t v)
 }
 
 /* The table below @entry if it is one of ours (no level skipped), with its SPA. */
-static inline uint64_t *radix_child(const struct cbit_pt *pt, uint64_t entry, unsigned int level,
-				    uint64_t *spa)
+static inline uint64_t *radix_child(const struct cbit_pt *pt, const struct mem_view *view,
+				    uint64_t entry, unsigned int level, uint64_t *spa)
 {
-	if (level == 1 || !fmt_child(entry, level))
+	if (level == 1 || (entry & FMT_CHILD_MASK) != fmt_child_bits(level))
 		return NULL;
-	*spa = fmt_table_addr(entry) & ~pt->c_mask;
-	return pt_table(pt, *spa);
+	*spa = fmt_table_addr(entry) & ~view->c_mask;
+	return mem_view_page(view, pt->mem, *spa | pt->table_c);
 }
 
 /*
@@ -113,19 +115,19 @@ static inline unsigned int radix_first_used(const uint64_t *table, unsigned int 
 }
 
 /* Entries came or, with a negative @n, went. */
-static inline void radix_count(const struct cbit_pt *pt, uint64_t spa, int n)
+static inline void radix_count(const struct mem_view *view, uint64_t spa, int n)
 {
-	uint32_t *live = pt_live(pt, spa);
+	uint32_t *live = mem_view_note(view, spa);
 
 	if (live)
 		*live += (uint32_t)n;
 }
 
 /* See pt_live(): a count below 0 is wrong as well. */
-static inline bool radix_empty(const struct cbit_pt *pt, const uint64_t *table, uint64_t spa,
+static inline bool radix_empty(const struct mem_view *view, const uint64_t *table, uint64_t spa,
 			       unsigned int level)
 {
-	const uint32_t *live = pt_live(pt, spa);
+	const uint32_t *live = mem_view_note(view, spa);
 	unsigned int items = fmt_items(level);
 
 	if (live && (int32_t)*live > 0)
@@ -159,7 +161,7 @@ static inline void radix_gather_free(struct cbit_pt *pt)
 static bool radix_prune(struct cbit_pt *pt, uint64_t entry, unsigned int level)
 {
 	uint64_t spa;
-	uint64_t *table = radix_child(pt, entry, level, &spa);
+	uint64_t *table = radix_child(pt, mem_view(pt->mem), entry, level, &spa);
 
 	if (!table)
 		return false;

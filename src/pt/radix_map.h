@@ -72,7 +72,7 @@ static inline int radix_fill(struct radix_map *m, uint64_t *table, uint64_t tabl
 	blocked = used < end;
 	n = (used - at) >> (lg2 - item);
 	end = at + ((unsigned int)n << (lg2 - item));
-	radix_count(m->pt, table_spa, (int)(end - at) - pruned);
+	radix_count(mem_view(m->pt->mem), table_spa, (int)(end - at) - pruned);
 	if (copies == 1) {
 		for (; at < end; at++, entry += radix_bytes(lg2))
 			radix_store(&table[at], entry);
@@ -95,10 +95,11 @@ static inline int radix_fill(struct radix_map *m, uint64_t *table, uint64_t tabl
 static inline int radix_descend(struct cbit_pt *pt, uint64_t iova, unsigned int want,
 				uint64_t **out, uint64_t *out_spa)
 {
+	const struct mem_view view = *mem_view(pt->mem);
 	uint64_t top = pt_top(pt);
 	unsigned int level = (unsigned int)(top & PT_TOP_LEVEL);
 	uint64_t spa = top & ~PT_TOP_LEVEL;
-	uint64_t *table = pt_table(pt, spa);
+	uint64_t *table = mem_view_page(&view, pt->mem, spa | pt->table_c);
 
 	if (!table)
 		return -ENOMEM;
@@ -112,12 +113,12 @@ static inline int radix_descend(struct cbit_pt *pt, uint64_t iova, unsigned int 
 
 			if (err)
 				return err;
-			radix_count(pt, spa, 1);
+			radix_count(&view, spa, 1);
 			spa = child;
 			radix_store(slot, fmt_table(spa, level - 1, pt->table_c));
 			continue;
 		}
-		table = radix_child(pt, entry, level, &spa);
+		table = radix_child(pt, &view, entry, level, &spa);
 		if (!table)
 			return -EEXIST;
 	}
@@ -147,6 +148,13 @@ static inline int radix_map_all(struct radix_map *m, unsigned int mode)
 
 		if (err)
 			return err;
+		/* A page, or another single leaf of its level's own size, and its place is free. */
+		if (m->left == radix_bytes(item) && !(radix_load(&table[at]) & RADIX_PRESENT)) {
+			radix_count(mem_view(m->pt->mem), spa, 1);
+			radix_store(&table[at], fmt_leaf(m->spa, item, item) | m->bits);
+			m->left = 0;
+			return 0;
+		}
 		do {
 			uint64_t here = sizes & (radix_bytes(item + 9) - 1);
 			uint64_t n = radix_run(m, here, lg2, (uint64_t)(items - at) << item);
@@ -172,7 +180,7 @@ static inline int radix_grow(struct cbit_pt *pt)
 	err = pt_frame_alloc(pt, &spa, &table);
 	if (err)
 		return err;
-	radix_count(pt, spa, 1);
+	radix_count(mem_view(pt->mem), spa, 1);
 	radix_store(&table[0], fmt_table(top & ~PT_TOP_LEVEL, mode, pt->table_c));
 	__atomic_store_n(&pt->top, spa | (mode + 1), __ATOMIC_RELEASE);
 	if (pt->cfg.top_changed)

@@ -9,19 +9,21 @@
 
 struct radix_unmap {
 	struct cbit_pt *pt;
+	const struct mem_view *view;
 	uint64_t first;
 	uint64_t last;
 	uint64_t removed;
 };
 
 /* Set the table below @slot aside if nothing is left in it. @spa: of the table of @slot. */
-static inline bool radix_retire(struct cbit_pt *pt, uint64_t *slot, uint64_t spa, uint64_t *child,
-				uint64_t child_spa, unsigned int child_level)
+static inline bool radix_retire(struct cbit_pt *pt, const struct mem_view *view, uint64_t *slot,
+				uint64_t spa, uint64_t *child, uint64_t child_spa,
+				unsigned int child_level)
 {
-	if (!radix_empty(pt, child, child_spa, child_level))
+	if (!radix_empty(view, child, child_spa, child_level))
 		return false;
 	radix_store(slot, 0);
-	radix_count(pt, spa, -1);
+	radix_count(view, spa, -1);
 	radix_set_aside(pt, child, child_spa);
 	return true;
 }
@@ -77,16 +79,16 @@ static void radix_unmap_table(struct radix_unmap *u, uint64_t *table, uint64_t t
 			gone += (int)copies;
 			continue;
 		}
-		child = radix_child(u->pt, entry, level, &spa);
+		child = radix_child(u->pt, u->view, entry, level, &spa);
 		if (child) {
 			radix_unmap_table(u, child, spa, level - 1,
 					  base + ((uint64_t)at << item));
-			radix_retire(u->pt, &table[at], table_spa, child, spa, level - 1);
+			radix_retire(u->pt, u->view, &table[at], table_spa, child, spa, level - 1);
 		}
 		at++;
 	}
 out:
-	radix_count(u->pt, table_spa, -gone);
+	radix_count(u->view, table_spa, -gone);
 }
 
 /* A table on the way down: where the entry that points on is, and the table it stands in. */
@@ -99,11 +101,13 @@ struct radix_step {
 
 static inline uint64_t radix_unmap(struct cbit_pt *pt, uint64_t first, uint64_t last)
 {
-	struct radix_unmap u = { .pt = pt, .first = first, .last = last };
+	const struct mem_view view = *mem_view(pt->mem);
+	struct radix_unmap u = { .pt = pt, .view = mem_view(pt->mem), .first = first, .last = last };
 	uint64_t top = pt_top(pt), spa = top & ~PT_TOP_LEVEL, reach;
 	unsigned int mode = (unsigned int)(top & PT_TOP_LEVEL), level = mode;
 	struct radix_step path[FMT_LEVELS + 1];
-	uint64_t *table = pt_table(pt, spa);
+	uint64_t *slot;
+	uint64_t *table = mem_view_page(&view, pt->mem, spa | pt->table_c);
 
 	/* Nothing is mapped beyond the reach of the top. */
 	if (!table || !radix_reaches(mode, first))
@@ -115,19 +119,29 @@ static inline uint64_t radix_unmap(struct cbit_pt *pt, uint64_t first, uint64_t 
 
 		step->slot = &table[at];
 		step->spa = spa;
-		step->child = radix_child(pt, radix_load(&table[at]), level, &step->child_spa);
+		step->child = radix_child(pt, &view, radix_load(&table[at]), level, &step->child_spa);
 		if (!step->child)
 			break;
 		table = step->child;
 		spa = step->child_spa;
 		level--;
 	}
+	slot = &table[first >> fmt_item_lg2(level) & (fmt_items(level) - 1)];
+	/* A page, or another single leaf of its level's own size. */
+	if (first + (radix_bytes(fmt_item_lg2(level)) - 1) == last &&
+	    fmt_single(radix_load(slot), level)) {
+		radix_count(&view, spa, -1);
+		radix_store(slot, 0);
+		u.removed = radix_bytes(fmt_item_lg2(level));
+		goto up;
+	}
 	reach = fmt_item_lg2(level) + 9 < 64 ? radix_bytes(fmt_item_lg2(level) + 9) : 0;
 	radix_unmap_table(&u, table, spa, level, first & -reach);
+up:
 	for (level++; level <= mode; level++) {
 		struct radix_step *step = &path[level];
 
-		if (!radix_retire(pt, step->slot, step->spa, step->child, step->child_spa,
+		if (!radix_retire(pt, &view, step->slot, step->spa, step->child, step->child_spa,
 				  level - 1))
 			break;
 	}

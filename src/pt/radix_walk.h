@@ -39,12 +39,85 @@ static inline int radix_refused(struct cbit_pt_leaf *leaf, uint64_t entry, unsig
 }
 
 /*
+ * One level of the fast walk: the entry in @e points to the table of level @n, whose entry for
+ * @iova is loaded in its place. A constant @n at each step, one test that takes in all of
+ * presence, level and C-bit, and the address by masks and one addition: 15 instructions.
+ */
+#define RADIX_STEP(n)                                                                           \
+	do {                                                                                    \
+		uint64_t at = (e & addr) - view.base;                                           \
+		uint32_t state;                                                                 \
+                                                                                                \
+		if (__builtin_expect(at >= view.size, 0))                                       \
+			return false;                                                           \
+		state = atomic_load_explicit(&view.pages[at >> CBIT_PAGE_SHIFT].state,          \
+					     memory_order_acquire);                             \
+		if (__builtin_expect((state & MEM_STATE_VIEW) != want, 0))                      \
+			return false;                                                           \
+		e = radix_load((const uint64_t *)(const void *)(view.bytes + at) +              \
+			       (iova >> fmt_item_lg2(n) & (fmt_items(n) - 1)));                 \
+		if ((n) == 1 || (e & (FMT_CHILD_MASK | view.c_mask)) != (fmt_child_bits(n) | c)) { \
+			level = (n);                                                            \
+			goto found;                                                             \
+		}                                                                               \
+		rights &= e;                                                                    \
+	} while (0)
+
+/*
+ * The walk as it nearly always goes: tables in the view, one key for all of them, no level
+ * skipped, a leaf of its level's own size at the end. False, and nothing done, when anything
+ * is otherwise; radix_walk() then finds out what.
+ */
+static inline bool radix_walk_fast(struct cbit_mem *mem, uint64_t root, unsigned int mode,
+				   uint64_t iova, struct cbit_pt_leaf *leaf)
+{
+	/* A copy: it then stays in registers, the loads' ordering notwithstanding. */
+	const struct mem_view view = *mem_view(mem);
+	const uint64_t c = root & view.c_mask, addr = fmt_table_addr(~(uint64_t)0) & ~view.c_mask;
+	const uint32_t want = c ? view.want_c : view.want;
+	uint64_t e = root, rights = ~(uint64_t)0;
+	unsigned int level;
+
+	if (mode != FMT_LEVELS && iova >> (fmt_item_lg2(mode) + 9))
+		return false;
+	switch (mode) {
+#if FMT_LEVELS > 5
+	case 6:
+		RADIX_STEP(6);
+		__attribute__((fallthrough));
+#endif
+	case 5:
+		RADIX_STEP(5);
+		__attribute__((fallthrough));
+	case 4:
+		RADIX_STEP(4);
+		__attribute__((fallthrough));
+	case 3:
+		RADIX_STEP(3);
+		__attribute__((fallthrough));
+	case 2:
+		RADIX_STEP(2);
+		__attribute__((fallthrough));
+	case 1:
+		RADIX_STEP(1);
+		break;
+	default:
+		break;
+	}
+	return false;
+found:
+	if (__builtin_expect(!fmt_single(e, level), 0))
+		return false;
+	radix_found(leaf, iova, e, fmt_item_lg2(level), level, fmt_rights(rights), view.c_mask);
+	return true;
+}
+
+/*
  * Ends whatever the tables hold: the level falls with every step.
  */
-static inline int radix_walk(struct cbit_mem *mem, uint64_t root, unsigned int mode, uint64_t iova,
+static __attribute__((noinline)) int radix_walk(struct cbit_mem *mem, uint64_t root, unsigned int mode, uint64_t iova,
 			     struct cbit_pt_leaf *leaf)
 {
-	/* A copy: the loop then holds it in registers, the loads' ordering notwithstanding. */
 	const struct mem_view view = *mem_view(mem);
 	unsigned int rights = CBIT_ATTR_RW;
 	unsigned int level = mode;
@@ -62,15 +135,6 @@ static inline int radix_walk(struct cbit_mem *mem, uint64_t root, unsigned int m
 		if (__builtin_expect(!table, 0))
 			return radix_refused(leaf, 0, level, root & ~view.c_mask);
 		entry = radix_load(&table[(iova >> item) & (fmt_items(level) - 1)]);
-		/* The two that nearly all entries are, before the one question for everything. */
-		if (level > 1 && __builtin_expect(fmt_child(entry, level), 1)) {
-			rights &= fmt_rights(entry);
-			root = fmt_table_addr(entry);
-			level--;
-			continue;
-		}
-		if (fmt_single(entry, level))
-			return radix_found(leaf, iova, entry, item, level, rights, view.c_mask);
 		switch (fmt_kind(entry, level)) {
 		case FMT_EMPTY:
 			return radix_hole(leaf, iova, item, level);
