@@ -155,8 +155,12 @@ int cbit_mem_frames_alloc(struct cbit_mem *mem, unsigned int count, cbit_key_t k
 	key = cbit_mem_key_here(mem, key);
 	for (unsigned int i = 0; i < count; i++) {
 		uint64_t spa = (frame + i) << CBIT_PAGE_SHIFT;
-		int ret = cbit_mem_sparse_zero(f->region->sparse, spa, key);
+		int ret;
 
+		/* frames are handed out upwards: the first of 2 MiB speaks for the rest */
+		if (!((frame + i) & 511))
+			cbit_mem_sparse_dense(f->region->sparse, spa);
+		ret = cbit_mem_sparse_zero(f->region->sparse, spa, key);
 		if (ret) {
 			cbit_mem_frames_free(mem, CBIT_SPA(frame << CBIT_PAGE_SHIFT), count);
 			return ret;

@@ -120,6 +120,7 @@ int cbit_mem_sparse_create(struct cbit_mem *mem, uint64_t base, uint64_t size,
 			   struct mem_sparse **out);
 void cbit_mem_sparse_destroy(struct mem_sparse *sp);
 uint64_t cbit_mem_sparse_direct(const struct mem_sparse *sp);
+void cbit_mem_sparse_dense(struct mem_sparse *sp, uint64_t spa);
 struct mem_page *cbit_mem_sparse_lookup(struct mem_sparse *sp, uint64_t spa);
 struct mem_page *cbit_mem_sparse_get(struct mem_sparse *sp, uint64_t spa, bool *fresh);
 void cbit_mem_sparse_read(struct mem_sparse *sp, uint64_t spa, cbit_key_t key, uint8_t *buf,

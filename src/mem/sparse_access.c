@@ -55,7 +55,7 @@ static void change_begin(struct mem_page *pg)
 
 static void change_end(struct mem_page *pg, cbit_key_t tag)
 {
-	uint32_t s = atomic_load_explicit(&pg->state, memory_order_relaxed);
+	uint64_t s = atomic_load_explicit(&pg->state, memory_order_relaxed);
 
 	s = (s & ~(MEM_STATE_TAG | MEM_STATE_BUSY)) + MEM_STATE_CHANGE;
 	atomic_store_explicit(&pg->state, s | tag, memory_order_release);
@@ -94,7 +94,7 @@ static size_t block_up(size_t n)
 static bool read_tagged(const struct mem_sparse *sp, struct mem_page *pg, size_t at,
 			cbit_key_t key, uint8_t *buf, size_t len)
 {
-	uint32_t s = atomic_load_explicit(&pg->state, memory_order_acquire);
+	uint64_t s = atomic_load_explicit(&pg->state, memory_order_acquire);
 
 	if ((s & (MEM_STATE_TAG | MEM_STATE_BUSY)) != key)
 		return false;

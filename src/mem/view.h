@@ -18,20 +18,26 @@
 /*
  * One page of sparse memory; its bytes stand in the region's range as the tag key shows them.
  * @state: the tag, MEM_STATE_BUSY while the bytes are on their way to another key,
- *         MEM_STATE_HERE from the first touch on, and above them a count of such changes, by
+ *         MEM_STATE_HERE from the first touch on; in the upper half a count of such changes, by
  *         which a reader without lock sees that it was overtaken.
  * @note:  of whoever holds the frame; nothing in DRAM.
  */
 struct mem_page {
-	_Atomic uint32_t state;
+	_Atomic uint64_t state;
 	uint32_t note;
+	uint32_t unused; /* 16 bytes: found by one shift */
 };
 
-#define MEM_STATE_TAG    0xffffu
-#define MEM_STATE_BUSY   0x10000u
-#define MEM_STATE_HERE   0x20000u
-#define MEM_STATE_CHANGE 0x40000u
-#define MEM_STATE_VIEW   (MEM_STATE_TAG | MEM_STATE_BUSY | MEM_STATE_HERE)
+#define MEM_STATE_TAG    ((uint64_t)0xffff)
+#define MEM_STATE_BUSY   ((uint64_t)1 << 16)
+#define MEM_STATE_HERE   ((uint64_t)1 << 17)
+#define MEM_STATE_CHANGE ((uint64_t)1 << 32)
+
+/* The low half of the state: all that a look at the page depends on. */
+static inline uint32_t mem_page_view(const struct mem_page *pg)
+{
+	return (uint32_t)atomic_load_explicit(&pg->state, memory_order_acquire);
+}
 
 /*
  * @size: of the region that frames come from, or of its start that lies in one range; 0 while
@@ -60,11 +66,9 @@ static inline void *mem_view_page(const struct mem_view *v, struct cbit_mem *mem
 	uint64_t at = (bus & ~v->c_mask) - v->base;
 
 	if (__builtin_expect(at < v->size, 1)) {
-		uint32_t state = atomic_load_explicit(&v->pages[at >> CBIT_PAGE_SHIFT].state,
-						      memory_order_acquire);
+		uint32_t want = bus & v->c_mask ? v->want_c : v->want;
 
-		state &= MEM_STATE_VIEW;
-		if (__builtin_expect(state == (bus & v->c_mask ? v->want_c : v->want), 1))
+		if (__builtin_expect(mem_page_view(&v->pages[at >> CBIT_PAGE_SHIFT]) == want, 1))
 			return v->bytes + (at & CBIT_PAGE_MASK);
 	}
 	return cbit_mem_page(mem, (struct cbit_bus){ bus });

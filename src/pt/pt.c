@@ -163,10 +163,14 @@ void cbit_pt_gather_free(struct cbit_pt *pt)
 int cbit_pt_walk(struct cbit_pt *pt, struct cbit_iova iova, struct cbit_pt_leaf *leaf)
 {
 	uint64_t top = pt_top(pt);
-	struct cbit_bus root = { (top & ~PT_TOP_LEVEL) | pt->table_c };
+	uint64_t root = (top & ~PT_TOP_LEVEL) | pt->table_c;
 
-	return cbit_pt_walk_from(pt->mem, pt->cfg.format, root, (unsigned int)(top & PT_TOP_LEVEL),
-				 iova, leaf);
+	switch (pt->cfg.format) {
+	case CBIT_PT_AMDV1:
+		return cbit_amdv1_walk(pt->mem, root, (unsigned int)(top & PT_TOP_LEVEL), iova.v,
+				       leaf);
+	}
+	return -EIO;
 }
 
 int cbit_pt_walk_from(struct cbit_mem *mem, enum cbit_pt_format format, struct cbit_bus root,
