@@ -131,13 +131,12 @@ static void figures(struct fixture *f)
 			       .goal = 0.8, .rounds = 30 };
 	struct bench wrong = right;
 
-	/* What one descriptor moves at a time: the model's own buffer is as large. */
-	f->piece = KIB(64);
+	/* What the ioat model moves at a time (IOAT_CHUNK). */
+	f->piece = KIB(256);
 	f->from = 0;
 	wrong.name = "copy-shared-wrong-key";
 	wrong.ref = ref_evp;
 	if (f->private) {
-		f->piece = BLOCK;
 		right.name = "copy-private-1m";
 		right.ref = ref_private;
 		wrong.name = "copy-private-wrong-key";

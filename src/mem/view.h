@@ -74,12 +74,12 @@ static inline void *mem_view_page(const struct mem_view *v, struct cbit_mem *mem
 	return cbit_mem_page(mem, (struct cbit_bus){ bus });
 }
 
-/* The note of the frame at @spa of cbit_mem_frames_alloc(); NULL if it is out of the view. */
-static inline uint32_t *mem_view_note(const struct mem_view *v, uint64_t spa)
+/* The state of the frame at @spa of cbit_mem_frames_alloc(); NULL if it is out of the view. */
+static inline struct mem_page *mem_view_frame(const struct mem_view *v, uint64_t spa)
 {
 	uint64_t at = spa - v->base;
 
-	return __builtin_expect(at < v->size, 1) ? &v->pages[at >> CBIT_PAGE_SHIFT].note : NULL;
+	return __builtin_expect(at < v->size, 1) ? &v->pages[at >> CBIT_PAGE_SHIFT] : NULL;
 }
 
 #endif

@@ -136,12 +136,18 @@ static inline unsigned int fmt_attrs(uint64_t entry, uint64_t c)
 int cbit_amdv1_map(struct cbit_pt *pt, uint64_t iova, uint64_t spa, uint64_t len,
 		   unsigned int attrs, uint64_t *mapped)
 {
+	if (radix_near_map(pt, iova, spa, len, attrs)) {
+		*mapped = len;
+		return 0;
+	}
 	return radix_map(pt, iova, spa, len, attrs, mapped);
 }
 
 uint64_t cbit_amdv1_unmap(struct cbit_pt *pt, uint64_t first, uint64_t last)
 {
-	return radix_unmap(pt, first, last);
+	uint64_t len = last - first + 1;
+
+	return radix_near_unmap(pt, first, len) ? len : radix_unmap(pt, first, last);
 }
 
 void cbit_amdv1_gather_free(struct cbit_pt *pt)

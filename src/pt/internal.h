@@ -14,10 +14,24 @@
 #define PT_SPARES 8
 
 /*
+ * A table used a while ago, see radix_near.h: of the level and the IOVAs in @tag, 0 for none.
+ * 64 cover 128 MiB in 4 KiB leaves.
+ */
+#define PT_NEAR 64
+
+struct pt_near {
+	uint64_t tag;
+	uint64_t *table;
+	struct mem_page *page;
+};
+
+/*
  * @top: SPA of the top table with its level in the low bits: one word, so that a walker which
  *       runs while the top grows sees either the old pair or the new one.
  * @table_c: the C-bit as pointers to tables have it, 0 where they do not.
  * @gather: first table set aside by unmap (see radix_set_aside()), 0 when there is none.
+ * @want:   mem_page_view() of a table.
+ * @near_used: anything in @near.
  * @spare:  SPAs of frames that no table uses at present, @spares of them.
  */
 struct cbit_pt {
@@ -29,6 +43,9 @@ struct cbit_pt {
 	uint64_t gather;
 	uint64_t spare[PT_SPARES];
 	unsigned int spares;
+	uint32_t want;
+	bool near_used;
+	struct pt_near near[PT_NEAR];
 };
 
 #define PT_TOP_LEVEL ((uint64_t)0xfff)
@@ -48,9 +65,11 @@ static inline uint64_t *pt_table(const struct cbit_pt *pt, uint64_t spa)
  * where there is no room for that. A device that writes into a table makes it wrong: believe
  * it when it says that a table is not empty, look when it says that one is.
  */
-static inline uint32_t *pt_live(const struct cbit_pt *pt, uint64_t spa)
+static inline uint32_t *pt_live(const struct mem_view *view, uint64_t spa)
 {
-	return mem_view_note(mem_view(pt->mem), spa);
+	struct mem_page *page = mem_view_frame(view, spa);
+
+	return page ? &page->note : NULL;
 }
 
 /*

@@ -31,7 +31,7 @@ int pt_frame_alloc(struct cbit_pt *pt, uint64_t *spa, uint64_t **table)
 		cbit_mem_frames_free(pt->mem, frame, 1);
 		return -ENOMEM;
 	}
-	live = pt_live(pt, frame.v);
+	live = pt_live(mem_view(pt->mem), frame.v);
 	if (live)
 		*live = 0;
 	*spa = frame.v;
@@ -67,6 +67,7 @@ int cbit_pt_create(struct cbit_mem *mem, const struct cbit_pt_config *cfg, struc
 		free(pt);
 		return err;
 	}
+	pt->want = pt->table_c ? mem_view(mem)->want_c : mem_view(mem)->want;
 	pt->top = root | cfg->mode;
 	*out = pt;
 	return 0;

@@ -5,7 +5,7 @@
 #ifndef CBIT_PT_RADIX_MAP_H
 #define CBIT_PT_RADIX_MAP_H
 
-#include "radix.h"
+#include "radix_near.h"
 
 struct radix_map {
 	struct cbit_pt *pt;
@@ -152,6 +152,7 @@ static inline int radix_map_all(struct radix_map *m, unsigned int mode)
 		if (m->left == radix_bytes(item) && !(radix_load(&table[at]) & RADIX_PRESENT)) {
 			radix_count(mem_view(m->pt->mem), spa, 1);
 			radix_store(&table[at], fmt_leaf(m->spa, item, item) | m->bits);
+			radix_near_keep(m->pt, m->iova, level, table, spa);
 			m->left = 0;
 			return 0;
 		}
@@ -188,7 +189,7 @@ static inline int radix_grow(struct cbit_pt *pt)
 	return 0;
 }
 
-static inline int radix_map(struct cbit_pt *pt, uint64_t iova, uint64_t spa, uint64_t len,
+static __attribute__((noinline)) int radix_map(struct cbit_pt *pt, uint64_t iova, uint64_t spa, uint64_t len,
 			    unsigned int attrs, uint64_t *mapped)
 {
 	struct radix_map m = {

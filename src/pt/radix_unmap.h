@@ -5,7 +5,7 @@
 #ifndef CBIT_PT_RADIX_UNMAP_H
 #define CBIT_PT_RADIX_UNMAP_H
 
-#include "radix.h"
+#include "radix_near.h"
 
 struct radix_unmap {
 	struct cbit_pt *pt;
@@ -99,7 +99,7 @@ struct radix_step {
 	uint64_t child_spa;
 };
 
-static inline uint64_t radix_unmap(struct cbit_pt *pt, uint64_t first, uint64_t last)
+static __attribute__((noinline)) uint64_t radix_unmap(struct cbit_pt *pt, uint64_t first, uint64_t last)
 {
 	const struct mem_view view = *mem_view(pt->mem);
 	struct radix_unmap u = { .pt = pt, .view = mem_view(pt->mem), .first = first, .last = last };
@@ -132,6 +132,7 @@ static inline uint64_t radix_unmap(struct cbit_pt *pt, uint64_t first, uint64_t 
 	    fmt_single(radix_load(slot), level)) {
 		radix_count(&view, spa, -1);
 		radix_store(slot, 0);
+		radix_near_keep(pt, first, level, table, spa);
 		u.removed = radix_bytes(fmt_item_lg2(level));
 		goto up;
 	}
