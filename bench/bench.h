@@ -17,13 +17,13 @@
 #define MIB(n) ((uint64_t)(n) << 20)
 #define GIB(n) ((uint64_t)(n) << 30)
 
-#define MUST(expr)                                                                     \
-	do {                                                                           \
-		if (!(expr)) {                                                         \
-			fprintf(stderr, "cbit-bench: %s:%d: not so: %s\n", __FILE__,  \
-				__LINE__, #expr);                                      \
-			exit(1);                                                       \
-		}                                                                      \
+#define MUST(expr)                                                                             \
+	do {                                                                                   \
+		if (!(expr)) {                                                                 \
+			fprintf(stderr, "cbit-bench: %s:%d: not so: %s\n", __FILE__, __LINE__, \
+				#expr);                                                        \
+			exit(1);                                                               \
+		}                                                                              \
 	} while (0)
 
 /* Keeps @v and what it was computed from alive. */

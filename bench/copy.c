@@ -126,9 +126,14 @@ static void fini(struct fixture *f)
 
 static void figures(struct fixture *f)
 {
-	struct bench right = { .name = "copy-shared-1m", .unit = BENCH_GBS, .run = run_copy,
-			       .ref = ref_memcpy, .opaque = f, .per = BLOCKS * (double)BLOCK,
-			       .goal = 0.8, .rounds = 30 };
+	struct bench right = { .name = "copy-shared-1m",
+			       .unit = BENCH_GBS,
+			       .run = run_copy,
+			       .ref = ref_memcpy,
+			       .opaque = f,
+			       .per = BLOCKS * (double)BLOCK,
+			       .goal = 0.8,
+			       .rounds = 30 };
 	struct bench wrong = right;
 
 	/* What the ioat model moves at a time (IOAT_CHUNK). */

@@ -160,13 +160,27 @@ static double ref_range(void *opaque)
 
 static void figures(struct fixture *f)
 {
-	struct bench pair = { .name = "pt-4k-pair", .run = run_pairs, .ref = ref_pairs,
-			      .opaque = f, .per = PAIRS, .goal = 25, .rounds = 20 };
-	struct bench large = { .name = "pt-2m-map", .run = run_large, .ref = ref_large,
-			       .opaque = f, .per = LARGE / PER_ONE * PER_ONE, .goal = 15,
+	struct bench pair = { .name = "pt-4k-pair",
+			      .run = run_pairs,
+			      .ref = ref_pairs,
+			      .opaque = f,
+			      .per = PAIRS,
+			      .goal = 25,
+			      .rounds = 20 };
+	struct bench large = { .name = "pt-2m-map",
+			       .run = run_large,
+			       .ref = ref_large,
+			       .opaque = f,
+			       .per = LARGE / PER_ONE * PER_ONE,
+			       .goal = 15,
 			       .rounds = 20 };
-	struct bench range = { .name = "pt-64m-4k-map", .run = run_range, .ref = ref_range,
-			       .opaque = f, .per = 16384, .goal = 1.0, .rounds = 200 };
+	struct bench range = { .name = "pt-64m-4k-map",
+			       .run = run_range,
+			       .ref = ref_range,
+			       .opaque = f,
+			       .per = 16384,
+			       .goal = 1.0,
+			       .rounds = 200 };
 	const uint64_t page = CBIT_PAGE_SIZE;
 
 	/* No table is empty at any time, as in a region that drivers map and unmap all day. */

@@ -10,9 +10,9 @@
 
 #include "bench.h"
 
-#define BASE  GIB(64) /* IOVA */
-#define SPA   GIB(512)
-#define PAGES ((uint64_t)1 << 18)
+#define BASE   GIB(64) /* IOVA */
+#define SPA    GIB(512)
+#define PAGES  ((uint64_t)1 << 18)
 #define LEVELS 4
 
 struct fixture {
@@ -146,8 +146,12 @@ static void init(struct fixture *f)
 void bench_walk(void)
 {
 	struct fixture f = { 0 };
-	struct bench b = { .name = "walk-1g-independent", .run = run_independent,
-			   .ref = ref_independent, .opaque = &f, .per = PAGES, .goal = 7,
+	struct bench b = { .name = "walk-1g-independent",
+			   .run = run_independent,
+			   .ref = ref_independent,
+			   .opaque = &f,
+			   .per = PAGES,
+			   .goal = 7,
 			   .rounds = 25 };
 
 	if (!bench_wanted("walk-"))

@@ -38,17 +38,18 @@ _Static_assert(RING_PAGE_BYTES == 4096, "a ring is a page");
  * IOTLB: direct mapped, shared by all domains. An entry is filled under the lock held for
  * reading, so fills race with look-ups: a sequence number, odd while a fill is under way,
  * guards it, and whoever meets an odd one does without.
- * @tag: IOVA of the leaf | log2 of its size << 1 | 1; 0 for an empty entry.
+ * @meta: sequence number << 32 | domain id << 16 | level << 8 | attributes: one load and one
+ *        comparison instead of four of small fields.
+ * @tag:  IOVA of the leaf | log2 of its size << 1 | 1; 0 for an empty entry.
  */
 struct iotlb_entry {
-	uint32_t seq;
-	uint16_t domid;
-	uint8_t level;
-	uint8_t attrs;
+	uint64_t meta;
 	uint64_t tag;
 	uint64_t spa;
 	uint64_t entry;
 };
+
+#define IOTLB_SEQ ((uint64_t)1 << 32)
 
 #define IOTLB_LG2     12
 #define IOTLB_ENTRIES (1u << IOTLB_LG2)

@@ -2,9 +2,9 @@
 /*
  * The IOTLB: leaves by domain id, IOVA and size.
  *
- * Every field is atomic and the sequence number is read before and after the others. Loads
- * are acquire and stores release, so no fence is needed: whoever sees a field of a newer fill
- * also sees its odd sequence number.
+ * Every field is atomic and the word with the sequence number is read before and after the
+ * others. Loads are acquire and stores release, so no fence is needed: whoever sees a field of
+ * a newer fill also sees its odd sequence number.
  */
 #include "internal.h"
 
@@ -30,18 +30,18 @@ bool cbit_iotlb_lookup(const struct iotlb *tlb, uint16_t domid, uint64_t iova,
 		unsigned int lg2 = (unsigned int)__builtin_ctzll(sizes);
 		uint64_t base = iova & ~(((uint64_t)1 << lg2) - 1);
 		const struct iotlb_entry *e = &tlb->entry[slot(domid, base, lg2)];
-		uint32_t seq = __atomic_load_n(&e->seq, __ATOMIC_ACQUIRE);
+		uint64_t meta = __atomic_load_n(&e->meta, __ATOMIC_ACQUIRE);
 
-		if (seq & 1 || __atomic_load_n(&e->tag, __ATOMIC_ACQUIRE) != make_tag(base, lg2) ||
-		    __atomic_load_n(&e->domid, __ATOMIC_ACQUIRE) != domid)
+		if (meta & IOTLB_SEQ || (uint16_t)(meta >> 16) != domid ||
+		    __atomic_load_n(&e->tag, __ATOMIC_ACQUIRE) != make_tag(base, lg2))
 			continue;
 		leaf->iova.v = base;
 		leaf->size = (uint64_t)1 << lg2;
 		leaf->spa.v = __atomic_load_n(&e->spa, __ATOMIC_ACQUIRE);
 		leaf->entry = __atomic_load_n(&e->entry, __ATOMIC_ACQUIRE);
-		leaf->level = __atomic_load_n(&e->level, __ATOMIC_ACQUIRE);
-		leaf->attrs = __atomic_load_n(&e->attrs, __ATOMIC_ACQUIRE);
-		if (__atomic_load_n(&e->seq, __ATOMIC_ACQUIRE) == seq)
+		leaf->level = (uint8_t)(meta >> 8);
+		leaf->attrs = (uint8_t)meta;
+		if (__atomic_load_n(&e->meta, __ATOMIC_ACQUIRE) == meta)
 			return true;
 	}
 	return false;
@@ -51,20 +51,25 @@ void cbit_iotlb_fill(struct iotlb *tlb, uint16_t domid, const struct cbit_pt_lea
 {
 	unsigned int lg2 = (unsigned int)__builtin_ctzll(leaf->size);
 	struct iotlb_entry *e = &tlb->entry[slot(domid, leaf->iova.v, lg2)];
-	uint32_t seq = __atomic_load_n(&e->seq, __ATOMIC_RELAXED);
+	uint64_t meta = __atomic_load_n(&e->meta, __ATOMIC_RELAXED);
+	uint64_t seq = meta & -IOTLB_SEQ;
 
 	if (!(__atomic_load_n(&tlb->sizes, __ATOMIC_RELAXED) & leaf->size))
 		__atomic_fetch_or(&tlb->sizes, leaf->size, __ATOMIC_RELAXED);
-	if (seq & 1 || !__atomic_compare_exchange_n(&e->seq, &seq, seq + 1, false, __ATOMIC_ACQUIRE,
-						    __ATOMIC_RELAXED))
+	if (meta & IOTLB_SEQ ||
+	    !__atomic_compare_exchange_n(&e->meta, &meta, meta + IOTLB_SEQ, false, __ATOMIC_ACQUIRE,
+					 __ATOMIC_RELAXED))
 		return; /* another fill has the slot: this leaf is walked for again */
 	__atomic_store_n(&e->tag, make_tag(leaf->iova.v, lg2), __ATOMIC_RELEASE);
-	__atomic_store_n(&e->domid, domid, __ATOMIC_RELEASE);
 	__atomic_store_n(&e->spa, leaf->spa.v, __ATOMIC_RELEASE);
 	__atomic_store_n(&e->entry, leaf->entry, __ATOMIC_RELEASE);
-	__atomic_store_n(&e->level, (uint8_t)leaf->level, __ATOMIC_RELEASE);
-	__atomic_store_n(&e->attrs, (uint8_t)leaf->attrs, __ATOMIC_RELEASE);
-	__atomic_store_n(&e->seq, seq + 2, __ATOMIC_RELEASE);
+	meta = (uint64_t)domid << 16 | (uint64_t)leaf->level << 8 | leaf->attrs;
+	__atomic_store_n(&e->meta, (seq + 2 * IOTLB_SEQ) | meta, __ATOMIC_RELEASE);
+}
+
+static inline uint16_t domain_of(const struct iotlb_entry *e)
+{
+	return (uint16_t)(e->meta >> 16);
 }
 
 /* The lock is held for writing: no look-up or fill runs beside this. */
@@ -88,7 +93,7 @@ void cbit_iotlb_invalidate_range(struct iotlb *tlb, uint16_t domid, uint64_t fir
 		for (uint64_t base = first >> lg2 << lg2;; base += (uint64_t)1 << lg2) {
 			struct iotlb_entry *e = &tlb->entry[slot(domid, base, lg2)];
 
-			if (e->tag == make_tag(base, lg2) && e->domid == domid)
+			if (e->tag == make_tag(base, lg2) && domain_of(e) == domid)
 				drop(e);
 			if (!n--)
 				break;
@@ -99,7 +104,7 @@ void cbit_iotlb_invalidate_range(struct iotlb *tlb, uint16_t domid, uint64_t fir
 		uint64_t base = e->tag & CBIT_PAGE_MASK;
 		uint64_t size = (uint64_t)1 << (e->tag >> 1 & 63);
 
-		if (e->tag && e->domid == domid && base <= last && base + (size - 1) >= first)
+		if (e->tag && domain_of(e) == domid && base <= last && base + (size - 1) >= first)
 			drop(e);
 	}
 }
@@ -107,7 +112,7 @@ void cbit_iotlb_invalidate_range(struct iotlb *tlb, uint16_t domid, uint64_t fir
 void cbit_iotlb_invalidate_domain(struct iotlb *tlb, uint16_t domid)
 {
 	for (unsigned int i = 0; i < IOTLB_ENTRIES; i++)
-		if (tlb->entry[i].domid == domid)
+		if (domain_of(&tlb->entry[i]) == domid)
 			drop(&tlb->entry[i]);
 }
 

@@ -50,9 +50,9 @@ struct mem_sparse {
 	uint8_t *open;           /* by granule: bytes and state may be written */
 	_Atomic(uint32_t) *slot; /* where granules from @direct on have theirs, 0: nowhere yet */
 	size_t slot_bytes;
-	size_t direct;    /* granules of the region that have addresses of their own */
-	size_t granules;  /* granules of addresses */
-	size_t next_slot; /* the first that no granule has */
+	size_t direct;        /* granules of the region that have addresses of their own */
+	size_t granules;      /* granules of addresses */
+	size_t next_slot;     /* the first that no granule has */
 	pthread_mutex_t grow; /* opening of granules, first touch of pages */
 	pthread_mutex_t lock[MEM_SPARSE_LOCKS]; /* bytes and tag of the pages that hash there */
 };

@@ -173,9 +173,8 @@ struct mem_page *cbit_mem_sparse_lookup(struct mem_sparse *sp, uint64_t spa)
 	struct mem_page *pg = page_at(sp, spa - sp->base);
 
 	/* acquire: whoever sees the page also sees its granule open */
-	return pg && atomic_load_explicit(&pg->state, memory_order_acquire) & MEM_STATE_HERE ?
-		       pg :
-		       NULL;
+	return pg && atomic_load_explicit(&pg->state, memory_order_acquire) & MEM_STATE_HERE ? pg
+											     : NULL;
 }
 
 /* Make the granule at @offset usable. */

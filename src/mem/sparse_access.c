@@ -61,8 +61,7 @@ static void change_end(struct mem_page *pg, cbit_key_t tag)
 	atomic_store_explicit(&pg->state, s | tag, memory_order_release);
 }
 
-static void page_convert(struct mem_sparse *sp, struct mem_page *pg, uint64_t spa,
-			 cbit_key_t key)
+static void page_convert(struct mem_sparse *sp, struct mem_page *pg, uint64_t spa, cbit_key_t key)
 {
 	cbit_key_t tag = page_tag(pg);
 
@@ -74,8 +73,8 @@ static void page_convert(struct mem_sparse *sp, struct mem_page *pg, uint64_t sp
 }
 
 /* The view of @key on the first @upto bytes (whole blocks) of a page, into @tmp. */
-static void page_prefix(struct mem_sparse *sp, struct mem_page *pg, uint64_t spa,
-			cbit_key_t key, uint8_t *tmp, size_t upto)
+static void page_prefix(struct mem_sparse *sp, struct mem_page *pg, uint64_t spa, cbit_key_t key,
+			uint8_t *tmp, size_t upto)
 {
 	if (pg)
 		memcpy(tmp, page_data(sp, pg), upto);
@@ -91,8 +90,8 @@ static size_t block_up(size_t n)
 }
 
 /* The fast path of a read: false when the page is not, or did not stay, under @key. */
-static bool read_tagged(const struct mem_sparse *sp, struct mem_page *pg, size_t at,
-			cbit_key_t key, uint8_t *buf, size_t len)
+static bool read_tagged(const struct mem_sparse *sp, struct mem_page *pg, size_t at, cbit_key_t key,
+			uint8_t *buf, size_t len)
 {
 	uint64_t s = atomic_load_explicit(&pg->state, memory_order_acquire);
 
@@ -144,8 +143,8 @@ void cbit_mem_sparse_read(struct mem_sparse *sp, uint64_t spa, cbit_key_t key, u
  * The reference path of a write: the page keeps its tag; the blocks in question go to the
  * writer's view, take the data, and come back by way of their DRAM bytes.
  */
-static void write_slow(struct mem_sparse *sp, struct mem_page *pg, uint64_t spa,
-		       cbit_key_t key, const uint8_t *buf, size_t len)
+static void write_slow(struct mem_sparse *sp, struct mem_page *pg, uint64_t spa, cbit_key_t key,
+		       const uint8_t *buf, size_t len)
 {
 	size_t at = (size_t)(spa & (MEM_PAGE - 1));
 	size_t from = at & ~(MEM_BLOCK - 1);

@@ -3,8 +3,8 @@
  * The radix engine: map, unmap, walk and growth of a multi-level table whose entries mean
  * what a format says. A format's C file defines the fmt_* functions below as static inline and
  * then includes this file and those that do the work (radix_near.h, radix_map.h,
- * radix_unmap.h, radix_walk.h), so that the compiler folds both into one loop: no call through a pointer
- * anywhere between the API and an entry.
+ * radix_unmap.h, radix_walk.h), so that the compiler folds both into one loop: no call through a
+ * pointer anywhere between the API and an entry.
  *
  *   FMT_SIZES                       bit n: leaves of 2^n bytes may be written
  *   FMT_LEVELS                      levels there can be
@@ -24,7 +24,8 @@
  *   fmt_attr_bits(attrs, c)         bits for attributes
  *   fmt_attrs(entry, c)             the other way
  *   fmt_rights(entry)               CBIT_ATTR_READ and WRITE that an entry lets pass: bits of it,
- *                                   so that the rights of a path are those of the AND of its entries
+ *                                   so that the rights of a path are those of the AND of its
+ * entries
  *
  * Every format here has its present bit at bit 0.
  *

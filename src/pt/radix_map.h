@@ -189,8 +189,8 @@ static inline int radix_grow(struct cbit_pt *pt)
 	return 0;
 }
 
-static __attribute__((noinline)) int radix_map(struct cbit_pt *pt, uint64_t iova, uint64_t spa, uint64_t len,
-			    unsigned int attrs, uint64_t *mapped)
+static __attribute__((noinline)) int radix_map(struct cbit_pt *pt, uint64_t iova, uint64_t spa,
+					       uint64_t len, unsigned int attrs, uint64_t *mapped)
 {
 	struct radix_map m = {
 		.pt = pt,

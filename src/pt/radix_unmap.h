@@ -81,8 +81,7 @@ static void radix_unmap_table(struct radix_unmap *u, uint64_t *table, uint64_t t
 		}
 		child = radix_child(u->pt, u->view, entry, level, &spa);
 		if (child) {
-			radix_unmap_table(u, child, spa, level - 1,
-					  base + ((uint64_t)at << item));
+			radix_unmap_table(u, child, spa, level - 1, base + ((uint64_t)at << item));
 			radix_retire(u->pt, u->view, &table[at], table_spa, child, spa, level - 1);
 		}
 		at++;
@@ -99,10 +98,13 @@ struct radix_step {
 	uint64_t child_spa;
 };
 
-static __attribute__((noinline)) uint64_t radix_unmap(struct cbit_pt *pt, uint64_t first, uint64_t last)
+static __attribute__((noinline)) uint64_t radix_unmap(struct cbit_pt *pt, uint64_t first,
+						      uint64_t last)
 {
 	const struct mem_view view = *mem_view(pt->mem);
-	struct radix_unmap u = { .pt = pt, .view = mem_view(pt->mem), .first = first, .last = last };
+	struct radix_unmap u = {
+		.pt = pt, .view = mem_view(pt->mem), .first = first, .last = last
+	};
 	uint64_t top = pt_top(pt), spa = top & ~PT_TOP_LEVEL, reach;
 	unsigned int mode = (unsigned int)(top & PT_TOP_LEVEL), level = mode;
 	struct radix_step path[FMT_LEVELS + 1];
@@ -119,7 +121,8 @@ static __attribute__((noinline)) uint64_t radix_unmap(struct cbit_pt *pt, uint64
 
 		step->slot = &table[at];
 		step->spa = spa;
-		step->child = radix_child(pt, &view, radix_load(&table[at]), level, &step->child_spa);
+		step->child =
+			radix_child(pt, &view, radix_load(&table[at]), level, &step->child_spa);
 		if (!step->child)
 			break;
 		table = step->child;
