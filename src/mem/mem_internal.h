@@ -47,7 +47,7 @@ struct mem_sparse {
 	uint64_t base;
 	uint8_t *bytes;
 	struct mem_page *pages;
-	uint8_t *open;           /* by granule: bytes and state may be written */
+	_Atomic(uint8_t) *open;  /* by granule of addresses: they may be written */
 	_Atomic(uint32_t) *slot; /* where granules from @direct on have theirs, 0: nowhere yet */
 	size_t slot_bytes;
 	size_t direct;        /* granules of the region that have addresses of their own */

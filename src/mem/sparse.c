@@ -164,6 +164,9 @@ static struct mem_page *page_at(struct mem_sparse *sp, uint64_t offset)
 		if (!n)
 			return NULL;
 	}
+	/* a closed granule has no page, and its state is not worth bringing into being */
+	if (!atomic_load_explicit(&sp->open[n], memory_order_acquire))
+		return NULL;
 	return &sp->pages[n * GRANULE_PAGES + at];
 }
 
@@ -190,13 +193,13 @@ static bool granule_open(struct mem_sparse *sp, uint64_t offset)
 			return false;
 		at = sp->next_slot;
 	}
-	if (sp->open[at])
+	if (atomic_load_explicit(&sp->open[at], memory_order_relaxed))
 		return true;
 	if (mprotect((uint8_t *)sp->pages + state_bytes(at), state_bytes(1),
 		     PROT_READ | PROT_WRITE) ||
 	    mprotect(sp->bytes + (at << GRANULE_SHIFT), GRANULE, PROT_READ | PROT_WRITE))
 		return false;
-	sp->open[at] = 1;
+	atomic_store_explicit(&sp->open[at], 1, memory_order_release);
 	if (n >= sp->direct) {
 		sp->next_slot++;
 		atomic_store_explicit(&sp->slot[n - sp->direct], (uint32_t)at,

@@ -33,6 +33,13 @@ struct mem_page {
 #define MEM_STATE_HERE   ((uint64_t)1 << 17)
 #define MEM_STATE_CHANGE ((uint64_t)1 << 32)
 
+/* The state of the page at offset @at, a multiple of the page size: one shift, no scaling. */
+static inline struct mem_page *mem_page_of(struct mem_page *pages, uint64_t at)
+{
+	_Static_assert(sizeof(struct mem_page) == CBIT_PAGE_SIZE >> 8, "see the shift");
+	return (struct mem_page *)(void *)((uint8_t *)pages + (at >> 8));
+}
+
 /* The low half of the state: all that a look at the page depends on. */
 static inline uint32_t mem_page_view(const struct mem_page *pg)
 {

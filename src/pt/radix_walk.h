@@ -44,23 +44,23 @@ static inline int radix_refused(struct cbit_pt_leaf *leaf, uint64_t entry, unsig
  * and in the window's base, so that one comparison takes in both; the rest are presence, level
  * and key: 17 instructions where a loop over levels took 26 (gcc 12), 12 ns a walk.
  */
-#define RADIX_STEP(n)                                                                          \
-	do {                                                                                   \
-		uint64_t at = fmt_table_addr(e) - base;                                        \
-                                                                                               \
-		if (__builtin_expect(at >= size, 0) ||                                         \
-		    __builtin_expect(mem_page_view(&pages[at >> CBIT_PAGE_SHIFT]) != want, 0)) \
-			return false;                                                          \
-		e = radix_load((const uint64_t *)(const void *)(bytes + at) +                  \
-			       (iova >> fmt_item_lg2(n) & (fmt_items(n) - 1)));                \
-		if ((n) == 1 || (e & FMT_CHILD_MASK) != fmt_child_bits(n)) {                   \
-			if (__builtin_expect(!fmt_single(e, n), 0))                            \
-				return false;                                                  \
-			radix_found(leaf, iova, e, fmt_item_lg2(n), n, fmt_rights(rights),     \
-				    v->c_mask);                                                \
-			return true;                                                           \
-		}                                                                              \
-		rights &= e;                                                                   \
+#define RADIX_STEP(n)                                                                      \
+	do {                                                                               \
+		uint64_t at = fmt_table_addr(e) - base;                                    \
+                                                                                           \
+		if (__builtin_expect(at >= size, 0) ||                                     \
+		    __builtin_expect(mem_page_view(mem_page_of(pages, at)) != want, 0))    \
+			return false;                                                      \
+		e = radix_load((const uint64_t *)(const void *)(bytes + at) +              \
+			       (iova >> fmt_item_lg2(n) & (fmt_items(n) - 1)));            \
+		if ((n) == 1 || (e & FMT_CHILD_MASK) != fmt_child_bits(n)) {               \
+			if (__builtin_expect(!fmt_single(e, n), 0))                        \
+				return false;                                              \
+			radix_found(leaf, iova, e, fmt_item_lg2(n), n, fmt_rights(rights), \
+				    v->c_mask);                                            \
+			return true;                                                       \
+		}                                                                          \
+		rights &= e;                                                               \
 	} while (0)
 
 /*
@@ -74,13 +74,20 @@ static inline bool radix_walk_fast(struct cbit_mem *mem, uint64_t root, unsigned
 	/* Copies: they stay in registers, the loads' ordering notwithstanding. */
 	const struct mem_view *v = mem_view(mem);
 	const uint64_t c = root & v->c_mask, base = v->base + c, size = v->size;
-	const struct mem_page *pages = v->pages;
+	struct mem_page *pages = v->pages;
 	const uint8_t *bytes = v->bytes;
 	const uint32_t want = c ? v->want_c : v->want;
 	uint64_t e = root, rights = ~(uint64_t)0;
 
-	if (mode != FMT_LEVELS && iova >> (fmt_item_lg2(mode) + 9))
+	if (__builtin_expect(mode != 4, 0)) {
+		/* Linux starts at 4 levels and seldom grows: the others may take a jump more. */
+		if (mode != FMT_LEVELS && iova >> (fmt_item_lg2(mode) + 9))
+			return false;
+	} else if (iova >> (fmt_item_lg2(4) + 9)) {
 		return false;
+	} else {
+		goto four;
+	}
 	switch (mode) {
 #if FMT_LEVELS > 5
 	case 6:
@@ -91,6 +98,7 @@ static inline bool radix_walk_fast(struct cbit_mem *mem, uint64_t root, unsigned
 		RADIX_STEP(5);
 		__attribute__((fallthrough));
 	case 4:
+four:
 		RADIX_STEP(4);
 		__attribute__((fallthrough));
 	case 3:
