@@ -2,7 +2,9 @@
 /*
  * cbit-bench: the figures of docs/performance.md.
  *
- *   cbit-bench [NAME-PREFIX]...
+ *   cbit-bench [--once] [NAME-PREFIX]...
+ *
+ * --once: a single round, for counting instructions (bench/guard.sh).
  */
 #include <sched.h>
 #include <sys/mman.h>
@@ -11,6 +13,7 @@
 
 static char **wanted;
 static int wanted_count;
+static bool once;
 
 bool bench_wanted(const char *prefix)
 {
@@ -20,6 +23,15 @@ bool bench_wanted(const char *prefix)
 		if (!strncmp(prefix, wanted[i], a < b ? a : b))
 			return true;
 	}
+	return !wanted_count;
+}
+
+/* Unlike a group, a figure is asked for by its own name or the start of it. */
+static bool asked_for(const char *name)
+{
+	for (int i = 0; i < wanted_count; i++)
+		if (!strncmp(name, wanted[i], strlen(wanted[i])))
+			return true;
 	return !wanted_count;
 }
 
@@ -50,9 +62,9 @@ void bench_figure(const struct bench *b)
 {
 	double best = 0, ref = 0;
 
-	if (!bench_wanted(b->name))
+	if (!asked_for(b->name))
 		return;
-	for (unsigned int i = 0; i < b->rounds; i++) {
+	for (unsigned int i = 0; i < (once ? 1 : b->rounds); i++) {
 		double t = b->run(b->opaque);
 
 		if (!i || t < best)
@@ -142,8 +154,9 @@ void bench_rig_fini(struct bench_rig *r)
 
 int main(int argc, char **argv)
 {
-	wanted = argv + 1;
-	wanted_count = argc - 1;
+	once = argc > 1 && !strcmp(argv[1], "--once");
+	wanted = argv + 1 + once;
+	wanted_count = argc - 1 - once;
 	pin();
 	bench_pt();
 	bench_walk();

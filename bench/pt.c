@@ -160,7 +160,7 @@ static double ref_range(void *opaque)
 
 static void figures(struct fixture *f)
 {
-	struct bench pair = { .name = "pt-4k-pair",
+	struct bench pair = { .name = "pt-4k-pair-warm",
 			      .run = run_pairs,
 			      .ref = ref_pairs,
 			      .opaque = f,
