@@ -77,6 +77,12 @@ static inline uint64_t radix_bytes(unsigned int lg2)
 	return (uint64_t)1 << lg2;
 }
 
+/* All addresses and sizes below 2^@lg2; the level above the widest table's entries is 2^66. */
+static inline uint64_t radix_below(unsigned int lg2)
+{
+	return lg2 < 64 ? radix_bytes(lg2) - 1 : ~(uint64_t)0;
+}
+
 static inline uint64_t radix_load(const uint64_t *p)
 {
 	return __atomic_load_n(p, __ATOMIC_ACQUIRE);

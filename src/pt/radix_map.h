@@ -135,7 +135,7 @@ static inline int radix_map_all(struct radix_map *m, unsigned int mode)
 {
 	/* The top's items times 512 would be a leaf of a level that there is not. */
 	unsigned int reach = fmt_item_lg2(mode) + 9;
-	uint64_t sizes = FMT_SIZES & (reach < 64 ? radix_bytes(reach) - 1 : ~(uint64_t)0);
+	uint64_t sizes = FMT_SIZES & radix_below(reach);
 	unsigned int lg2 = radix_best(m, sizes);
 
 	for (;;) {
@@ -157,7 +157,7 @@ static inline int radix_map_all(struct radix_map *m, unsigned int mode)
 			return 0;
 		}
 		do {
-			uint64_t here = sizes & (radix_bytes(item + 9) - 1);
+			uint64_t here = sizes & radix_below(item + 9);
 			uint64_t n = radix_run(m, here, lg2, (uint64_t)(items - at) << item);
 
 			err = radix_fill(m, table, spa, level, at, lg2, n);

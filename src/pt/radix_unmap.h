@@ -105,7 +105,7 @@ static __attribute__((noinline)) uint64_t radix_unmap(struct cbit_pt *pt, uint64
 	struct radix_unmap u = {
 		.pt = pt, .view = mem_view(pt->mem), .first = first, .last = last
 	};
-	uint64_t top = pt_top(pt), spa = top & ~PT_TOP_LEVEL, reach;
+	uint64_t top = pt_top(pt), spa = top & ~PT_TOP_LEVEL;
 	unsigned int mode = (unsigned int)(top & PT_TOP_LEVEL), level = mode;
 	struct radix_step path[FMT_LEVELS + 1];
 	uint64_t *slot;
@@ -139,8 +139,7 @@ static __attribute__((noinline)) uint64_t radix_unmap(struct cbit_pt *pt, uint64
 		u.removed = radix_bytes(fmt_item_lg2(level));
 		goto up;
 	}
-	reach = fmt_item_lg2(level) + 9 < 64 ? radix_bytes(fmt_item_lg2(level) + 9) : 0;
-	radix_unmap_table(&u, table, spa, level, first & -reach);
+	radix_unmap_table(&u, table, spa, level, first & ~radix_below(fmt_item_lg2(level) + 9));
 up:
 	for (level++; level <= mode; level++) {
 		struct radix_step *step = &path[level];
