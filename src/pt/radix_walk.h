@@ -82,7 +82,7 @@ static inline bool radix_walk_fast(struct cbit_mem *mem, uint64_t root, unsigned
 
 	if (__builtin_expect(mode != 4, 0)) {
 		/* Linux starts at 4 levels and seldom grows: the others may take a jump more. */
-		if (mode != FMT_LEVELS && iova >> (fmt_item_lg2(mode) + 9))
+		if (mode > FMT_LEVELS || (mode != FMT_LEVELS && iova >> (fmt_item_lg2(mode) + 9)))
 			return false;
 	} else if (iova >> (fmt_item_lg2(4) + 9)) {
 		return false;
