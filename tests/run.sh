@@ -11,6 +11,7 @@
 #   kill       kill -9 of either side leaves nothing behind
 #   demo       make demo
 #   user       abi to demo once more as an unprivileged user (only when run as root)
+#   fuzz       each fuzz target for CBIT_FUZZ_SECONDS (20) on its corpus
 #   sanitize   clang build; unit tests and clients with sanitizers; valgrind
 # Without arguments: all of them. BUILD names the build directory (default build).
 # CBIT_USER_SECTIONS names the sections that "user" repeats.
@@ -28,7 +29,7 @@ clients=$build/tests/clients
 examples=$build/examples
 selftests=${CBIT_SELFTESTS:-}
 client_sections='abi clients selftests dpdk contract kill demo'
-all="unit $client_sections user sanitize"
+all="unit $client_sections user fuzz sanitize"
 
 # The parts below share these variables; shellcheck sees one file at a time.
 # shellcheck disable=SC2154

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2016,SC2034,SC2054,SC2154
-# Sections unit and sanitize: the cmocka programs, plain and under the sanitizers and valgrind;
+# Sections unit, fuzz and sanitize: the cmocka programs, plain and under the sanitizers and valgrind;
 # a build by clang; a sanitized cbit under the plain clients.
 
 # unit_programs BUILD: the cmocka programs of that build directory.
@@ -48,6 +48,24 @@ section_unit() {
 		unit_cases unit "$program" "$program"
 	done
 	[ -n "$any" ] || not_ok "unit: there are programs in $build/tests/unit"
+}
+
+# Every fuzz target for a moment on its corpus; "make fuzz" runs them at length.
+section_fuzz() {
+	local line any=
+	begin "fuzz"
+	try 1200 "$here/fuzz/run.sh" "${CBIT_FUZZ_SECONDS:-20}" "$build-fuzz"
+	while IFS= read -r line; do
+		case $line in
+		fuzz_*': failed'*) not_ok "$line" "$out" "$err" ;;
+		fuzz_*' inputs') ok "$line" ;;
+		*) continue ;;
+		esac
+		any=1
+	done <"$out"
+	if [ -z "$any" ]; then
+		not_ok "fuzz: the targets build and run" "$out" "$err"
+	fi
 }
 
 # make_build DIRECTORY OPTIONS...: a further build; a case of its own. False when it fails.
