@@ -52,26 +52,25 @@ static int add_rules(scmp_filter_ctx ctx)
 	const struct scmp_arg_cmp config3 =
 		SCMP_A3(SCMP_CMP_MASKED_EQ, ~((UINT64_C(1) << CBIT_VFIO_INDEX_SHIFT) - 1),
 			UINT64_C(7) << CBIT_VFIO_INDEX_SHIFT);
+	const struct {
+		int call;
+		struct scmp_arg_cmp when;
+	} some[] = {
+		{ SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, VFIO_TYPE_MASK, VFIO_TYPE) },
+		{ SCMP_SYS(pread64), marked3 },
+		{ SCMP_SYS(pwrite64), marked3 },
+		{ SCMP_SYS(pread64), config3 },
+		{ SCMP_SYS(pwrite64), config3 },
+		{ SCMP_SYS(preadv), marked3 },
+		{ SCMP_SYS(pwritev), marked3 },
+		{ SCMP_SYS(mmap), marked5 },
+	};
 	int ret = 0;
 
 	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]) && !ret; i++)
 		ret = seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, always[i], 0);
-	ret = ret ? ret
-		  : seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(ioctl), 1,
-					   SCMP_A1(SCMP_CMP_MASKED_EQ, VFIO_TYPE_MASK, VFIO_TYPE));
-	ret = ret ? ret
-		  : seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(pread64), 1, marked3);
-	ret = ret ? ret
-		  : seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(pwrite64), 1, marked3);
-	ret = ret ? ret
-		  : seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(pread64), 1, config3);
-	ret = ret ? ret
-		  : seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(pwrite64), 1, config3);
-	ret = ret ? ret
-		  : seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(preadv), 1, marked3);
-	ret = ret ? ret
-		  : seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(pwritev), 1, marked3);
-	ret = ret ? ret : seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(mmap), 1, marked5);
+	for (size_t i = 0; i < sizeof(some) / sizeof(some[0]) && !ret; i++)
+		ret = seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, some[i].call, 1, some[i].when);
 	return ret;
 }
 
