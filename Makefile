@@ -43,9 +43,10 @@ format:
 
 lint:
 	@scripts/install-deps.sh lint
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all $(BENCH)/build.ninja
 	clang-format --dry-run -Werror $(SOURCES)
-	clang-tidy --quiet -p $(BUILD) $(filter %.c,$(SOURCES))
+	clang-tidy --quiet -p $(BUILD) $(filter-out bench/%,$(filter %.c,$(SOURCES)))
+	clang-tidy --quiet -p $(BENCH) $(filter bench/%.c,$(SOURCES))
 	cppcheck --quiet --std=c17 --enable=warning,performance,portability --error-exitcode=1 \
 		--inline-suppr --suppressions-list=.cppcheck-suppressions -I include -I src $(filter %.c,$(SOURCES))
 	shellcheck -x tests/run.sh tests/suite/*.sh scripts/*.sh tests/clients/*.sh bench/*.sh .ci/run

@@ -171,7 +171,7 @@ static void figures(struct fixture *f)
 			       .run = run_large,
 			       .ref = ref_large,
 			       .opaque = f,
-			       .per = LARGE / PER_ONE * PER_ONE,
+			       .per = LARGE - LARGE % PER_ONE, /* whole rounds */
 			       .goal = 15,
 			       .rounds = 20 };
 	struct bench range = { .name = "pt-64m-4k-map",
