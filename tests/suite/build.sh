@@ -62,7 +62,7 @@ section_fuzz() {
 		*) continue ;;
 		esac
 		any=1
-	done <"$out"
+	done < <(cat "$out")
 	if [ -z "$any" ]; then
 		not_ok "fuzz: the targets build and run" "$out" "$err"
 	fi
