@@ -176,7 +176,6 @@ struct host {
 	int stop;          /* eventfd: the tracer has seen the last process end */
 	pid_t child;
 	int status; /* of waitpid, for the program itself */
-	uint32_t send_flags;
 
 	pthread_mutex_t owners_lock;
 	struct cbit_owner *owners;
@@ -197,7 +196,6 @@ void host_say(struct host *host, const char *fmt, ...) __attribute__((format(pri
 
 /* owner.c */
 struct cbit_owner *host_owner_get(struct host *host, pid_t tid);
-void host_owner_ref(struct host *host, struct cbit_owner *owner);
 void host_owner_put(struct host *host, struct cbit_owner *owner);
 int host_owner_lock(struct host *host, struct cbit_owner *owner, int64_t pages);
 bool host_owner_dying(struct host *host, pid_t tgid);
@@ -234,7 +232,6 @@ struct host_call {
 	int64_t val;
 	int error; /* negative errno */
 	bool pass; /* let the kernel carry the call out */
-	bool sent;
 };
 int host_notify_loop(struct host *host);
 int host_install_fd(struct host_call *call, int fd, bool cloexec);

@@ -185,13 +185,6 @@ int host_get_fd(struct host *host, pid_t tid, int fd)
 	return own < 0 ? -err : own;
 }
 
-void host_owner_ref(struct host *host, struct cbit_owner *owner)
-{
-	pthread_mutex_lock(&host->owners_lock);
-	owner->refs++;
-	pthread_mutex_unlock(&host->owners_lock);
-}
-
 void host_owner_put(struct host *host, struct cbit_owner *owner)
 {
 	pthread_mutex_lock(&host->owners_lock);
