@@ -17,16 +17,23 @@
 
 #include "host.h"
 
-struct host_devfile *host_devfile_get(struct host *host, uint16_t devid)
+struct host_devfile *host_devfile_find(struct host *host, uint16_t devid)
 {
-	struct host_devfile *dev;
-	struct stat st;
-	char name[64];
-
 	for (unsigned int i = 0; i < host->nr_devfiles; i++) {
 		if (host->devfiles[i].devid == devid)
 			return &host->devfiles[i];
 	}
+	return NULL;
+}
+
+struct host_devfile *host_devfile_get(struct host *host, uint16_t devid)
+{
+	struct host_devfile *dev = host_devfile_find(host, devid);
+	struct stat st;
+	char name[64];
+
+	if (dev)
+		return dev;
 	if (host->nr_devfiles == HOST_MAX_DEVICES)
 		return NULL;
 	dev = &host->devfiles[host->nr_devfiles];

@@ -100,7 +100,8 @@ static struct cbit_file *sock_find(struct host *host, uint64_t ino)
 int host_fd_lookup(struct host *host, pid_t tid, int fd, struct host_fd *out)
 {
 	char path[64], text[HOST_PATH_MAX], *end;
-	unsigned int devid;
+	struct host_devfile *dev;
+	unsigned long devid;
 	uint64_t ino;
 	ssize_t n;
 
@@ -115,16 +116,13 @@ int host_fd_lookup(struct host *host, pid_t tid, int fd, struct host_fd *out)
 		out->file = sock_find(host, ino);
 		out->kind = out->file ? HOST_FD_SOCK : HOST_FD_OTHER;
 	} else if (!strncmp(text, "/memfd:cbit-dev:", 16)) {
-		devid = (unsigned int)strtoul(text + 16, NULL, 16);
+		devid = strtoul(text + 16, NULL, 16);
 		pthread_mutex_lock(&host->files_lock);
-		for (unsigned int i = 0; i < host->nr_devfiles; i++) {
-			struct host_devfile *dev = &host->devfiles[i];
-
-			if (dev->devid == devid && dev->nr_open) {
-				out->kind = HOST_FD_DEVICE;
-				out->dev = dev;
-				out->file = host_devfile_current(dev);
-			}
+		dev = host_devfile_find(host, (uint16_t)devid);
+		if (dev && dev->nr_open) {
+			out->kind = HOST_FD_DEVICE;
+			out->dev = dev;
+			out->file = host_devfile_current(dev);
 		}
 		pthread_mutex_unlock(&host->files_lock);
 	} else if (!strncmp(text, "/memfd:cbit-vfs:", 16)) {

@@ -118,6 +118,7 @@ struct host_devfile {
 };
 
 struct host;
+struct host_devfile *host_devfile_find(struct host *host, uint16_t devid);
 struct host_devfile *host_devfile_get(struct host *host, uint16_t devid);
 struct host_devfile *host_devfile_by_inode(struct host *host, uint64_t dev, uint64_t ino);
 void *host_devfile_bar_memory(void *opaque, uint16_t devid, unsigned int bar, uint64_t size);
@@ -259,8 +260,6 @@ struct host_access {
 	struct cbit_pci *pci;
 	unsigned int bar;
 	uint64_t pos;
-	uint64_t addr;
-	uint64_t len;
 };
 /**
  * host_insn_emulate() - carry out the instruction at the client's RIP on a device's registers.

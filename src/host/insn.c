@@ -228,29 +228,17 @@ static void flags_logic(struct emu *e, uint64_t r, unsigned int len)
 	e->regs->eflags = f;
 }
 
-static void flags_add(struct emu *e, uint64_t a, uint64_t b, uint64_t r, unsigned int len)
+/* Flags of @r, the sum of @a and @b or, with @sub, their difference. */
+static void flags_sum(struct emu *e, uint64_t a, uint64_t b, uint64_t r, unsigned int len, bool sub)
 {
-	uint64_t m = mask_of(len);
+	uint64_t m = mask_of(len), change = (sub ? a ^ b : ~(a ^ b)) & (a ^ r);
 
 	flags_logic(e, r, len);
-	if ((r & m) < (a & m))
+	if (sub ? (a & m) < (b & m) : (r & m) < (a & m))
 		e->regs->eflags |= FLAG_CF;
 	if ((a ^ b ^ r) & 0x10)
 		e->regs->eflags |= FLAG_AF;
-	if ((~(a ^ b) & (a ^ r)) >> (8 * len - 1) & 1)
-		e->regs->eflags |= FLAG_OF;
-}
-
-static void flags_sub(struct emu *e, uint64_t a, uint64_t b, uint64_t r, unsigned int len)
-{
-	uint64_t m = mask_of(len);
-
-	flags_logic(e, r, len);
-	if ((a & m) < (b & m))
-		e->regs->eflags |= FLAG_CF;
-	if ((a ^ b ^ r) & 0x10)
-		e->regs->eflags |= FLAG_AF;
-	if (((a ^ b) & (a ^ r)) >> (8 * len - 1) & 1)
+	if (change >> (8 * len - 1) & 1)
 		e->regs->eflags |= FLAG_OF;
 }
 
@@ -273,14 +261,14 @@ static int alu(struct emu *e, uint64_t a, uint64_t b, unsigned int len, uint64_t
 		return 0;
 	case ZYDIS_MNEMONIC_ADD:
 		*r = a + b;
-		flags_add(e, a, b, *r, len);
+		flags_sum(e, a, b, *r, len, false);
 		return 0;
 	case ZYDIS_MNEMONIC_SUB:
 		*r = a - b;
-		flags_sub(e, a, b, *r, len);
+		flags_sum(e, a, b, *r, len, true);
 		return 0;
 	case ZYDIS_MNEMONIC_CMP:
-		flags_sub(e, a, b, a - b, len);
+		flags_sum(e, a, b, a - b, len, true);
 		*keep = false;
 		return 0;
 	case ZYDIS_MNEMONIC_TEST:

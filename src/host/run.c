@@ -43,10 +43,7 @@ static void observe(void *opaque, const struct cbit_event *ev)
 	struct host_devfile *dev = NULL;
 
 	if (ev->type >= CBIT_EVENT_DMA_NOT_MAPPED && ev->type <= CBIT_EVENT_DMA_NO_MASTER) {
-		for (unsigned int i = 0; i < host->nr_devfiles; i++) {
-			if (host->devfiles[i].devid == ev->devid)
-				dev = &host->devfiles[i];
-		}
+		dev = host_devfile_find(host, ev->devid);
 		if (dev && ev->type == CBIT_EVENT_DMA_NO_BACKING &&
 		    host_owner_dying(host, ev->mapping.pid))
 			__atomic_store_n(&dev->orphan, true, __ATOMIC_RELAXED);

@@ -84,8 +84,6 @@ static bool locate(void *opaque, uint64_t addr, struct host_access *out)
 	out->pci = w->pci;
 	out->bar = w->bar;
 	out->pos = w->pos + (addr - w->start);
-	out->addr = addr;
-	out->len = w->end - addr;
 	return true;
 }
 

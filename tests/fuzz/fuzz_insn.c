@@ -17,9 +17,9 @@
 /* Never the fuzzer's own memory: what an instruction writes must not land there. */
 static bool locate(void *opaque, uint64_t addr, struct host_access *out)
 {
-	*out = (struct host_access){
-		.pci = opaque, .bar = addr & 0x100000 ? 0 : 2, .pos = addr % BAR_SIZE, .addr = addr
-	};
+	*out = (struct host_access){ .pci = opaque,
+				     .bar = addr & 0x100000 ? 0 : 2,
+				     .pos = addr % BAR_SIZE };
 	return true;
 }
 

@@ -372,6 +372,16 @@ static inline void client_down(struct client *c)
 	free(c);
 }
 
+/* cmocka's teardown of a fixture from malloc() whose first member is its client. */
+static inline int client_teardown(void **state)
+{
+	struct client *const *fixture = *state;
+
+	client_down(*fixture);
+	free(*state);
+	return 0;
+}
+
 static inline long client_ioctl(struct client *c, int fd, uint32_t cmd, uint64_t arg)
 {
 	return cbit_vfio_ioctl(c->fd[fd].file, NULL, cmd, arg);

@@ -170,11 +170,7 @@ static bool locate(void *opaque, uint64_t addr, struct host_access *out)
 
 	if (addr < WINDOW + SHIFT || addr >= WINDOW + SHIFT + LEN)
 		return false;
-	*out = (struct host_access){ .pci = f->pci,
-				     .bar = 2,
-				     .pos = addr - WINDOW - SHIFT,
-				     .addr = addr,
-				     .len = WINDOW + SHIFT + LEN - addr };
+	*out = (struct host_access){ .pci = f->pci, .bar = 2, .pos = addr - WINDOW - SHIFT };
 	return true;
 }
 

@@ -30,15 +30,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	client_down(f->c);
-	free(f);
-	return 0;
-}
-
 static void test_info(void **state)
 {
 	struct fixture *f = *state;
@@ -417,7 +408,7 @@ static void test_hot_reset(void **state)
 	client_down(c);
 }
 
-#define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+#define T(t) cmocka_unit_test_setup_teardown(t, setup, client_teardown)
 
 int main(void)
 {

@@ -24,15 +24,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	client_down(f->c);
-	free(f);
-	return 0;
-}
-
 static long map(struct fixture *f, uint64_t iova, uint64_t size, uint64_t vaddr, uint32_t flags)
 {
 	return client_map(f->c, f->o.container, iova, vaddr, size, flags);
@@ -227,7 +218,7 @@ static void test_vaddr(void **state)
 	assert_int_equal(f->c->owners, 0);
 }
 
-#define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+#define T(t) cmocka_unit_test_setup_teardown(t, setup, client_teardown)
 
 int main(void)
 {

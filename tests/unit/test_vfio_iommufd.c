@@ -29,15 +29,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	client_down(f->c);
-	free(f);
-	return 0;
-}
-
 static long map(struct fixture *f, uint64_t iova, uint64_t va, uint64_t len)
 {
 	struct uapi_ioas_map cmd = { .size = sizeof(cmd),
@@ -393,7 +384,7 @@ static void test_close_orders(void **state)
 	assert_int_equal(f->c->events[CBIT_EVENT_MAPPING_LEAKED], 1);
 }
 
-#define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+#define T(t) cmocka_unit_test_setup_teardown(t, setup, client_teardown)
 
 int main(void)
 {

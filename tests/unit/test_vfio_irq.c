@@ -41,15 +41,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	client_down(f->c);
-	free(f);
-	return 0;
-}
-
 static long set_raw(struct fixture *f, struct uapi_irq_set hdr, const void *data, size_t len)
 {
 	uint8_t buf[sizeof(hdr) + 256];
@@ -341,7 +332,7 @@ static void test_close(void **state)
 	assert_false(msix_enabled(f));
 }
 
-#define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+#define T(t) cmocka_unit_test_setup_teardown(t, setup, client_teardown)
 
 int main(void)
 {

@@ -34,15 +34,6 @@ static int setup_v2(void **state)
 	return setup(state, UAPI_TYPE1v2_IOMMU);
 }
 
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	client_down(f->c);
-	free(f);
-	return 0;
-}
-
 static bool mapped(struct fixture *f, uint64_t iova)
 {
 	struct cbit_domain *domain = cbit_vfio_domain(f->c->fd[f->o.container].file);
@@ -464,8 +455,8 @@ static void test_dirty_v1(void **state)
 	assert_int_equal(client_ioctl(f->c, f->o.container, UAPI_IOMMU_DIRTY_PAGES, 0), -EACCES);
 }
 
-#define V1(t) cmocka_unit_test_setup_teardown(t, setup_v1, teardown)
-#define V2(t) cmocka_unit_test_setup_teardown(t, setup_v2, teardown)
+#define V1(t) cmocka_unit_test_setup_teardown(t, setup_v1, client_teardown)
+#define V2(t) cmocka_unit_test_setup_teardown(t, setup_v2, client_teardown)
 
 int main(void)
 {

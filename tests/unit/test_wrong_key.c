@@ -61,15 +61,6 @@ static int setup_tsme(void **state)
 	return setup_on(state, "tsme");
 }
 
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	client_down(f->c);
-	free(f);
-	return 0;
-}
-
 /* One page by libcrypto: data unit number = SPA >> 12, little-endian. */
 static void xts(uint64_t spa, uint8_t *page, int encrypt)
 {
@@ -192,7 +183,7 @@ static void test_tsme(void **state)
 	assert_int_equal(f->c->events[CBIT_EVENT_DMA_WRONG_KEY], 0);
 }
 
-#define T(t, s) cmocka_unit_test_setup_teardown(t, s, teardown)
+#define T(t, s) cmocka_unit_test_setup_teardown(t, s, client_teardown)
 
 int main(void)
 {
