@@ -97,6 +97,43 @@ enum cbit_mem_outcome {
  */
 int cbit_mem_create(const struct cbit_platform *platform, struct cbit_mem **out);
 
+/**
+ * struct cbit_mem_forward_ops - an address space that is another one seen through somebody's
+ * translation: a guest's physical addresses as the guest's CPU or as the hypervisor sees them.
+ * @read:  an access to an address that no window of the forwarding space decodes. @addr is as the
+ *         space's user issued it, C-bit included; @len bytes, which may cross pages.
+ * @write: the other way.
+ * @page:  cbit_mem_page() for such an address; NULL where there is no memory.
+ * @find:  cbit_mem_find() for it; NULL where nothing is.
+ * @frames_alloc: frames for tables and rings, zeroed; @c: they will be reached with the C-bit set.
+ *         May be NULL: then there are none.
+ * @frames_free: gives them back. NULL together with @frames_alloc.
+ *
+ * Any thread that uses the space calls them.
+ */
+struct cbit_mem_forward_ops {
+	enum cbit_mem_outcome (*read)(void *opaque, struct cbit_bus addr, void *buf, size_t len);
+	enum cbit_mem_outcome (*write)(void *opaque, struct cbit_bus addr, const void *buf,
+				       size_t len);
+	void *(*page)(void *opaque, struct cbit_bus addr);
+	const struct cbit_mem_region *(*find)(void *opaque, struct cbit_spa addr);
+	int (*frames_alloc)(void *opaque, unsigned int count, bool c, struct cbit_spa *out);
+	void (*frames_free)(void *opaque, struct cbit_spa addr, unsigned int count);
+};
+
+/**
+ * cbit_mem_create_forward() - an address space without memory of its own.
+ * @platform: what the space's user believes of his addresses: whether they carry a C-bit, and
+ *            where. Copied. TSME has no meaning here.
+ * @ops:      copied; @opaque is passed on.
+ * Windows of kind MMIO may be added and go first. There is no engine: cbit_mem_aes() and
+ * cbit_mem_raw() are not for such a space.
+ * Return: as cbit_mem_create().
+ */
+int cbit_mem_create_forward(const struct cbit_platform *platform,
+			    const struct cbit_mem_forward_ops *ops, void *opaque,
+			    struct cbit_mem **out);
+
 /** cbit_mem_destroy() - free everything; NULL is allowed. */
 void cbit_mem_destroy(struct cbit_mem *mem);
 

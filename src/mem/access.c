@@ -27,6 +27,17 @@ static struct mem_region *decode(const struct cbit_mem *mem, const struct access
 	return r && a->c && !r->pub.encrypts ? NULL : r;
 }
 
+/* What no window decodes is another space's to answer; a window that the C-bit misses is not. */
+static bool forwards(const struct cbit_mem *mem, const struct access *a)
+{
+	return mem->forwards && !cbit_mem_region_find(mem, a->spa);
+}
+
+static struct cbit_bus access_bus(const struct cbit_mem *mem, const struct access *a)
+{
+	return (struct cbit_bus){ a->spa | (a->c ? mem->c_mask : 0) };
+}
+
 static cbit_key_t key_of(const struct cbit_mem *mem, const struct mem_region *r, bool c)
 {
 	if (!r->pub.encrypts)
@@ -38,6 +49,8 @@ static enum cbit_mem_outcome read_part(struct cbit_mem *mem, struct mem_region *
 				       const struct access *a, uint8_t *buf, size_t len)
 {
 	if (!r) {
+		if (forwards(mem, a))
+			return mem->forward.read(mem->forward_opaque, access_bus(mem, a), buf, len);
 		memset(buf, 0xff, len);
 		return CBIT_MEM_ABORT;
 	}
@@ -53,8 +66,12 @@ static enum cbit_mem_outcome read_part(struct cbit_mem *mem, struct mem_region *
 static enum cbit_mem_outcome write_part(struct cbit_mem *mem, struct mem_region *r,
 					const struct access *a, const uint8_t *buf, size_t len)
 {
-	if (!r)
+	if (!r) {
+		if (forwards(mem, a))
+			return mem->forward.write(mem->forward_opaque, access_bus(mem, a), buf,
+						  len);
 		return CBIT_MEM_ABORT;
+	}
 	if (r->has_ops)
 		return cbit_mem_backing_write(mem, r, a->spa, key_of(mem, r, a->c), buf, len);
 	if (r->direct)
@@ -112,6 +129,8 @@ void *cbit_mem_page(struct cbit_mem *mem, struct cbit_bus addr)
 	size_t n = 1;
 	struct mem_region *r = decode(mem, &a, &n);
 
+	if (!r && forwards(mem, &a))
+		return mem->forward.page(mem->forward_opaque, addr);
 	if (!r || !r->sparse)
 		return NULL;
 	return cbit_mem_sparse_view(r->sparse, a.spa, key_of(mem, r, a.c));

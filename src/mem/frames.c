@@ -142,6 +142,11 @@ int cbit_mem_frames_alloc(struct cbit_mem *mem, unsigned int count, cbit_key_t k
 
 	if (!count)
 		return -EINVAL;
+	if (mem->forwards)
+		return mem->forward.frames_alloc ?
+			       mem->forward.frames_alloc(mem->forward_opaque, count,
+							 key != CBIT_KEY_NONE, out) :
+			       -ENOMEM;
 	pthread_mutex_lock(&f->lock);
 	ok = f->region || bind(mem);
 	if (ok && !take(f, order, &frame)) {
@@ -180,6 +185,11 @@ void cbit_mem_frames_free(struct cbit_mem *mem, struct cbit_spa spa, unsigned in
 {
 	struct mem_frames *f = &mem->frames;
 
+	if (mem->forwards) {
+		if (count && mem->forward.frames_free)
+			mem->forward.frames_free(mem->forward_opaque, spa, count);
+		return;
+	}
 	pthread_mutex_lock(&f->lock);
 	/* what was never given out must not be given out next */
 	if (count && holds(f->region, spa.v, count))

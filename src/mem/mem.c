@@ -21,7 +21,7 @@ static bool platform_is_sound(const struct cbit_platform *p)
 	return memcmp(p->host_key, p->host_key + MEM_KEY_BYTES / 2, MEM_KEY_BYTES / 2) != 0;
 }
 
-int cbit_mem_create(const struct cbit_platform *platform, struct cbit_mem **out)
+static int create(const struct cbit_platform *platform, struct cbit_mem **out)
 {
 	struct cbit_mem *mem;
 	int ret;
@@ -35,10 +35,34 @@ int cbit_mem_create(const struct cbit_platform *platform, struct cbit_mem **out)
 	mem->c_mask = cbit_platform_c_mask(platform);
 	mem->view.c_mask = mem->c_mask;
 	ret = cbit_mem_frames_init(mem);
-	if (ret) {
+	if (ret)
 		free(mem);
+	else
+		*out = mem;
+	return ret;
+}
+
+int cbit_mem_create_forward(const struct cbit_platform *platform,
+			    const struct cbit_mem_forward_ops *ops, void *opaque,
+			    struct cbit_mem **out)
+{
+	int ret = create(platform, out);
+
+	if (ret)
 		return ret;
-	}
+	(*out)->forwards = true;
+	(*out)->forward = *ops;
+	(*out)->forward_opaque = opaque;
+	return 0;
+}
+
+int cbit_mem_create(const struct cbit_platform *platform, struct cbit_mem **out)
+{
+	struct cbit_mem *mem;
+	int ret = create(platform, &mem);
+
+	if (ret)
+		return ret;
 	ret = cbit_mem_engine_init(mem);
 	if (ret) {
 		cbit_mem_destroy(mem);
@@ -54,7 +78,8 @@ void cbit_mem_destroy(struct cbit_mem *mem)
 		return;
 	cbit_mem_regions_destroy(mem);
 	cbit_mem_frames_destroy(mem);
-	cbit_mem_engine_destroy(mem);
+	if (!mem->forwards)
+		cbit_mem_engine_destroy(mem);
 	free(mem);
 }
 

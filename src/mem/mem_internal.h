@@ -96,6 +96,9 @@ struct cbit_mem {
 	size_t window_count;
 	struct mem_engine engine;
 	struct mem_frames frames;
+	bool forwards; /* what no window decodes goes to @forward */
+	struct cbit_mem_forward_ops forward;
+	void *forward_opaque;
 };
 
 static inline bool mem_is_slow(struct cbit_mem *mem)

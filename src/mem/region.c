@@ -56,6 +56,8 @@ const struct cbit_mem_region *cbit_mem_find(const struct cbit_mem *mem, struct c
 {
 	const struct mem_region *r = cbit_mem_region_find(mem, spa.v);
 
+	if (!r && mem->forwards)
+		return mem->forward.find(mem->forward_opaque, spa);
 	return r ? &r->pub : NULL;
 }
 
@@ -224,6 +226,10 @@ int cbit_mem_add_region(struct cbit_mem *mem, const struct cbit_mem_region_desc 
 		ret = check_backing(desc, err);
 	if (!ret)
 		ret = check_overlap(mem, desc, err);
+	if (!ret && mem->forwards && desc->kind != CBIT_MEM_MMIO)
+		ret = cbit_error_set(err, -EINVAL,
+				     "region %s: a forwarding space takes windows of kind mmio only",
+				     desc_name(desc));
 	if (ret)
 		return ret;
 
