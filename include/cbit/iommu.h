@@ -29,6 +29,15 @@ struct cbit_domain;
 int cbit_iommu_create(struct cbit_mem *mem, const struct cbit_observer *observer,
 		      struct cbit_iommu **out);
 
+/**
+ * cbit_iommu_create_reset() - an IOMMU as it comes out of reset: registers 0, translation off, no
+ * table anywhere. Somebody else's driver sets it up by its registers: a guest's, when @mem is that
+ * guest's memory as the hypervisor sees it. cbit_domain_*() are not for such an IOMMU.
+ * Return: 0, -ENOMEM.
+ */
+int cbit_iommu_create_reset(struct cbit_mem *mem, const struct cbit_observer *observer,
+			    struct cbit_iommu **out);
+
 /** cbit_iommu_destroy() - after its domains are gone. NULL is allowed. */
 void cbit_iommu_destroy(struct cbit_iommu *iommu);
 

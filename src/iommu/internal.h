@@ -119,12 +119,16 @@ struct irt_cache {
 #define WORK_COMMANDS (1u << 0)
 #define WORK_IRQ      (1u << 1)
 
-/* @devtab, @cmd_ring, @evt_ring: the memory that the registers point to at first. */
+/*
+ * @driver: it was created set up, with @devtab, @cmd_ring and @evt_ring, the memory that the
+ *          registers point to at first.
+ */
 struct cbit_iommu {
 	struct cbit_mem *mem;
 	const struct cbit_observer *observer;
 	uint64_t c_mask;
 	bool sme;
+	bool driver;
 	unsigned int work;
 	pthread_rwlock_t lock;
 	struct cbit_spa devtab;

@@ -45,8 +45,8 @@ free_devtab:
 	return err;
 }
 
-int cbit_iommu_create(struct cbit_mem *mem, const struct cbit_observer *observer,
-		      struct cbit_iommu **out)
+static int create(struct cbit_mem *mem, const struct cbit_observer *observer, bool driver,
+		  struct cbit_iommu **out)
 {
 	const struct cbit_platform *platform = cbit_mem_platform(mem);
 	struct cbit_iommu *iommu = calloc(1, sizeof(*iommu));
@@ -61,11 +61,12 @@ int cbit_iommu_create(struct cbit_mem *mem, const struct cbit_observer *observer
 	err = lock_init(&iommu->lock);
 	if (err)
 		goto free_iommu;
-	err = frames_alloc(iommu);
+	err = driver ? frames_alloc(iommu) : 0;
 	if (err)
 		goto free_lock;
+	iommu->driver = driver;
 	err = cbit_regs_init(iommu);
-	if (!err)
+	if (!err && driver)
 		err = cbit_dte_init(iommu);
 	if (err)
 		goto free_frames;
@@ -76,12 +77,25 @@ int cbit_iommu_create(struct cbit_mem *mem, const struct cbit_observer *observer
 	return 0;
 
 free_frames:
-	frames_free(iommu);
+	if (driver)
+		frames_free(iommu);
 free_lock:
 	pthread_rwlock_destroy(&iommu->lock);
 free_iommu:
 	free(iommu);
 	return err;
+}
+
+int cbit_iommu_create(struct cbit_mem *mem, const struct cbit_observer *observer,
+		      struct cbit_iommu **out)
+{
+	return create(mem, observer, true, out);
+}
+
+int cbit_iommu_create_reset(struct cbit_mem *mem, const struct cbit_observer *observer,
+			    struct cbit_iommu **out)
+{
+	return create(mem, observer, false, out);
 }
 
 void cbit_iommu_destroy(struct cbit_iommu *iommu)
@@ -92,7 +106,8 @@ void cbit_iommu_destroy(struct cbit_iommu *iommu)
 	pthread_mutex_destroy(&iommu->pin_lock);
 	pthread_mutex_destroy(&iommu->irt.lock);
 	cbit_regs_fini(iommu);
-	frames_free(iommu);
+	if (iommu->driver)
+		frames_free(iommu);
 	pthread_rwlock_destroy(&iommu->lock);
 	free(iommu);
 }

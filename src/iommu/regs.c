@@ -26,7 +26,7 @@ int cbit_regs_init(struct cbit_iommu *iommu)
 	uint64_t len = (uint64_t)RING_LG2 << CBIT_VI_RING_SHIFT;
 	int err = pthread_mutex_init(&regs->lock, NULL);
 
-	if (err)
+	if (err || !iommu->driver)
 		return -err;
 	regs->devtab = cbit_mem_bus(iommu->mem, iommu->devtab, iommu->sme).v | (DEVTAB_PAGES - 1);
 	regs->cmd_base = cbit_mem_bus(iommu->mem, iommu->cmd_ring, iommu->sme).v | len;
