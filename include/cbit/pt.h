@@ -10,16 +10,39 @@
 
 struct cbit_pt;
 
-/** enum cbit_pt_format - @CBIT_PT_AMDV1: AMD I/O page tables for host translations (v1). */
+/**
+ * enum cbit_pt_format - what the bits of an entry mean.
+ * @CBIT_PT_AMDV1:  AMD I/O page tables for host translations (v1), 48882 2.2.3. Any power of two
+ *                  from 4 KiB to 2^51 but 512 GiB, 1 to 6 levels.
+ * @CBIT_PT_X86_64: x86-64 tables of 4 or 5 levels with leaves of 4 KiB, 2 MiB and 1 GiB: of CPUs,
+ *                  nested (NPT), and AMD I/O page tables for guest translations (v2, GCR3); 24593
+ *                  5.3, 48882 2.2.6. A present leaf may be read, so none is without
+ *                  CBIT_ATTR_READ. CBIT_ATTR_CACHE has no bit here. What Linux writes into v2
+ *                  leaves is CBIT_ATTR_USER and ACCESSED, and DIRTY with WRITE.
+ *
+ * CBIT_ATTR_ENCRYPTED is the C-bit in both, CBIT_ATTR_ACCESSED and DIRTY are bits 5 and 6.
+ */
 enum cbit_pt_format {
 	CBIT_PT_AMDV1,
+	CBIT_PT_X86_64,
 };
+
+/**
+ * CBIT_PT_SIGN_EXTEND - in the @mode of a walk of x86_64 tables: bits above the 48 or 57 that they
+ * decode are copies of the highest of those (canonical addresses), as for a CPU, NPT apart, and for
+ * DMA with a PASID other than 0. Without it they are 0 and all 48 or 57 bits count, as in
+ * NPT and for DMA with PASID 0 (drivers/iommu/amd/iommu.c, amd_iommu_domain_alloc_paging_v2).
+ * An address of another form is not mapped (-ENOENT).
+ */
+#define CBIT_PT_SIGN_EXTEND 0x100u
 
 /**
  * struct cbit_pt_config - how a table is built.
  * @format:   entry format.
- * @mode:     levels to start with (amdv1: 1..6; Linux starts at 4).
- * @max_mode: levels to which the top may grow when an IOVA needs it (amdv1: up to 6).
+ * @mode:     levels to start with (amdv1: 1..6; Linux starts at 4; x86_64: 4 or 5).
+ * @max_mode: levels to which the top may grow when an IOVA needs it (amdv1: up to 6; x86_64: @mode,
+ *            for what points to such a table does not say how many it has).
+ * @sign_extend: IOVAs are as CBIT_PT_SIGN_EXTEND says (x86_64 only).
  * @table_c:  set the C-bit in table pointers and keep the tables under the host key. The
  *            leaves' C-bit is separate: CBIT_ATTR_ENCRYPTED of each map call.
  * @top_changed: called when the top grew, after the new top is complete and before any entry
@@ -30,6 +53,7 @@ struct cbit_pt_config {
 	enum cbit_pt_format format;
 	unsigned int mode;
 	unsigned int max_mode;
+	bool sign_extend;
 	bool table_c;
 	void (*top_changed)(void *opaque, struct cbit_pt *pt);
 	void *opaque;
@@ -42,7 +66,8 @@ struct cbit_pt_config {
  * @spa:   what @iova translates to, without the C-bit.
  * @entry: the raw 64 bits.
  * @level: level of the table that holds it (1 is the lowest).
- * @attrs: CBIT_ATTR_*; READ and WRITE are those of the whole path.
+ * @attrs: CBIT_ATTR_*; READ, WRITE, USER and NOEXEC are those of the whole path, the others
+ *         those of the leaf.
  */
 struct cbit_pt_leaf {
 	struct cbit_iova iova;
@@ -71,8 +96,9 @@ uint64_t cbit_pt_page_sizes(const struct cbit_pt *pt);
  * @iova, @spa, @len: page aligned; the last byte must not wrap.
  * @attrs:  CBIT_ATTR_*.
  * @mapped: bytes entered, also on error (the caller unmaps them). May be NULL.
- * Return: 0; -EEXIST where something is mapped; -ERANGE beyond the table's reach;
- * -EINVAL for misalignment; -ENOMEM.
+ * Return: 0; -EEXIST where something is mapped; -ERANGE beyond the table's reach, an SPA beyond
+ * the C-bit or, for x86_64, the width of an SPA; -EINVAL for misalignment, and for x86_64 without
+ * CBIT_ATTR_READ; -ENOMEM.
  * One writer at a time; walks of other ranges may go on meanwhile.
  */
 int cbit_pt_map(struct cbit_pt *pt, struct cbit_iova iova, struct cbit_spa spa, uint64_t len,
@@ -105,7 +131,7 @@ int cbit_pt_walk(struct cbit_pt *pt, struct cbit_iova iova, struct cbit_pt_leaf 
  * cbit_pt_walk_from() - the same from a root as hardware knows it.
  * @root: bus address of the top table: its C-bit says under which key to read it. Each
  *        further table is read under the C-bit of the entry that points to it.
- * @mode: level of the top table.
+ * @mode: level of the top table, with x86_64 perhaps CBIT_PT_SIGN_EXTEND.
  */
 int cbit_pt_walk_from(struct cbit_mem *mem, enum cbit_pt_format format, struct cbit_bus root,
 		      unsigned int mode, struct cbit_iova iova, struct cbit_pt_leaf *leaf);

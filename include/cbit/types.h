@@ -108,6 +108,10 @@ const char *cbit_mem_kind_name(enum cbit_mem_kind kind);
 #define CBIT_ATTR_WRITE     (1u << 1)
 #define CBIT_ATTR_ENCRYPTED (1u << 2) /* the entry's C-bit */
 #define CBIT_ATTR_CACHE     (1u << 3) /* forced coherent (amdv1: FC) */
+#define CBIT_ATTR_USER      (1u << 4) /* accessible to user requests (x86_64: US) */
+#define CBIT_ATTR_ACCESSED  (1u << 5) /* the entry's A bit */
+#define CBIT_ATTR_DIRTY     (1u << 6) /* the entry's D bit */
+#define CBIT_ATTR_NOEXEC    (1u << 7) /* no instruction fetches (x86_64: NX) */
 #define CBIT_ATTR_RW        (CBIT_ATTR_READ | CBIT_ATTR_WRITE)
 
 /**

@@ -50,9 +50,11 @@ static inline uint32_t mem_page_view(const struct mem_page *pg)
  * @size: of the region that frames come from, or of its start that lies in one range; 0 while
  *        there is none.
  * @want: state of a page that may be looked at without the C-bit in the address; @want_c: with.
+ * @wide: bits of an address that no SPA has and that are not the C-bit either.
  */
 struct mem_view {
 	uint64_t c_mask;
+	uint64_t wide;
 	uint64_t base;
 	uint64_t size;
 	uint8_t *bytes;

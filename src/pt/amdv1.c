@@ -10,6 +10,8 @@
  * pt.c keeps leaves below it, so the run of ones never meets it.
  */
 #define AMDV1_PR         ((uint64_t)1 << 0)
+#define AMDV1_A          ((uint64_t)1 << 5)
+#define AMDV1_D          ((uint64_t)1 << 6)
 #define AMDV1_NEXT_SHIFT 9
 #define AMDV1_NEXT_MASK  ((uint64_t)7)
 #define AMDV1_ADDR       ((uint64_t)0x000ffffffffff000)
@@ -20,7 +22,9 @@
 
 /* 4 KiB to 2^51 without 512 GiB, which Linux never writes (a processor erratum). */
 #define FMT_SIZES  ((uint64_t)0x000fff7ffffff000)
+#define FMT_LOWEST 1
 #define FMT_LEVELS 6
+#define FMT_SIGNED 0
 
 #define FMT_CHILD_MASK (AMDV1_PR | AMDV1_NEXT_MASK << AMDV1_NEXT_SHIFT)
 
@@ -33,6 +37,7 @@ _Static_assert((FMT_SIZES & ((uint64_t)1 << 39)) == 0, "512 GiB leaves are not w
 _Static_assert(AMDV1_IR == (uint64_t)CBIT_ATTR_READ << 61, "rights are two bits to shift");
 _Static_assert(AMDV1_IW == (uint64_t)CBIT_ATTR_WRITE << 61, "rights are two bits to shift");
 _Static_assert(AMDV1_FC == (uint64_t)CBIT_ATTR_CACHE << 57, "FC is a bit to shift");
+_Static_assert(AMDV1_A == CBIT_ATTR_ACCESSED && AMDV1_D == CBIT_ATTR_DIRTY, "bits as they are");
 _Static_assert(FMT_SIZES >> 52 == 0 && FMT_SIZES >> 51 == 1, "the largest leaf is 2^51");
 
 static inline unsigned int fmt_item_lg2(unsigned int level)
@@ -50,8 +55,9 @@ static inline unsigned int fmt_items(unsigned int level)
 	return level == FMT_LEVELS ? 128 : 512;
 }
 
-static inline unsigned int fmt_next_level(uint64_t entry)
+static inline unsigned int fmt_next_level(uint64_t entry, unsigned int level)
 {
+	(void)level;
 	return (unsigned int)(entry >> AMDV1_NEXT_SHIFT & AMDV1_NEXT_MASK);
 }
 
@@ -59,17 +65,18 @@ static inline unsigned int fmt_leaf_lg2(uint64_t entry, unsigned int level)
 {
 	uint64_t field;
 
-	if (!fmt_next_level(entry))
+	if (!fmt_next_level(entry, level))
 		return fmt_item_lg2(level);
 	field = (entry & AMDV1_ADDR) >> CBIT_PAGE_SHIFT;
 	return CBIT_PAGE_SHIFT + 1 + (unsigned int)__builtin_ctzll(~field);
 }
 
-static inline enum fmt_kind fmt_kind(uint64_t entry, unsigned int level)
+static inline enum fmt_kind fmt_kind(uint64_t entry, unsigned int level, uint64_t wide)
 {
-	unsigned int next = fmt_next_level(entry);
+	unsigned int next = fmt_next_level(entry, level);
 	unsigned int lg2, item;
 
+	(void)wide; /* no IOMMU checks it: such a table or page is one that nothing decodes */
 	if (!(entry & AMDV1_PR))
 		return FMT_EMPTY;
 	if (next && next < level)
@@ -85,6 +92,12 @@ static inline enum fmt_kind fmt_kind(uint64_t entry, unsigned int level)
 static inline bool fmt_single(uint64_t entry, unsigned int level)
 {
 	return (entry & FMT_CHILD_MASK) == AMDV1_PR && level != FMT_LEVELS;
+}
+
+static inline bool fmt_plain(uint64_t entry, unsigned int level, uint64_t wide)
+{
+	(void)wide;
+	return fmt_single(entry, level);
 }
 
 static inline uint64_t fmt_child_bits(unsigned int level)
@@ -119,18 +132,31 @@ static inline uint64_t fmt_leaf(uint64_t spa, unsigned int lg2, unsigned int ite
 static inline uint64_t fmt_attr_bits(unsigned int attrs, uint64_t c)
 {
 	return (attrs & CBIT_ATTR_READ ? AMDV1_IR : 0) | (attrs & CBIT_ATTR_WRITE ? AMDV1_IW : 0) |
-	       (attrs & CBIT_ATTR_CACHE ? AMDV1_FC : 0) | (attrs & CBIT_ATTR_ENCRYPTED ? c : 0);
-}
-
-static inline unsigned int fmt_rights(uint64_t entry)
-{
-	return (unsigned int)(entry >> 61 & CBIT_ATTR_RW);
+	       (attrs & CBIT_ATTR_CACHE ? AMDV1_FC : 0) | (attrs & CBIT_ATTR_ENCRYPTED ? c : 0) |
+	       (attrs & (CBIT_ATTR_ACCESSED | CBIT_ATTR_DIRTY));
 }
 
 static inline unsigned int fmt_attrs(uint64_t entry, uint64_t c)
 {
-	return fmt_rights(entry) | (unsigned int)(entry >> 57 & CBIT_ATTR_CACHE) |
+	return (unsigned int)(entry >> 57 & CBIT_ATTR_CACHE) |
+	       (unsigned int)(entry & (CBIT_ATTR_ACCESSED | CBIT_ATTR_DIRTY)) |
 	       (entry & c ? CBIT_ATTR_ENCRYPTED : 0);
+}
+
+static inline uint64_t fmt_path(uint64_t entry)
+{
+	return entry;
+}
+
+static inline unsigned int fmt_path_attrs(uint64_t path)
+{
+	return (unsigned int)(path >> 61 & CBIT_ATTR_RW);
+}
+
+bool cbit_amdv1_legal(const struct cbit_pt_config *cfg)
+{
+	return cfg->mode >= FMT_LOWEST && cfg->mode <= cfg->max_mode &&
+	       cfg->max_mode <= FMT_LEVELS && !cfg->sign_extend;
 }
 
 int cbit_amdv1_map(struct cbit_pt *pt, uint64_t iova, uint64_t spa, uint64_t len,
@@ -171,9 +197,4 @@ int cbit_amdv1_walk(struct cbit_mem *mem, uint64_t root, unsigned int mode, uint
 uint64_t cbit_amdv1_sizes(void)
 {
 	return FMT_SIZES;
-}
-
-unsigned int cbit_amdv1_levels(void)
-{
-	return FMT_LEVELS;
 }

@@ -26,7 +26,7 @@ struct pt_near {
 };
 
 /*
- * @top: SPA of the top table with its level in the low bits: one word, so that a walker which
+ * @top: SPA of the top table with its mode in the low bits: one word, so that a walker which
  *       runs while the top grows sees either the old pair or the new one.
  * @table_c: the C-bit as pointers to tables have it, 0 where they do not.
  * @gather: first table set aside by unmap (see radix_set_aside()), 0 when there is none.
@@ -48,7 +48,24 @@ struct cbit_pt {
 	struct pt_near near[PT_NEAR];
 };
 
-#define PT_TOP_LEVEL ((uint64_t)0xfff)
+/* The mode is a level and CBIT_PT_SIGN_EXTEND. */
+#define PT_TOP_MODE ((uint64_t)0xfff)
+#define PT_LEVELS   0xffu
+
+static inline uint64_t pt_top_spa(uint64_t top)
+{
+	return top & ~PT_TOP_MODE;
+}
+
+static inline unsigned int pt_top_mode(uint64_t top)
+{
+	return (unsigned int)(top & PT_TOP_MODE);
+}
+
+static inline unsigned int pt_top_level(uint64_t top)
+{
+	return (unsigned int)top & PT_LEVELS;
+}
 
 static inline uint64_t pt_top(const struct cbit_pt *pt)
 {
@@ -81,14 +98,18 @@ int pt_frame_alloc(struct cbit_pt *pt, uint64_t *spa, uint64_t **table);
 void pt_frame_free(struct cbit_pt *pt, uint64_t spa);
 
 /* The operations of a format; arguments have been checked by pt.c. @last is inclusive. */
-int cbit_amdv1_map(struct cbit_pt *pt, uint64_t iova, uint64_t spa, uint64_t len,
-		   unsigned int attrs, uint64_t *mapped);
-uint64_t cbit_amdv1_unmap(struct cbit_pt *pt, uint64_t first, uint64_t last);
-void cbit_amdv1_gather_free(struct cbit_pt *pt);
-void cbit_amdv1_free_all(struct cbit_pt *pt);
-int cbit_amdv1_walk(struct cbit_mem *mem, uint64_t root, unsigned int mode, uint64_t iova,
-		    struct cbit_pt_leaf *leaf);
-uint64_t cbit_amdv1_sizes(void);
-unsigned int cbit_amdv1_levels(void);
+#define PT_FORMAT(name)                                                                      \
+	bool cbit_##name##_legal(const struct cbit_pt_config *cfg);                          \
+	int cbit_##name##_map(struct cbit_pt *pt, uint64_t iova, uint64_t spa, uint64_t len, \
+			      unsigned int attrs, uint64_t *mapped);                         \
+	uint64_t cbit_##name##_unmap(struct cbit_pt *pt, uint64_t first, uint64_t last);     \
+	void cbit_##name##_gather_free(struct cbit_pt *pt);                                  \
+	void cbit_##name##_free_all(struct cbit_pt *pt);                                     \
+	int cbit_##name##_walk(struct cbit_mem *mem, uint64_t root, unsigned int mode,       \
+			       uint64_t iova, struct cbit_pt_leaf *leaf);                    \
+	uint64_t cbit_##name##_sizes(void);
+
+PT_FORMAT(amdv1)
+PT_FORMAT(x86_64)
 
 #endif

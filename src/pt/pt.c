@@ -46,14 +46,24 @@ void pt_frame_free(struct cbit_pt *pt, uint64_t spa)
 		cbit_mem_frames_free(pt->mem, CBIT_SPA(spa), 1);
 }
 
+static bool legal(const struct cbit_pt_config *cfg)
+{
+	switch (cfg->format) {
+	case CBIT_PT_AMDV1:
+		return cbit_amdv1_legal(cfg);
+	case CBIT_PT_X86_64:
+		return cbit_x86_64_legal(cfg);
+	}
+	return false;
+}
+
 int cbit_pt_create(struct cbit_mem *mem, const struct cbit_pt_config *cfg, struct cbit_pt **out)
 {
 	uint64_t root, *table;
 	struct cbit_pt *pt;
 	int err;
 
-	if (cfg->format != CBIT_PT_AMDV1 || !cfg->mode || cfg->mode > cfg->max_mode ||
-	    cfg->max_mode > cbit_amdv1_levels())
+	if (!legal(cfg))
 		return -EINVAL;
 	pt = calloc(1, sizeof(*pt));
 	if (!pt)
@@ -68,7 +78,7 @@ int cbit_pt_create(struct cbit_mem *mem, const struct cbit_pt_config *cfg, struc
 		return err;
 	}
 	pt->want = pt->table_c ? mem_view(mem)->want_c : mem_view(mem)->want;
-	pt->top = root | cfg->mode;
+	pt->top = root | cfg->mode | (cfg->sign_extend ? CBIT_PT_SIGN_EXTEND : 0);
 	*out = pt;
 	return 0;
 }
@@ -81,6 +91,9 @@ void cbit_pt_destroy(struct cbit_pt *pt)
 	case CBIT_PT_AMDV1:
 		cbit_amdv1_free_all(pt);
 		break;
+	case CBIT_PT_X86_64:
+		cbit_x86_64_free_all(pt);
+		break;
 	}
 	while (pt->spares)
 		cbit_mem_frames_free(pt->mem, CBIT_SPA(pt->spare[--pt->spares]), 1);
@@ -89,12 +102,12 @@ void cbit_pt_destroy(struct cbit_pt *pt)
 
 struct cbit_spa cbit_pt_root(const struct cbit_pt *pt)
 {
-	return CBIT_SPA(pt_top(pt) & ~PT_TOP_LEVEL);
+	return CBIT_SPA(pt_top_spa(pt_top(pt)));
 }
 
 unsigned int cbit_pt_mode(const struct cbit_pt *pt)
 {
-	return (unsigned int)(pt_top(pt) & PT_TOP_LEVEL);
+	return pt_top_level(pt_top(pt));
 }
 
 uint64_t cbit_pt_page_sizes(const struct cbit_pt *pt)
@@ -102,6 +115,8 @@ uint64_t cbit_pt_page_sizes(const struct cbit_pt *pt)
 	switch (pt->cfg.format) {
 	case CBIT_PT_AMDV1:
 		return cbit_amdv1_sizes();
+	case CBIT_PT_X86_64:
+		return cbit_x86_64_sizes();
 	}
 	return 0;
 }
@@ -128,6 +143,8 @@ int cbit_pt_map(struct cbit_pt *pt, struct cbit_iova iova, struct cbit_spa spa, 
 	switch (pt->cfg.format) {
 	case CBIT_PT_AMDV1:
 		return cbit_amdv1_map(pt, iova.v, spa.v, len, attrs, mapped);
+	case CBIT_PT_X86_64:
+		return cbit_x86_64_map(pt, iova.v, spa.v, len, attrs, mapped);
 	}
 	return -EINVAL;
 }
@@ -146,6 +163,9 @@ int cbit_pt_unmap(struct cbit_pt *pt, struct cbit_iova iova, uint64_t len, uint6
 	case CBIT_PT_AMDV1:
 		removed = cbit_amdv1_unmap(pt, iova.v, iova.v + (len - 1));
 		break;
+	case CBIT_PT_X86_64:
+		removed = cbit_x86_64_unmap(pt, iova.v, iova.v + (len - 1));
+		break;
 	}
 	if (unmapped)
 		*unmapped = removed;
@@ -158,18 +178,22 @@ void cbit_pt_gather_free(struct cbit_pt *pt)
 	case CBIT_PT_AMDV1:
 		cbit_amdv1_gather_free(pt);
 		break;
+	case CBIT_PT_X86_64:
+		cbit_x86_64_gather_free(pt);
+		break;
 	}
 }
 
 int cbit_pt_walk(struct cbit_pt *pt, struct cbit_iova iova, struct cbit_pt_leaf *leaf)
 {
 	uint64_t top = pt_top(pt);
-	uint64_t root = (top & ~PT_TOP_LEVEL) | pt->table_c;
+	uint64_t root = pt_top_spa(top) | pt->table_c;
 
 	switch (pt->cfg.format) {
 	case CBIT_PT_AMDV1:
-		return cbit_amdv1_walk(pt->mem, root, (unsigned int)(top & PT_TOP_LEVEL), iova.v,
-				       leaf);
+		return cbit_amdv1_walk(pt->mem, root, pt_top_mode(top), iova.v, leaf);
+	case CBIT_PT_X86_64:
+		return cbit_x86_64_walk(pt->mem, root, pt_top_mode(top), iova.v, leaf);
 	}
 	return -EIO;
 }
@@ -180,6 +204,8 @@ int cbit_pt_walk_from(struct cbit_mem *mem, enum cbit_pt_format format, struct c
 	switch (format) {
 	case CBIT_PT_AMDV1:
 		return cbit_amdv1_walk(mem, root.v, mode, iova.v, leaf);
+	case CBIT_PT_X86_64:
+		return cbit_x86_64_walk(mem, root.v, mode, iova.v, leaf);
 	}
 	return -EIO;
 }

@@ -7,25 +7,27 @@
  * pointer anywhere between the API and an entry.
  *
  *   FMT_SIZES                       bit n: leaves of 2^n bytes may be written
- *   FMT_LEVELS                      levels there can be
+ *   FMT_LOWEST, FMT_LEVELS          levels there can be, at least and at most
  *   fmt_item_lg2(level)             log2 of what one entry of a table spans
  *   fmt_level_of(lg2)               level at which leaves of 2^lg2 bytes stand
  *   fmt_items(level)                entries of a table
- *   fmt_kind(entry, level)          what an entry is
+ *   FMT_SIGNED                      whether addresses may be sign-extended
+ *   fmt_kind(entry, level, wide)    what an entry is; @wide: address bits that must be 0
  *   fmt_single(entry, level)        a leaf of the level's own size; a fast fmt_kind()
+ *   fmt_plain(entry, level, wide)   the same, and nothing wrong with it
  *   FMT_CHILD_MASK                  bits that tell a pointer to a table of the level below...
  *   fmt_child_bits(level)           ...from everything else, and their value in it
- *   fmt_next_level(entry)           level of the table that a table entry points to
+ *   fmt_next_level(entry, level)           level of the table that a table entry points to
  *   fmt_table_addr(entry)           address in a table entry, C-bit included
  *   fmt_table(spa, level, c)        entry that points to a table of @level
  *   fmt_leaf_lg2(entry, level)      log2 of a leaf's size
  *   fmt_leaf_spa(entry, lg2, c)     its SPA; @c is the C-bit as a mask
  *   fmt_leaf(spa, lg2, item)        leaf without attributes
  *   fmt_attr_bits(attrs, c)         bits for attributes
- *   fmt_attrs(entry, c)             the other way
- *   fmt_rights(entry)               CBIT_ATTR_READ and WRITE that an entry lets pass: bits of it,
- *                                   so that the rights of a path are those of the AND of its
- * entries
+ *   fmt_attrs(entry, c)             the other way, for those that the leaf alone decides
+ *   fmt_path(entry)                 what an entry contributes to the attributes that the whole path
+ *                                   decides: they are those of the AND of these words...
+ *   fmt_path_attrs(path)            ...and read from it so
  *
  * Every format here has its present bit at bit 0.
  *
@@ -55,10 +57,11 @@ enum fmt_kind {
 static inline unsigned int fmt_item_lg2(unsigned int level);
 static inline unsigned int fmt_level_of(unsigned int lg2);
 static inline unsigned int fmt_items(unsigned int level);
-static inline enum fmt_kind fmt_kind(uint64_t entry, unsigned int level);
+static inline enum fmt_kind fmt_kind(uint64_t entry, unsigned int level, uint64_t wide);
 static inline bool fmt_single(uint64_t entry, unsigned int level);
+static inline bool fmt_plain(uint64_t entry, unsigned int level, uint64_t wide);
 static inline uint64_t fmt_child_bits(unsigned int level);
-static inline unsigned int fmt_next_level(uint64_t entry);
+static inline unsigned int fmt_next_level(uint64_t entry, unsigned int level);
 static inline uint64_t fmt_table_addr(uint64_t entry);
 static inline uint64_t fmt_table(uint64_t spa, unsigned int level, uint64_t c);
 static inline unsigned int fmt_leaf_lg2(uint64_t entry, unsigned int level);
@@ -66,7 +69,8 @@ static inline uint64_t fmt_leaf_spa(uint64_t entry, unsigned int lg2, uint64_t c
 static inline uint64_t fmt_leaf(uint64_t spa, unsigned int lg2, unsigned int item);
 static inline uint64_t fmt_attr_bits(unsigned int attrs, uint64_t c);
 static inline unsigned int fmt_attrs(uint64_t entry, uint64_t c);
-static inline unsigned int fmt_rights(uint64_t entry);
+static inline uint64_t fmt_path(uint64_t entry);
+static inline unsigned int fmt_path_attrs(uint64_t path);
 
 #define RADIX_PRESENT ((uint64_t)1)
 /* Link of a table set aside: a value a walker takes for an entry that is not present. */
@@ -201,8 +205,8 @@ static void radix_free_below(struct cbit_pt *pt, uint64_t spa, unsigned int leve
 		for (unsigned int i = 0; i < fmt_items(level); i++) {
 			uint64_t entry = radix_load(&table[i]);
 
-			if (fmt_kind(entry, level) == FMT_TABLE &&
-			    fmt_next_level(entry) == level - 1)
+			if (fmt_kind(entry, level, 0) == FMT_TABLE &&
+			    fmt_next_level(entry, level) == level - 1)
 				radix_free_below(pt, fmt_table_addr(entry) & ~pt->c_mask,
 						 level - 1);
 		}
@@ -215,14 +219,22 @@ static inline void radix_free_all(struct cbit_pt *pt)
 	uint64_t top = pt_top(pt);
 
 	radix_gather_free(pt);
-	radix_free_below(pt, top & ~PT_TOP_LEVEL, (unsigned int)(top & PT_TOP_LEVEL));
+	radix_free_below(pt, pt_top_spa(top), pt_top_level(top));
 }
 
+/*
+ * Whether tables of @mode decode all of @iova. With CBIT_PT_SIGN_EXTEND the upper half of what
+ * they decode lies at the top of the 64-bit space, otherwise all of it at the bottom.
+ */
 static inline bool radix_reaches(unsigned int mode, uint64_t iova)
 {
-	unsigned int lg2 = fmt_item_lg2(mode) + 9;
+	unsigned int lg2 = fmt_item_lg2(mode & PT_LEVELS) + 9;
 
-	return lg2 >= 64 || !(iova >> lg2);
+	if (lg2 >= 64)
+		return true;
+	if (FMT_SIGNED && mode & CBIT_PT_SIGN_EXTEND)
+		return !((iova + radix_bytes(lg2 - 1)) >> lg2);
+	return !(iova >> lg2);
 }
 
 #endif

@@ -97,8 +97,8 @@ static inline int radix_descend(struct cbit_pt *pt, uint64_t iova, unsigned int 
 {
 	const struct mem_view view = *mem_view(pt->mem);
 	uint64_t top = pt_top(pt);
-	unsigned int level = (unsigned int)(top & PT_TOP_LEVEL);
-	uint64_t spa = top & ~PT_TOP_LEVEL;
+	unsigned int level = pt_top_level(top);
+	uint64_t spa = pt_top_spa(top);
 	uint64_t *table = mem_view_page(&view, pt->mem, spa | pt->table_c);
 
 	if (!table)
@@ -174,7 +174,7 @@ static inline int radix_map_all(struct radix_map *m, unsigned int mode)
 static inline int radix_grow(struct cbit_pt *pt)
 {
 	uint64_t top = pt_top(pt);
-	unsigned int mode = (unsigned int)(top & PT_TOP_LEVEL);
+	unsigned int mode = pt_top_mode(top);
 	uint64_t *table, spa;
 	int err;
 
@@ -182,7 +182,7 @@ static inline int radix_grow(struct cbit_pt *pt)
 	if (err)
 		return err;
 	radix_count(mem_view(pt->mem), spa, 1);
-	radix_store(&table[0], fmt_table(top & ~PT_TOP_LEVEL, mode, pt->table_c));
+	radix_store(&table[0], fmt_table(pt_top_spa(top), mode & PT_LEVELS, pt->table_c));
 	__atomic_store_n(&pt->top, spa | (mode + 1), __ATOMIC_RELEASE);
 	if (pt->cfg.top_changed)
 		pt->cfg.top_changed(pt->cfg.opaque, pt);
@@ -199,17 +199,19 @@ static __attribute__((noinline)) int radix_map(struct cbit_pt *pt, uint64_t iova
 		.left = len,
 		.bits = fmt_attr_bits(attrs, pt->c_mask),
 	};
+	unsigned int max = pt->cfg.max_mode | (pt_top_mode(pt_top(pt)) & ~PT_LEVELS);
 	uint64_t last = iova + (len - 1);
 	int err;
 
-	if (!radix_reaches(pt->cfg.max_mode, last))
+	if (!radix_reaches(max, iova) || !radix_reaches(max, last) ||
+	    (FMT_SIGNED && (iova ^ last) >> 63))
 		return -ERANGE;
-	while (!radix_reaches((unsigned int)(pt_top(pt) & PT_TOP_LEVEL), last)) {
+	while (!radix_reaches(pt_top_mode(pt_top(pt)), last)) {
 		err = radix_grow(pt);
 		if (err)
 			return err;
 	}
-	err = radix_map_all(&m, (unsigned int)(pt_top(pt) & PT_TOP_LEVEL));
+	err = radix_map_all(&m, pt_top_level(pt_top(pt)));
 	*mapped = len - m.left;
 	return err;
 }

@@ -59,7 +59,7 @@ static void radix_unmap_table(struct radix_unmap *u, uint64_t *table, uint64_t t
 		}
 		if (!(entry & RADIX_PRESENT))
 			continue;
-		kind = fmt_kind(entry, level);
+		kind = fmt_kind(entry, level, 0);
 		if (kind == FMT_LEAF) {
 			unsigned int lg2 = fmt_leaf_lg2(entry, level);
 			unsigned int copies = 1u << (lg2 - item);
@@ -105,14 +105,14 @@ static __attribute__((noinline)) uint64_t radix_unmap(struct cbit_pt *pt, uint64
 	struct radix_unmap u = {
 		.pt = pt, .view = mem_view(pt->mem), .first = first, .last = last
 	};
-	uint64_t top = pt_top(pt), spa = top & ~PT_TOP_LEVEL;
-	unsigned int mode = (unsigned int)(top & PT_TOP_LEVEL), level = mode;
+	uint64_t top = pt_top(pt), spa = pt_top_spa(top);
+	unsigned int mode = pt_top_level(top), level = mode;
 	struct radix_step path[FMT_LEVELS + 1];
 	uint64_t *slot;
 	uint64_t *table = mem_view_page(&view, pt->mem, spa | pt->table_c);
 
 	/* Nothing is mapped beyond the reach of the top. */
-	if (!table || !radix_reaches(mode, first))
+	if (!table || !radix_reaches(pt_top_mode(top), first))
 		return 0;
 	/* Straight down to the table that holds the whole range: mostly the one with its leaf. */
 	while (level > 1 && !((first ^ last) >> fmt_item_lg2(level))) {

@@ -16,17 +16,16 @@ static inline int radix_hole(struct cbit_pt_leaf *leaf, uint64_t iova, unsigned 
 	return -ENOENT;
 }
 
-/* A leaf of 2^@lg2 bytes at @iova. */
+/* A leaf of 2^@lg2 bytes at @iova; @path: the AND of fmt_path() of all entries before it. */
 static inline int radix_found(struct cbit_pt_leaf *leaf, uint64_t iova, uint64_t entry,
-			      unsigned int lg2, unsigned int level, unsigned int rights,
-			      uint64_t c_mask)
+			      unsigned int lg2, unsigned int level, uint64_t path, uint64_t c_mask)
 {
 	leaf->size = radix_bytes(lg2);
 	leaf->iova.v = iova & ~(leaf->size - 1);
 	leaf->spa.v = fmt_leaf_spa(entry, lg2, c_mask);
 	leaf->entry = entry;
 	leaf->level = level;
-	leaf->attrs = (fmt_attrs(entry, c_mask) & ~CBIT_ATTR_RW) | (fmt_rights(entry) & rights);
+	leaf->attrs = fmt_attrs(entry, c_mask) | fmt_path_attrs(fmt_path(entry) & path);
 	return 0;
 }
 
@@ -55,13 +54,12 @@ static inline int radix_refused(struct cbit_pt_leaf *leaf, uint64_t entry, unsig
 		e = radix_load((const uint64_t *)(const void *)(bytes + at) +                     \
 			       (iova >> fmt_item_lg2(n) & (fmt_items(n) - 1)));                   \
 		if ((n) == 1 || __builtin_expect((e & FMT_CHILD_MASK) != fmt_child_bits(n), 0)) { \
-			if (__builtin_expect(!fmt_single(e, n), 0))                               \
+			if (__builtin_expect(!fmt_plain(e, n, wide), 0))                          \
 				return false;                                                     \
-			radix_found(leaf, iova, e, fmt_item_lg2(n), n, fmt_rights(rights),        \
-				    v->c_mask);                                                   \
+			radix_found(leaf, iova, e, fmt_item_lg2(n), n, path, v->c_mask);          \
 			return true;                                                              \
 		}                                                                                 \
-		rights &= e;                                                                      \
+		path &= fmt_path(e);                                                              \
 	} while (0)
 
 /*
@@ -78,18 +76,16 @@ static inline bool radix_walk_fast(struct cbit_mem *mem, uint64_t root, unsigned
 	struct mem_page *pages = v->pages;
 	const uint8_t *bytes = v->bytes;
 	const uint32_t want = c ? v->want_c : v->want;
-	uint64_t e = root, rights = ~(uint64_t)0;
+	const uint64_t wide = v->wide;
+	uint64_t e = root, path = ~(uint64_t)0;
+	unsigned int level = mode & PT_LEVELS;
 
-	if (__builtin_expect(mode != 4, 0)) {
-		/* Linux starts at 4 levels and seldom grows: the others may take a jump more. */
-		if (mode > FMT_LEVELS || (mode != FMT_LEVELS && iova >> (fmt_item_lg2(mode) + 9)))
-			return false;
-	} else if (iova >> (fmt_item_lg2(4) + 9)) {
-		return false;
-	} else {
+	/* Most tables have 4 levels: the others may take a jump more. */
+	if (__builtin_expect(mode == 4, 1) && __builtin_expect(radix_reaches(4, iova), 1))
 		goto four;
-	}
-	switch (mode) {
+	if (level > FMT_LEVELS || level < FMT_LOWEST || !radix_reaches(mode, iova))
+		return false;
+	switch (level) {
 #if FMT_LEVELS > 5
 	case 6:
 		RADIX_STEP(6);
@@ -125,13 +121,13 @@ static __attribute__((noinline)) int radix_walk(struct cbit_mem *mem, uint64_t r
 						struct cbit_pt_leaf *leaf)
 {
 	const struct mem_view view = *mem_view(mem);
-	unsigned int rights = CBIT_ATTR_RW;
-	unsigned int level = mode;
+	unsigned int level = mode & PT_LEVELS;
+	uint64_t path = ~(uint64_t)0;
 
-	if (!mode || mode > FMT_LEVELS)
+	if (level < FMT_LOWEST || level > FMT_LEVELS)
 		return radix_refused(leaf, 0, level, 0);
 	if (!radix_reaches(mode, iova))
-		return radix_hole(leaf, iova, fmt_item_lg2(mode) + 9, level);
+		return radix_hole(leaf, iova, fmt_item_lg2(level) + 9 - FMT_SIGNED, level);
 	for (;;) {
 		unsigned int item = fmt_item_lg2(level);
 		const uint64_t *table = mem_view_page(&view, mem, root);
@@ -141,22 +137,22 @@ static __attribute__((noinline)) int radix_walk(struct cbit_mem *mem, uint64_t r
 		if (__builtin_expect(!table, 0))
 			return radix_refused(leaf, 0, level, root & ~view.c_mask);
 		entry = radix_load(&table[(iova >> item) & (fmt_items(level) - 1)]);
-		switch (fmt_kind(entry, level)) {
+		switch (fmt_kind(entry, level, view.wide)) {
 		case FMT_EMPTY:
 			return radix_hole(leaf, iova, item, level);
 		case FMT_BAD:
 			return radix_refused(leaf, entry, level, 0);
 		case FMT_LEAF:
 			lg2 = fmt_leaf_lg2(entry, level);
-			return radix_found(leaf, iova, entry, lg2, level, rights, view.c_mask);
+			return radix_found(leaf, iova, entry, lg2, level, path, view.c_mask);
 		case FMT_TABLE:
 			break;
 		}
-		next = fmt_next_level(entry);
+		next = fmt_next_level(entry, level);
 		skipped = (radix_bytes(item) - 1) & ~(radix_bytes(fmt_item_lg2(next) + 9) - 1);
 		if (iova & skipped)
 			return radix_hole(leaf, iova, fmt_item_lg2(next) + 9, level);
-		rights &= fmt_rights(entry);
+		path &= fmt_path(entry);
 		root = fmt_table_addr(entry);
 		level = next;
 	}

@@ -52,6 +52,21 @@ static inline struct cbit_pt *make_pt(struct cbit_mem *mem, unsigned int mode, u
 	return pt;
 }
 
+static inline struct cbit_pt *make_x86(struct cbit_mem *mem, unsigned int levels, bool sign_extend)
+{
+	struct cbit_pt_config cfg = {
+		.format = CBIT_PT_X86_64,
+		.mode = levels,
+		.max_mode = levels,
+		.sign_extend = sign_extend,
+		.table_c = true,
+	};
+	struct cbit_pt *pt;
+
+	assert_int_equal(cbit_pt_create(mem, &cfg, &pt), 0);
+	return pt;
+}
+
 static inline uint64_t *table_at(struct cbit_mem *mem, uint64_t entry, uint64_t c)
 {
 	uint64_t addr = entry & 0xffffffffff000 & ~c;
@@ -61,7 +76,7 @@ static inline uint64_t *table_at(struct cbit_mem *mem, uint64_t entry, uint64_t 
 
 /* Present entries of all tables below an entry, and the tables. */
 static inline void count(struct cbit_mem *mem, uint64_t table, unsigned int level, uint64_t c,
-			 unsigned int *leaves, unsigned int *tables)
+			 bool x86, unsigned int *leaves, unsigned int *tables)
 {
 	uint64_t *t = table_at(mem, table, c);
 
@@ -69,11 +84,12 @@ static inline void count(struct cbit_mem *mem, uint64_t table, unsigned int leve
 	++*tables;
 	for (unsigned int i = 0; i < 512; i++) {
 		unsigned int next = t[i] >> 9 & 7;
+		bool down = x86 ? level > 1 && !(t[i] & 0x80) : next && next != 7;
 
 		if (!(t[i] & 1))
 			continue;
-		if (next && next != 7)
-			count(mem, t[i], level - 1, c, leaves, tables);
+		if (down)
+			count(mem, t[i], level - 1, c, x86, leaves, tables);
 		else
 			++*leaves;
 	}
@@ -86,7 +102,9 @@ static inline unsigned int count_tables(struct cbit_mem *mem, struct cbit_pt *pt
 	unsigned int tables = 0;
 
 	*leaves = 0;
-	count(mem, cbit_pt_root(pt).v, cbit_pt_mode(pt), c, leaves, &tables);
+	/* only x86_64 has so few sizes */
+	count(mem, cbit_pt_root(pt).v, cbit_pt_mode(pt), c, cbit_pt_page_sizes(pt) == 0x40201000,
+	      leaves, &tables);
 	return tables;
 }
 

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The format x86_64: 4 and 5 levels, as CPU tables, nested page tables and I/O page tables for
+ * guest translations. Facts from the AMD64 Architecture Programmer's Manual, volume 2 (24593), 5.3
+ * and 5.4, which the IOMMU specification (48882), 2.2.6, refers to; reserved bits checked against
+ * the kernel's reset_rsvds_bits_mask() (arch/x86/kvm/mmu/mmu.c, for AMD), bits of entries that
+ * Linux writes against drivers/iommu/generic_pt/fmt/x86_64.h.
+ *
+ * PS makes a leaf of an entry of level 2 or 3 and is reserved above; in level 1 the bit is PAT.
+ * A present entry may be read; writing and user access are ANDed over the path, NX is ORed.
+ */
+#define X86_P    ((uint64_t)1 << 0)
+#define X86_RW   ((uint64_t)1 << 1)
+#define X86_US   ((uint64_t)1 << 2)
+#define X86_A    ((uint64_t)1 << 5)
+#define X86_D    ((uint64_t)1 << 6)
+#define X86_PS   ((uint64_t)1 << 7)
+#define X86_G    ((uint64_t)1 << 8) /* leaves only; reserved in levels 4 and 5 */
+#define X86_ADDR ((uint64_t)0x000ffffffffff000)
+#define X86_NX   ((uint64_t)1 << 63)
+
+#define FMT_SIZES  ((uint64_t)0x40201000)
+#define FMT_LOWEST 4
+#define FMT_LEVELS 5
+#define FMT_SIGNED 1
+
+/* G is ignored in pointers of level 3 and 2; fmt_kind() knows, and nobody sets it there. */
+#define FMT_CHILD_MASK (X86_P | X86_PS | X86_G)
+
+#include "radix.h"
+#include "radix_map.h"
+#include "radix_unmap.h"
+#include "radix_walk.h"
+
+_Static_assert(X86_P == CBIT_ATTR_READ && X86_RW == CBIT_ATTR_WRITE, "bits as they are");
+_Static_assert(X86_A == CBIT_ATTR_ACCESSED && X86_D == CBIT_ATTR_DIRTY, "bits as they are");
+_Static_assert(X86_US == CBIT_ATTR_USER >> 2, "US is a bit to shift");
+_Static_assert(X86_NX == (uint64_t)CBIT_ATTR_NOEXEC << 56, "NX is a bit to shift");
+
+static inline unsigned int fmt_item_lg2(unsigned int level)
+{
+	return CBIT_PAGE_SHIFT + 9 * (level - 1);
+}
+
+static inline unsigned int fmt_level_of(unsigned int lg2)
+{
+	return (lg2 - CBIT_PAGE_SHIFT) / 9 + 1;
+}
+
+static inline unsigned int fmt_items(unsigned int level)
+{
+	(void)level;
+	return 512;
+}
+
+static inline unsigned int fmt_leaf_lg2(uint64_t entry, unsigned int level)
+{
+	(void)entry;
+	return fmt_item_lg2(level);
+}
+
+/* Address bits below the size of a leaf. Bit 12 is PAT there, in leaves of level 1 an address. */
+static inline uint64_t fmt_unaligned(unsigned int level)
+{
+	return (radix_bytes(fmt_item_lg2(level)) - 1) & X86_ADDR & ~CBIT_PAGE_SIZE;
+}
+
+static inline bool fmt_single(uint64_t entry, unsigned int level)
+{
+	return level == 1 ? entry & X86_P
+			  : level < 4 && (entry & (X86_P | X86_PS)) == (X86_P | X86_PS);
+}
+
+static inline bool fmt_plain(uint64_t entry, unsigned int level, uint64_t wide)
+{
+	return fmt_single(entry, level) && !(entry & ((wide & X86_ADDR) | fmt_unaligned(level)));
+}
+
+static inline enum fmt_kind fmt_kind(uint64_t entry, unsigned int level, uint64_t wide)
+{
+	if (!(entry & X86_P))
+		return FMT_EMPTY;
+	if (fmt_single(entry, level))
+		return fmt_plain(entry, level, wide) ? FMT_LEAF : FMT_BAD;
+	if (entry & wide & X86_ADDR || (level > 3 && entry & (X86_PS | X86_G)))
+		return FMT_BAD;
+	return FMT_TABLE;
+}
+
+static inline unsigned int fmt_next_level(uint64_t entry, unsigned int level)
+{
+	(void)entry;
+	return level - 1;
+}
+
+static inline uint64_t fmt_child_bits(unsigned int level)
+{
+	(void)level;
+	return X86_P;
+}
+
+static inline uint64_t fmt_table_addr(uint64_t entry)
+{
+	return entry & X86_ADDR;
+}
+
+static inline uint64_t fmt_table(uint64_t spa, unsigned int level, uint64_t c)
+{
+	(void)level;
+	return X86_P | X86_RW | X86_US | X86_A | spa | c;
+}
+
+static inline uint64_t fmt_leaf_spa(uint64_t entry, unsigned int lg2, uint64_t c)
+{
+	return entry & X86_ADDR & ~c & ~(radix_bytes(lg2) - 1);
+}
+
+static inline uint64_t fmt_leaf(uint64_t spa, unsigned int lg2, unsigned int item)
+{
+	(void)item;
+	return X86_P | spa | (lg2 == CBIT_PAGE_SHIFT ? 0 : X86_PS);
+}
+
+/* READ is the leaf itself; CACHE has no bit here (the kernel ignores IOMMU_CACHE likewise). */
+static inline uint64_t fmt_attr_bits(unsigned int attrs, uint64_t c)
+{
+	return (attrs & (CBIT_ATTR_WRITE | CBIT_ATTR_ACCESSED | CBIT_ATTR_DIRTY)) |
+	       (attrs & CBIT_ATTR_USER) >> 2 | (uint64_t)(attrs & CBIT_ATTR_NOEXEC) << 56 |
+	       (attrs & CBIT_ATTR_ENCRYPTED ? c : 0);
+}
+
+static inline unsigned int fmt_attrs(uint64_t entry, uint64_t c)
+{
+	return (unsigned int)(entry & (CBIT_ATTR_ACCESSED | CBIT_ATTR_DIRTY)) |
+	       (entry & c ? CBIT_ATTR_ENCRYPTED : 0);
+}
+
+static inline uint64_t fmt_path(uint64_t entry)
+{
+	return entry ^ X86_NX;
+}
+
+static inline unsigned int fmt_path_attrs(uint64_t path)
+{
+	return (unsigned int)(path & CBIT_ATTR_RW) | (unsigned int)(path & X86_US) << 2 |
+	       (unsigned int)(~path >> 56 & CBIT_ATTR_NOEXEC);
+}
+
+bool cbit_x86_64_legal(const struct cbit_pt_config *cfg)
+{
+	return cfg->mode >= FMT_LOWEST && cfg->mode <= FMT_LEVELS && cfg->mode == cfg->max_mode;
+}
+
+int cbit_x86_64_map(struct cbit_pt *pt, uint64_t iova, uint64_t spa, uint64_t len,
+		    unsigned int attrs, uint64_t *mapped)
+{
+	if (!(attrs & CBIT_ATTR_READ))
+		return -EINVAL;
+	if ((spa + (len - 1)) & mem_view(pt->mem)->wide)
+		return -ERANGE;
+	if (radix_near_map(pt, iova, spa, len, attrs)) {
+		*mapped = len;
+		return 0;
+	}
+	return radix_map(pt, iova, spa, len, attrs, mapped);
+}
+
+/* Where addresses are sign-extended, each half by itself: nothing is mapped between them. */
+static uint64_t unmap_halves(struct cbit_pt *pt, uint64_t first, uint64_t last)
+{
+	uint64_t half = radix_bytes(fmt_item_lg2(pt_top_level(pt_top(pt))) + 8);
+	uint64_t removed = 0;
+
+	if (first < half)
+		removed = radix_unmap(pt, first, last < half ? last : half - 1);
+	if (last >= -half)
+		removed += radix_unmap(pt, first > -half ? first : -half, last);
+	return removed;
+}
+
+uint64_t cbit_x86_64_unmap(struct cbit_pt *pt, uint64_t first, uint64_t last)
+{
+	uint64_t len = last - first + 1;
+
+	if (radix_near_unmap(pt, first, len))
+		return len;
+	return pt->cfg.sign_extend ? unmap_halves(pt, first, last) : radix_unmap(pt, first, last);
+}
+
+void cbit_x86_64_gather_free(struct cbit_pt *pt)
+{
+	radix_gather_free(pt);
+}
+
+void cbit_x86_64_free_all(struct cbit_pt *pt)
+{
+	radix_free_all(pt);
+}
+
+int cbit_x86_64_walk(struct cbit_mem *mem, uint64_t root, unsigned int mode, uint64_t iova,
+		     struct cbit_pt_leaf *leaf)
+{
+	if (__builtin_expect(radix_walk_fast(mem, root, mode, iova, leaf), 1))
+		return 0;
+	return radix_walk(mem, root, mode, iova, leaf);
+}
+
+uint64_t cbit_x86_64_sizes(void)
+{
+	return FMT_SIZES;
+}
