@@ -100,6 +100,33 @@ int cbit_domain_unmap(struct cbit_domain *domain, struct cbit_iova iova, uint64_
 		      uint64_t *unmapped);
 
 /**
+ * cbit_domain_unmap_deferred() - change the tables alone, as iommu_unmap_fast() does: the IOTLB is
+ * not told, and DMA may go on through what it holds until cbit_domain_flush(). Such a DMA is told
+ * as CBIT_EVENT_DMA_STALE_IOTLB. Tables that became empty are kept until the flush.
+ */
+int cbit_domain_unmap_deferred(struct cbit_domain *domain, struct cbit_iova iova, uint64_t len,
+			       uint64_t *unmapped);
+
+/**
+ * cbit_domain_flush() - invalidate the IOTLB for a range and wait until no DMA through old entries
+ * is under way, as iommu_iotlb_sync() does.
+ * @len: 0 for everything from @iova on.
+ */
+void cbit_domain_flush(struct cbit_domain *domain, struct cbit_iova iova, uint64_t len);
+
+/**
+ * cbit_iommu_set_stale_check() - whether a hit in the IOTLB is compared with the tables in memory,
+ * so that one which they no longer bear out can be told. On at first; where DMA goes is the same
+ * either way.
+ *
+ * Tables of a domain cost nothing unless something other than this room changed them: a deferred
+ * unmap, or a write to one of their pages by cbit_mem_write() or a device (a pointer from
+ * cbit_mem_page() is not noticed). From then on until the flush, or INVALIDATE_IOMMU_ALL, and for
+ * tables that the embedder built himself always, every hit costs a walk.
+ */
+void cbit_iommu_set_stale_check(struct cbit_iommu *iommu, bool on);
+
+/**
  * cbit_domain_check() - decode the IOPTEs of a range against the address map.
  * Each run of leaves whose C-bit the memory behind it does not consume is told to the
  * observer as CBIT_EVENT_MMIO_ENCRYPTED with @info. Called without locks held.

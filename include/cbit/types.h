@@ -142,6 +142,9 @@ struct cbit_mapping_info {
  *      were dropped. With the C-bit on an MMIO page this is the peer-to-peer failure.
  * @CBIT_EVENT_DMA_WRONG_KEY:  DMA moved bytes under another key than the CPU uses there.
  * @CBIT_EVENT_DMA_NO_BACKING: the client memory behind an SPA is gone.
+ * @CBIT_EVENT_DMA_STALE_IOTLB: a DMA went through an IOTLB entry that the tables in memory no
+ *      longer bear out: @entry and @spa are what the IOTLB had, @entry_now what the tables say.
+ *      It went where the old entry leads, as in hardware.
  * @CBIT_EVENT_DMA_NO_MASTER:  a device that is in use wanted to do DMA while its bus mastering was
  *      off; nothing left it.
  * @CBIT_EVENT_MAPPING_LEAKED: a container went away with @count mappings left in it;
@@ -155,6 +158,7 @@ enum cbit_event_type {
 	CBIT_EVENT_DMA_ABORT,
 	CBIT_EVENT_DMA_WRONG_KEY,
 	CBIT_EVENT_DMA_NO_BACKING,
+	CBIT_EVENT_DMA_STALE_IOTLB,
 	CBIT_EVENT_DMA_NO_MASTER,
 	CBIT_EVENT_MAPPING_LEAKED,
 };
@@ -166,6 +170,7 @@ enum cbit_event_type {
  * @iova:    where; @len bytes.
  * @spa:     the SPA that the entry gave, without the C-bit; valid if @spa_valid.
  * @entry:   the IOPTE as read from or written to DRAM, 0 if there was none.
+ * @entry_now: of a stale IOTLB entry: the IOPTE in DRAM, 0 if there is none any more.
  * @c_mask:  the C-bit of the platform as a mask.
  * @key_used, @key_right: names of the DRAM keys ("host key", "no key").
  * @region:  name of the region that @spa lies in, NULL if none; @kind is its kind.
@@ -180,6 +185,7 @@ struct cbit_event {
 	struct cbit_spa spa;
 	uint64_t len;
 	uint64_t entry;
+	uint64_t entry_now;
 	uint64_t c_mask;
 	uint64_t count;
 	const char *key_used;

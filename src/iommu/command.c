@@ -54,6 +54,7 @@ static void invalidate_pages(struct cbit_iommu *iommu, const uint32_t dw[4])
 	}
 	cbit_iotlb_invalidate_range(&iommu->iotlb, (uint16_t)dw[1], address & ~rest,
 				    address | rest);
+	cbit_domain_flushed(iommu, (uint16_t)dw[1], address & ~rest, address | rest);
 	cbit_stat_add(&iommu->stats.invalidations, 1);
 }
 
@@ -68,7 +69,7 @@ static void invalidate_all(struct cbit_iommu *iommu, const uint32_t dw[4])
 	(void)dw;
 	cbit_dte_forget_all(iommu);
 	cbit_irt_forget_all(iommu);
-	cbit_iotlb_invalidate_all(&iommu->iotlb);
+	cbit_domain_flushed_all(iommu);
 	cbit_stat_add(&iommu->stats.invalidations, 1);
 }
 

@@ -37,6 +37,7 @@ struct dma {
 	uint16_t devid;
 	bool write;
 	bool by_page;
+	bool compare; /* hits with the tables */
 	enum cbit_dma_status status;
 	struct dte dte;
 	struct cbit_pt_leaf ahead;
@@ -70,6 +71,12 @@ static void note(struct dma *d, enum cbit_event_type type, uint64_t len,
 
 	if (!iommu->observer || !iommu->observer->event)
 		return;
+	if (type == CBIT_EVENT_DMA_STALE_IOTLB) {
+		struct cbit_pt_leaf now;
+
+		if (cbit_dte_walk(iommu, &d->dte, ev.iova.v, &now) != -ENOENT)
+			ev.entry_now = now.entry;
+	}
 	if (leaf) {
 		ev.entry = leaf->entry;
 		if (leaf->size)
@@ -115,6 +122,13 @@ static void tell(struct dma *d)
 
 /* --- translation --- */
 
+int cbit_dte_walk(struct cbit_iommu *iommu, const struct dte *dte, uint64_t iova,
+		  struct cbit_pt_leaf *leaf)
+{
+	return cbit_pt_walk_from(iommu->mem, CBIT_PT_AMDV1, dte->root, dte->mode, CBIT_IOVA(iova),
+				 leaf);
+}
+
 static int translate(struct dma *d, uint64_t iova, struct cbit_pt_leaf *leaf)
 {
 	struct cbit_iommu *iommu = d->iommu;
@@ -133,11 +147,12 @@ static int translate(struct dma *d, uint64_t iova, struct cbit_pt_leaf *leaf)
 	}
 	if (cbit_iotlb_lookup(&iommu->iotlb, d->dte.domid, iova, leaf)) {
 		d->hits++;
+		if (__builtin_expect(d->compare, 0))
+			cbit_stale_compare(iommu, &d->dte, iova, leaf);
 		return 0;
 	}
 	d->walks++;
-	err = cbit_pt_walk_from(iommu->mem, CBIT_PT_AMDV1, d->dte.root, d->dte.mode,
-				CBIT_IOVA(iova), leaf);
+	err = cbit_dte_walk(iommu, &d->dte, iova, leaf);
 	if (!err)
 		cbit_iotlb_fill(&iommu->iotlb, d->dte.domid, leaf);
 	return err;
@@ -220,7 +235,7 @@ static void fault_dte(struct dma *d, uint64_t len)
 
 /* --- transfer --- */
 
-#define SAME_ATTRS (CBIT_ATTR_RW | CBIT_ATTR_ENCRYPTED)
+#define SAME_ATTRS (CBIT_ATTR_RW | CBIT_ATTR_ENCRYPTED | LEAF_STALE)
 
 /* Bytes of the run that starts in @leaf, at most @want. */
 static uint64_t run_length(struct dma *d, const struct cbit_pt_leaf *leaf, uint64_t want)
@@ -289,6 +304,8 @@ static bool dma_run(struct dma *d, uint64_t want)
 	d->ahead.size = 0;
 	n = run_length(d, &leaf, want);
 	if (!(leaf.attrs & d->dte.rights & right)) {
+		if (leaf.attrs & LEAF_STALE)
+			note(d, CBIT_EVENT_DMA_STALE_IOTLB, n, &leaf);
 		log_fault(d, CBIT_VI_EVT_IO_PAGE_FAULT, CBIT_VI_EVT_PR | CBIT_VI_EVT_PE, iova);
 		fault(d, CBIT_EVENT_DMA_NO_PERMISSION, n, &leaf);
 		return false;
@@ -299,6 +316,14 @@ static bool dma_run(struct dma *d, uint64_t want)
 		outcome = cbit_mem_write(iommu->mem, bus, d->buf + d->off, n);
 	else
 		outcome = cbit_mem_read(iommu->mem, bus, d->buf + d->off, n);
+	if (outcome == CBIT_MEM_NO_BACKING && !d->by_page &&
+	    n > CBIT_PAGE_SIZE - (iova & ~CBIT_PAGE_MASK)) {
+		/* Again from here, to find how far it goes: the same bytes twice. */
+		d->by_page = true;
+		return true;
+	}
+	if (leaf.attrs & LEAF_STALE)
+		note(d, CBIT_EVENT_DMA_STALE_IOTLB, n, &leaf);
 	switch (outcome) {
 	case CBIT_MEM_OK:
 		break;
@@ -309,12 +334,6 @@ static bool dma_run(struct dma *d, uint64_t want)
 		aborted(d, CBIT_EVENT_DMA_ABORT, n, &leaf);
 		return true;
 	case CBIT_MEM_NO_BACKING:
-		if (!d->by_page && n > CBIT_PAGE_SIZE - (iova & ~CBIT_PAGE_MASK)) {
-			/* Again from here, to find how far it goes: the same bytes twice. */
-			d->by_page = true;
-			d->ahead.size = 0;
-			return true;
-		}
 		aborted(d, CBIT_EVENT_DMA_NO_BACKING, n, &leaf);
 		return true;
 	}
@@ -332,6 +351,7 @@ static bool dma_chunk(struct dma *d)
 	cbit_dte_decode(d->iommu, d->devid, &d->dte);
 	/* What was translated ahead may be gone since the lock was dropped. */
 	d->ahead.size = 0;
+	d->compare = d->dte.state == DTE_TRANSLATE && cbit_stale_possible(d->iommu, &d->dte);
 	if (d->dte.state != DTE_TRANSLATE && d->dte.state != DTE_PASS) {
 		fault_dte(d, d->len - d->off);
 		return false;

@@ -6,8 +6,53 @@
 #include <stdlib.h>
 
 #include "internal.h"
+#include "../mem/view.h"
 
 #define CHECK_BATCH 32
+
+/* --- what the IOTLB was not told --- */
+
+static void set_deferred(struct cbit_domain *domain, bool deferred)
+{
+	domain->iommu->deferred += (unsigned int)deferred - (unsigned int)domain->deferred;
+	domain->deferred = deferred;
+}
+
+void cbit_domain_flushed(struct cbit_iommu *iommu, uint16_t domid, uint64_t first, uint64_t last)
+{
+	struct cbit_domain *domain = iommu->domains[domid];
+
+	if (domain && domain->deferred && first <= domain->first && last >= domain->last)
+		set_deferred(domain, false);
+}
+
+void cbit_domain_flushed_all(struct cbit_iommu *iommu)
+{
+	/* Before the entries go: a write that comes later is not overlooked. */
+	iommu->watched = cbit_mem_watched_writes(iommu->mem);
+	cbit_iotlb_invalidate_all(&iommu->iotlb);
+	for (unsigned int id = 1; iommu->deferred && id < DEVICES; id++)
+		cbit_domain_flushed(iommu, (uint16_t)id, 0, ~(uint64_t)0);
+}
+
+/* With the lock held for writing. @last is inclusive. */
+static void flush(struct cbit_domain *domain, uint64_t first, uint64_t last)
+{
+	struct cbit_iommu *iommu = domain->iommu;
+
+	if (!first && !~last)
+		cbit_iotlb_invalidate_domain(&iommu->iotlb, domain->id);
+	else
+		cbit_iotlb_invalidate_range(&iommu->iotlb, domain->id, first, last);
+	cbit_stat_add(&iommu->stats.invalidations, 1);
+	if (domain->deferred)
+		cbit_domain_flushed(iommu, domain->id, first, last);
+	/* Until then an entry of a table that is gone may still be in use. */
+	if (!domain->deferred)
+		cbit_pt_gather_free(domain->pt);
+}
+
+/* --- making and unmaking --- */
 
 /*
  * The top grew: each attached device's DTE holds the old root. Called from within a map, so
@@ -25,6 +70,8 @@ static void top_changed(void *opaque, struct cbit_pt *pt)
 			cbit_dte_write(iommu, (uint16_t)devid, domain);
 	cbit_iotlb_invalidate_domain(&iommu->iotlb, domain->id);
 	cbit_stat_add(&iommu->stats.invalidations, 1);
+	if (domain->deferred)
+		set_deferred(domain, false);
 }
 
 static int take_id(struct cbit_iommu *iommu, struct cbit_domain *domain)
@@ -109,6 +156,7 @@ void cbit_domain_destroy(struct cbit_domain *domain)
 	}
 	cbit_iotlb_invalidate_domain(&iommu->iotlb, domain->id);
 	cbit_stat_add(&iommu->stats.invalidations, 1);
+	set_deferred(domain, false);
 	iommu->domains[domain->id] = NULL;
 	cbit_iommu_unlock(iommu);
 
@@ -141,15 +189,12 @@ int cbit_domain_attach(struct cbit_domain *domain, uint16_t devid)
 static int unmap(struct cbit_domain *domain, struct cbit_iova iova, uint64_t len,
 		 uint64_t *unmapped)
 {
-	struct cbit_iommu *iommu = domain->iommu;
 	int err = cbit_pt_unmap(domain->pt, iova, len, unmapped);
 
 	if (err || !len)
 		return err;
 	/* A leaf that reaches beyond the range went too: it overlaps the range, so it is hit. */
-	cbit_iotlb_invalidate_range(&iommu->iotlb, domain->id, iova.v, iova.v + (len - 1));
-	cbit_stat_add(&iommu->stats.invalidations, 1);
-	cbit_pt_gather_free(domain->pt);
+	flush(domain, iova.v, iova.v + (len - 1));
 	return 0;
 }
 
@@ -178,6 +223,35 @@ int cbit_domain_unmap(struct cbit_domain *domain, struct cbit_iova iova, uint64_
 	err = unmap(domain, iova, len, unmapped);
 	cbit_iommu_unlock(iommu);
 	return err;
+}
+
+int cbit_domain_unmap_deferred(struct cbit_domain *domain, struct cbit_iova iova, uint64_t len,
+			       uint64_t *unmapped)
+{
+	struct cbit_iommu *iommu = domain->iommu;
+	uint64_t last = iova.v + (len - 1);
+	int err;
+
+	pthread_rwlock_wrlock(&iommu->lock);
+	err = cbit_pt_unmap(domain->pt, iova, len, unmapped);
+	if (!err && len) {
+		if (!domain->deferred || iova.v < domain->first)
+			domain->first = iova.v;
+		if (!domain->deferred || last > domain->last)
+			domain->last = last;
+		set_deferred(domain, true);
+	}
+	cbit_iommu_unlock(iommu);
+	return err;
+}
+
+void cbit_domain_flush(struct cbit_domain *domain, struct cbit_iova iova, uint64_t len)
+{
+	uint64_t last = iova.v + (len - 1);
+
+	pthread_rwlock_wrlock(&domain->iommu->lock);
+	flush(domain, iova.v, last < iova.v || !len ? ~(uint64_t)0 : last);
+	cbit_iommu_unlock(domain->iommu);
 }
 
 /* --- decoding of what was mapped --- */

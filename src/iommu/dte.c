@@ -61,18 +61,17 @@ static void dte_store(struct cbit_iommu *iommu, uint16_t devid, uint64_t word0, 
 	cbit_table_write(iommu, at, &word0, sizeof(word0));
 }
 
-void cbit_dte_write(struct cbit_iommu *iommu, uint16_t devid, const struct cbit_domain *domain)
+void cbit_dte_write(struct cbit_iommu *iommu, uint16_t devid, struct cbit_domain *domain)
 {
-	uint64_t root;
 
 	if (!domain) {
 		dte_store(iommu, devid, CBIT_VI_DTE0_V, 0);
 	} else {
-		root = cbit_mem_bus(iommu->mem, cbit_pt_root(domain->pt), iommu->sme).v;
+		domain->top = cbit_mem_bus(iommu->mem, cbit_pt_root(domain->pt), iommu->sme).v |
+			      (uint64_t)cbit_pt_mode(domain->pt) << CBIT_VI_DTE0_MODE_SHIFT;
 		dte_store(iommu, devid,
-			  CBIT_VI_DTE0_V | CBIT_VI_DTE0_TV |
-				  (uint64_t)cbit_pt_mode(domain->pt) << CBIT_VI_DTE0_MODE_SHIFT |
-				  root | CBIT_VI_DTE0_IR | CBIT_VI_DTE0_IW,
+			  CBIT_VI_DTE0_V | CBIT_VI_DTE0_TV | domain->top | CBIT_VI_DTE0_IR |
+				  CBIT_VI_DTE0_IW,
 			  domain->id);
 	}
 	cbit_dte_forget(iommu, devid);

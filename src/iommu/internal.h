@@ -122,6 +122,9 @@ struct irt_cache {
 /*
  * @driver: it was created set up, with @devtab, @cmd_ring and @evt_ring, the memory that the
  *          registers point to at first.
+ * @watched: cbit_mem_watched_writes() when the IOTLB was last emptied: until there are more, the
+ *           tables of domains are as their domains left them.
+ * @deferred: domains with unmaps that the IOTLB was not told of.
  */
 struct cbit_iommu {
 	struct cbit_mem *mem;
@@ -129,7 +132,10 @@ struct cbit_iommu {
 	uint64_t c_mask;
 	bool sme;
 	bool driver;
+	bool stale_check;
 	unsigned int work;
+	unsigned int deferred;
+	uint64_t watched;
 	pthread_rwlock_t lock;
 	struct cbit_spa devtab;
 	struct cbit_spa cmd_ring;
@@ -148,6 +154,8 @@ struct cbit_iommu {
 
 /*
  * @pins: owners being asked to describe a mapping; destroy waits until there are none.
+ * @top: root and mode as they stand in a DTE.
+ * @deferred: entries of @first to @last were taken away and the IOTLB was not told.
  */
 struct cbit_domain {
 	struct cbit_iommu *iommu;
@@ -155,6 +163,10 @@ struct cbit_domain {
 	struct cbit_domain_owner owner;
 	uint16_t id;
 	unsigned int pins;
+	uint64_t top;
+	bool deferred;
+	uint64_t first;
+	uint64_t last;
 };
 
 /* What a DTE says of a DMA. */
@@ -187,12 +199,32 @@ int cbit_dte_init(struct cbit_iommu *iommu);
 int cbit_dte_load(struct cbit_iommu *iommu, uint16_t devid, uint64_t dte[DTE_WORDS]);
 void cbit_dte_decode(struct cbit_iommu *iommu, uint16_t devid, struct dte *out);
 /* With the lock held for writing; a NULL domain blocks the device. */
-void cbit_dte_write(struct cbit_iommu *iommu, uint16_t devid, const struct cbit_domain *domain);
+void cbit_dte_write(struct cbit_iommu *iommu, uint16_t devid, struct cbit_domain *domain);
 /* With the lock held for writing. */
 void cbit_dte_forget(struct cbit_iommu *iommu, uint16_t devid);
 void cbit_dte_forget_all(struct cbit_iommu *iommu);
 /* Where the entry of @devid is, without the C-bit. */
 uint64_t cbit_dte_spa(struct cbit_iommu *iommu, uint16_t devid);
+
+/* dma.c: look @iova up as the tables in memory have it. As cbit_pt_walk_from(). */
+int cbit_dte_walk(struct cbit_iommu *iommu, const struct dte *dte, uint64_t iova,
+		  struct cbit_pt_leaf *leaf);
+
+/* stale.c */
+#define LEAF_STALE (1u << 31) /* in the attributes of a leaf: the tables say otherwise */
+
+/* Whether what the IOTLB has for a device may differ from the tables. */
+bool cbit_stale_possible(struct cbit_iommu *iommu, const struct dte *dte);
+/*
+ * Compare @leaf, which the IOTLB had for @iova, with the tables. Afterwards it covers no more than
+ * the part around @iova of which the answer, LEAF_STALE or not, is true.
+ */
+void cbit_stale_compare(struct cbit_iommu *iommu, const struct dte *dte, uint64_t iova,
+			struct cbit_pt_leaf *leaf);
+
+/* domain.c, with the lock held for writing: the IOTLB forgot this range of a domain, or all. */
+void cbit_domain_flushed(struct cbit_iommu *iommu, uint16_t domid, uint64_t first, uint64_t last);
+void cbit_domain_flushed_all(struct cbit_iommu *iommu);
 
 /* interrupt.c, with the lock held for writing */
 void cbit_irt_forget(struct cbit_iommu *iommu, uint16_t devid);

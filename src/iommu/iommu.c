@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "internal.h"
+#include "../mem/view.h"
 
 static int lock_init(pthread_rwlock_t *lock)
 {
@@ -58,6 +59,8 @@ static int create(struct cbit_mem *mem, const struct cbit_observer *observer, bo
 	iommu->observer = observer;
 	iommu->c_mask = cbit_platform_c_mask(platform);
 	iommu->sme = platform->sme;
+	iommu->stale_check = true;
+	iommu->watched = cbit_mem_watched_writes(mem);
 	err = lock_init(&iommu->lock);
 	if (err)
 		goto free_iommu;

@@ -92,6 +92,7 @@ struct cbit_mem {
 	struct cbit_platform platform;
 	uint64_t c_mask;
 	_Atomic bool slow;
+	_Atomic uint64_t watched_writes;
 	struct mem_window *windows; /* by base */
 	size_t window_count;
 	struct mem_engine engine;

@@ -180,7 +180,15 @@ static int page_write(struct mem_sparse *sp, uint64_t spa, cbit_key_t key, const
 		cbit_mem_copy_in(page_data(sp, pg) + at, buf, len);
 	}
 	pthread_mutex_unlock(page_lock(sp, spa));
+	/* after the bytes: whoever sees the count sees them */
+	if (__builtin_expect(atomic_load_explicit(&pg->watch, memory_order_relaxed) != 0, 0))
+		atomic_fetch_add_explicit(&sp->mem->watched_writes, 1, memory_order_release);
 	return 0;
+}
+
+uint64_t cbit_mem_watched_writes(struct cbit_mem *mem)
+{
+	return atomic_load_explicit(&mem->watched_writes, memory_order_acquire);
 }
 
 /* cbit_mem_sparse_write() - the other way. Return: 0, -ENOMEM. */
@@ -235,6 +243,7 @@ int cbit_mem_sparse_zero(struct mem_sparse *sp, uint64_t spa, cbit_key_t key)
 	if (!fresh)
 		memset(page_data(sp, pg), 0, MEM_PAGE);
 	change_end(pg, key);
+	atomic_store_explicit(&pg->watch, 0, memory_order_relaxed);
 	pthread_mutex_unlock(page_lock(sp, spa));
 	return 0;
 }

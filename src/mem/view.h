@@ -21,11 +21,12 @@
  *         MEM_STATE_HERE from the first touch on; in the upper half a count of such changes, by
  *         which a reader without lock sees that it was overtaken.
  * @note:  of whoever holds the frame; nothing in DRAM.
+ * @watch: writes to the page are counted: see mem_view_watch().
  */
 struct mem_page {
 	_Atomic uint64_t state;
 	uint32_t note;
-	uint32_t unused; /* 16 bytes: found by one shift */
+	_Atomic uint32_t watch;
 };
 
 #define MEM_STATE_TAG    ((uint64_t)0xffff)
@@ -90,5 +91,20 @@ static inline struct mem_page *mem_view_frame(const struct mem_view *v, uint64_t
 
 	return __builtin_expect(at < v->size, 1) ? &v->pages[at >> CBIT_PAGE_SHIFT] : NULL;
 }
+
+/*
+ * Count writes to the frame at @spa from now until it is given back. Only those of cbit_mem_write()
+ * and its like are: whoever writes through a pointer knows himself.
+ */
+static inline void mem_view_watch(const struct mem_view *v, uint64_t spa)
+{
+	struct mem_page *pg = mem_view_frame(v, spa);
+
+	if (pg)
+		atomic_store_explicit(&pg->watch, 1, memory_order_relaxed);
+}
+
+/* How many writes there were to pages that are watched. */
+uint64_t cbit_mem_watched_writes(struct cbit_mem *mem);
 
 #endif

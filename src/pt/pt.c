@@ -31,6 +31,7 @@ int pt_frame_alloc(struct cbit_pt *pt, uint64_t *spa, uint64_t **table)
 		cbit_mem_frames_free(pt->mem, frame, 1);
 		return -ENOMEM;
 	}
+	mem_view_watch(mem_view(pt->mem), frame.v);
 	live = pt_live(mem_view(pt->mem), frame.v);
 	if (live)
 		*live = 0;

@@ -58,6 +58,14 @@ const struct finding_text finding_texts[NR_FINDING_IDS] = {
 		"the program unmapped or lost the memory while it was still mapped for DMA",
 		"VFIO_IOMMU_UNMAP_DMA first, munmap afterwards",
 	},
+	[FINDING_STALE_IOTLB] = {
+		"stale-iotlb",
+		"DMA went through an IOTLB entry that the page tables no longer have",
+		"a table was changed and the IOTLB not told: the device goes on using the old entry, and "
+		"reaches memory that may belong to somebody else by now",
+		"invalidate the range after each change of a present entry (INVALIDATE_IOMMU_PAGES, then "
+		"COMPLETION_WAIT), before its memory is used for anything else",
+	},
 	[FINDING_BUS_MASTER_OFF] = {
 		"bus-master-off",
 		"a device was told to do DMA while its bus mastering was off",
@@ -85,6 +93,8 @@ const char *report_outcome(const struct hit *hit)
 		return hit->write ? "lost (no memory)" : "all ones (no memory)";
 	case CBIT_EVENT_DMA_NO_MASTER:
 		return "did not happen";
+	case CBIT_EVENT_DMA_STALE_IOTLB:
+		return "went where the old entry leads";
 	default:
 		return "refused (fault)";
 	}
@@ -130,6 +140,13 @@ static void text_entry(FILE *out, const struct cbit_report *report, const struct
 	if (ev->c_mask)
 		fprintf(out, ", C-bit (bit %u) %s", report->platform.c_bit,
 			ev->entry & ev->c_mask ? "set" : "clear");
+	if (f->id == FINDING_STALE_IOTLB) {
+		fputs(" in the IOTLB, in memory ", out);
+		if (ev->entry_now)
+			fprintf(out, "0x%016" PRIx64, ev->entry_now);
+		else
+			fputs("none", out);
+	}
 	if (f->runs)
 		fprintf(out, "; and %" PRIu64 " more run%s of this mapping", f->runs,
 			f->runs == 1 ? "" : "s");
@@ -221,6 +238,8 @@ static json_t *json_finding(const struct finding *f)
 		json_object_set_new(m, "iova", hex(f->first.iova.v));
 		json_object_set_new(m, "spa", hex(f->first.spa.v));
 		json_object_set_new(m, "iopte", hex(f->first.entry));
+		if (f->id == FINDING_STALE_IOTLB)
+			json_object_set_new(m, "iopte_now", hex(f->first.entry_now));
 		json_object_set_new(m, "c_bit",
 				    json_boolean((f->first.entry & f->first.c_mask) != 0));
 		json_object_set_new(m, "region", json_string(f->region));

@@ -68,6 +68,8 @@ static enum finding_id classify(const struct cbit_event *ev)
 							    : FINDING_MASTER_ABORT;
 	case CBIT_EVENT_DMA_NO_BACKING:
 		return FINDING_MEMORY_GONE;
+	case CBIT_EVENT_DMA_STALE_IOTLB:
+		return FINDING_STALE_IOTLB;
 	case CBIT_EVENT_DMA_NO_MASTER:
 		return FINDING_BUS_MASTER_OFF;
 	case CBIT_EVENT_MAP: /* not reached */

@@ -114,6 +114,7 @@ static void test_ids(void **state)
 		{ CBIT_EVENT_DMA_ABORT, true, false, true, "master-abort" },
 		{ CBIT_EVENT_DMA_WRONG_KEY, true, true, false, "wrong-key" },
 		{ CBIT_EVENT_DMA_NO_BACKING, false, true, false, "client-memory-gone" },
+		{ CBIT_EVENT_DMA_STALE_IOTLB, true, true, true, "stale-iotlb" },
 		{ CBIT_EVENT_DMA_NO_MASTER, true, false, false, "bus-master-off" },
 		{ CBIT_EVENT_MAPPING_LEAKED, false, false, false, "mapping-leaked" },
 	};
@@ -156,6 +157,38 @@ static void test_closing(void **state)
 	tell(report, event(CBIT_EVENT_DMA_WRONG_KEY, 2));
 	ends_with(report, "\ncbit: 2 findings\n");
 	assert_int_equal(cbit_report_count(report), 2);
+}
+
+/* A stale IOTLB entry is shown beside what the tables say now. */
+static void test_stale(void **state)
+{
+	struct cbit_report *report = *state;
+	struct cbit_event ev = event(CBIT_EVENT_DMA_STALE_IOTLB, 1);
+	json_t *root, *entry;
+	char *text;
+
+	ev.region = "client-dram";
+	ev.write = true;
+	ev.entry = 0x7000000012345001;
+	tell(report, ev);
+	ev.mapping.id = 2;
+	ev.entry_now = 0x7000000054321001;
+	tell(report, ev);
+	assert_int_equal(times(report, "IOPTE 0x7000000012345001, C-bit (bit 51) clear"
+				       " in the IOTLB, in memory none\n"),
+			 1);
+	assert_int_equal(times(report, " in the IOTLB, in memory 0x7000000054321001\n"), 1);
+	assert_int_equal(times(report, "length 0x200: went where the old entry leads\n"), 2);
+	text = cbit_report_json(report);
+	root = json_loads(text, 0, NULL);
+	assert_non_null(root);
+	entry = json_object_get(json_array_get(json_object_get(root, "findings"), 1), "entry");
+	assert_string_equal(json_string_value(json_object_get(entry, "iopte")),
+			    "0x7000000012345001");
+	assert_string_equal(json_string_value(json_object_get(entry, "iopte_now")),
+			    "0x7000000054321001");
+	json_decref(root);
+	free(text);
 }
 
 /* However often it hits, and whether seen when mapped or when used: one cause, one finding. */
@@ -353,6 +386,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ids),
 		T(test_closing),
+		T(test_stale),
 		T(test_one_per_mapping),
 		T(test_without_mapping),
 		T(test_leaks),
