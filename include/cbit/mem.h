@@ -32,10 +32,33 @@ const char *cbit_mem_key_name(cbit_key_t key);
  * Both move what the resident key shows (plaintext of struct cbit_mem_region_desc.resident),
  * may be called from several threads at once and return 0, or a negative errno when part of
  * the range has nothing behind it; then the bytes read are undefined.
+ *
+ * @hold: optional, with @release: lend the memory at @offset as a pointer, so that accesses and
+ *        the engine work on it without a copy. *@len is what is asked for, and on return how
+ *        much of it lies at the pointer, in one piece; it ends there or at a multiple of the page
+ *        size. The pointer is as aligned as @offset, up to the page size.
+ *        NULL: it cannot be reached so; *@len then tells for how many bytes from @offset on (in
+ *        the same bounds) @read and @write are to be called instead.
+ *        @cookie is the implementation's own, handed to @release.
+ *        A thread may hold two pieces (source and destination of a copy) of one region, and does
+ *        not stop in between: an implementation that locks must allow it to lock twice for
+ *        reading while a writer waits.
+ * @release: give it back. Return: 0, or a negative errno when what was lent went away meanwhile
+ *        (a file cut short): the access then counts as one without backing.
+ *
+ * @atomic: optional: carry out cbit_mem_atomic() at @offset, a multiple of @size, as the resident
+ *        key shows it. Asked where @hold lends nothing. Return: 0; -EOPNOTSUPP (or no @atomic):
+ *        memory is then read and written under a lock that keeps off other atomics of devices,
+ *        but no CPU and no plain DMA, while an MMIO window aborts; another negative errno:
+ *        there is nothing behind it.
  */
 struct cbit_mem_ops {
 	int (*read)(void *opaque, uint64_t offset, void *buf, size_t len);
 	int (*write)(void *opaque, uint64_t offset, const void *buf, size_t len);
+	void *(*hold)(void *opaque, uint64_t offset, size_t *len, bool write, void **cookie);
+	int (*release)(void *opaque, void *cookie);
+	int (*atomic)(void *opaque, uint64_t offset, enum cbit_atomic_op op, unsigned int size,
+		      const uint64_t operand[2], const uint64_t compare[2], uint64_t old[2]);
 };
 
 /**
@@ -103,6 +126,7 @@ int cbit_mem_create(const struct cbit_platform *platform, struct cbit_mem **out)
  * @read:  an access to an address that no window of the forwarding space decodes. @addr is as the
  *         space's user issued it, C-bit included; @len bytes, which may cross pages.
  * @write: the other way.
+ * @atomic: cbit_mem_atomic() for such an address; size and alignment are legal. NULL: they abort.
  * @page:  cbit_mem_page() for such an address; NULL where there is no memory.
  * @find:  cbit_mem_find() for it; NULL where nothing is.
  * @frames_alloc: frames for tables and rings, zeroed; @c: they will be reached with the C-bit set.
@@ -115,6 +139,9 @@ struct cbit_mem_forward_ops {
 	enum cbit_mem_outcome (*read)(void *opaque, struct cbit_bus addr, void *buf, size_t len);
 	enum cbit_mem_outcome (*write)(void *opaque, struct cbit_bus addr, const void *buf,
 				       size_t len);
+	enum cbit_mem_outcome (*atomic)(void *opaque, struct cbit_bus addr, enum cbit_atomic_op op,
+					unsigned int size, const uint64_t operand[2],
+					const uint64_t compare[2], uint64_t old[2]);
 	void *(*page)(void *opaque, struct cbit_bus addr);
 	const struct cbit_mem_region *(*find)(void *opaque, struct cbit_spa addr);
 	int (*frames_alloc)(void *opaque, unsigned int count, bool c, struct cbit_spa *out);
@@ -175,6 +202,26 @@ enum cbit_mem_outcome cbit_mem_read(struct cbit_mem *mem, struct cbit_bus addr, 
  */
 enum cbit_mem_outcome cbit_mem_write(struct cbit_mem *mem, struct cbit_bus addr, const void *buf,
 				     size_t len);
+
+/**
+ * cbit_mem_atomic() - an atomic access, as the completer of a PCI Express AtomicOp does it.
+ * @size:    4 or 8 bytes; 16 too for CBIT_ATOMIC_CAS. @addr is a multiple of it.
+ * @operand: what is added or stored; @compare: for CBIT_ATOMIC_CAS, otherwise ignored and may be
+ *           NULL. Little-endian words, the low one first; what lies beyond @size is ignored.
+ * @old:     always filled in: what was there before, zero-extended; all ones in @size bytes
+ *           where nothing answers.
+ *
+ * Atomic against CPUs and other devices on sparse and direct memory, and on a backing that
+ * lends pointers; on other backings see @atomic of struct cbit_mem_ops. Through another key
+ * than the resident one, the 16-byte block is turned to what that key shows, changed and turned
+ * back as one: the old value is noise to who reads it and the new one to who had it.
+ * Return: as cbit_mem_read(); CBIT_MEM_ABORT also for a size or an alignment that does not exist
+ * (PCIe: a malformed request) and for MMIO that takes no atomics. Any thread.
+ */
+enum cbit_mem_outcome cbit_mem_atomic(struct cbit_mem *mem, struct cbit_bus addr,
+				      enum cbit_atomic_op op, unsigned int size,
+				      const uint64_t operand[2], const uint64_t compare[2],
+				      uint64_t old[2]);
 
 /**
  * cbit_mem_page() - the 4 KiB page at @addr as seen through the key that @addr selects.

@@ -103,6 +103,18 @@ enum cbit_mem_kind {
 /** cbit_mem_kind_name() - the word for a kind: "dram", "cxl-ram", "coherent", "mmio". */
 const char *cbit_mem_kind_name(enum cbit_mem_kind kind);
 
+/**
+ * enum cbit_atomic_op - what an atomic access does to memory (PCI Express 6.15 AtomicOps).
+ * @CBIT_ATOMIC_FETCH_ADD: adds, with wrap-around.
+ * @CBIT_ATOMIC_SWAP:      replaces.
+ * @CBIT_ATOMIC_CAS:       replaces if memory equals what it is compared with.
+ */
+enum cbit_atomic_op {
+	CBIT_ATOMIC_FETCH_ADD,
+	CBIT_ATOMIC_SWAP,
+	CBIT_ATOMIC_CAS,
+};
+
 /* Attributes of a mapping, arch-neutral; only a format turns them into bits. */
 #define CBIT_ATTR_READ      (1u << 0)
 #define CBIT_ATTR_WRITE     (1u << 1)

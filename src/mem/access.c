@@ -123,6 +123,63 @@ enum cbit_mem_outcome cbit_mem_write(struct cbit_mem *mem, struct cbit_bus addr,
 	return worst;
 }
 
+static bool atomic_exists(enum cbit_atomic_op op, unsigned int size, uint64_t addr)
+{
+	if (size != 4 && size != 8 && !(size == 16 && op == CBIT_ATOMIC_CAS))
+		return false;
+	return !(addr & (size - 1));
+}
+
+/* Memory that somebody gave us may lie at any address; what has no atom there gets a lock. */
+static void atomic_direct(struct cbit_mem *mem, uint8_t *at, const struct mem_atomic *atomic)
+{
+	if (!((uintptr_t)at & (atomic->size - 1))) {
+		cbit_mem_atomic_shared(at, atomic);
+		return;
+	}
+	pthread_mutex_lock(&mem->atomics);
+	cbit_mem_atomic_own(at, atomic);
+	pthread_mutex_unlock(&mem->atomics);
+}
+
+static enum cbit_mem_outcome atomic_part(struct cbit_mem *mem, struct mem_region *r,
+					 const struct access *a, const struct mem_atomic *atomic)
+{
+	if (!r) {
+		if (forwards(mem, a) && mem->forward.atomic)
+			return mem->forward.atomic(mem->forward_opaque, access_bus(mem, a),
+						   atomic->op, atomic->size, atomic->operand,
+						   atomic->compare, atomic->old);
+		return CBIT_MEM_ABORT;
+	}
+	if (r->has_ops)
+		return cbit_mem_backing_atomic(mem, r, a->spa, key_of(mem, r, a->c), atomic);
+	if (r->direct)
+		atomic_direct(mem, r->direct + (a->spa - r->pub.base.v), atomic);
+	else if (cbit_mem_sparse_atomic(r->sparse, a->spa, key_of(mem, r, a->c), atomic))
+		return CBIT_MEM_NO_BACKING;
+	return CBIT_MEM_OK;
+}
+
+enum cbit_mem_outcome cbit_mem_atomic(struct cbit_mem *mem, struct cbit_bus addr,
+				      enum cbit_atomic_op op, unsigned int size,
+				      const uint64_t operand[2], const uint64_t compare[2],
+				      uint64_t old[2])
+{
+	const struct mem_atomic atomic = { op, size, operand, compare, old };
+	struct access a = access_start(mem, addr);
+	enum cbit_mem_outcome outcome = CBIT_MEM_ABORT;
+	size_t n = size;
+
+	old[0] = 0;
+	old[1] = 0;
+	if (atomic_exists(op, size, addr.v))
+		outcome = atomic_part(mem, decode(mem, &a, &n), &a, &atomic);
+	if (outcome == CBIT_MEM_ABORT || outcome == CBIT_MEM_NO_BACKING)
+		memset(old, 0xff, size < 16 ? size : 16);
+	return outcome;
+}
+
 void *cbit_mem_page(struct cbit_mem *mem, struct cbit_bus addr)
 {
 	struct access a = access_start(mem, addr);

@@ -159,14 +159,21 @@ void cbit_mem_aes(struct cbit_mem *mem, cbit_key_t key, struct cbit_spa spa, con
 }
 
 /*
- * cbit_mem_transcode() - from one key's view of some blocks to another's, in place, by way of
- * the bytes in DRAM. Equal keys change nothing, so only the reference path goes the way then.
+ * cbit_mem_transcode() - from one key's view of some blocks to another's, by way of the bytes
+ * in DRAM; @in may equal @out. Equal keys change nothing, so only the reference path goes the
+ * way then. Where one of the keys is none, @in is read once and @out written once.
  */
 void cbit_mem_transcode(struct cbit_mem *mem, cbit_key_t from, cbit_key_t to, uint64_t spa,
-			uint8_t *buf, size_t len)
+			const uint8_t *in, uint8_t *out, size_t len)
 {
-	if (from == to && !mem_is_slow(mem))
+	if (from == to && !mem_is_slow(mem)) {
+		if (in != out)
+			memcpy(out, in, len);
 		return;
-	cbit_mem_aes(mem, from, CBIT_SPA(spa), buf, buf, len, true);
-	cbit_mem_aes(mem, to, CBIT_SPA(spa), buf, buf, len, false);
+	}
+	if (from != CBIT_KEY_NONE) {
+		cbit_mem_aes(mem, from, CBIT_SPA(spa), in, out, len, true);
+		in = out;
+	}
+	cbit_mem_aes(mem, to, CBIT_SPA(spa), in, out, len, false);
 }

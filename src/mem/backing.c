@@ -5,8 +5,11 @@
  * Under the resident key an access is one call, however long. Under another key the DRAM
  * bytes stand between the two plaintexts: they are computed from the one, and the other from
  * them. A write that covers a block of 16 bytes in part reads, changes and writes the whole
- * block, as a memory controller does; nothing holds other writers off meanwhile.
+ * block, as a memory controller does; nothing holds other writers off meanwhile. Where the
+ * backing lends a pointer, held.c does all that in place, and better.
  */
+#include <errno.h>
+
 #include "mem_internal.h"
 
 #define DIRECT (64 * MEM_PAGE)
@@ -43,11 +46,6 @@ static int ops_write(const struct mem_region *r, uint64_t spa, const void *buf, 
 	return r->ops.write(r->opaque, spa - r->pub.base.v, buf, len);
 }
 
-static bool is_straight(struct cbit_mem *mem, const struct mem_region *r, cbit_key_t key)
-{
-	return key == r->resident && !(r->pub.encrypts && mem_is_slow(mem));
-}
-
 /*
  * Whole blocks of a read need no room beside the caller's: they arrive there and are turned on
  * the spot. That is one copy of three less, and few calls of the ops, which on a client's
@@ -62,7 +60,7 @@ static int read_blocks(struct cbit_mem *mem, const struct mem_region *r, uint64_
 
 		if (ret)
 			return ret;
-		cbit_mem_transcode(mem, r->resident, key, spa, buf, n);
+		cbit_mem_transcode(mem, r->resident, key, spa, buf, buf, n);
 		spa += n;
 		buf += n;
 		len -= n;
@@ -83,7 +81,7 @@ static int read_through(struct cbit_mem *mem, const struct mem_region *r, uint64
 
 		if (ret)
 			return ret;
-		cbit_mem_transcode(mem, r->resident, key, s.spa, tmp, s.blocks);
+		cbit_mem_transcode(mem, r->resident, key, s.spa, tmp, tmp, s.blocks);
 		memcpy(buf, tmp + s.lead, s.len);
 		spa += s.len;
 		buf += s.len;
@@ -99,7 +97,7 @@ static int fetch_block(struct cbit_mem *mem, const struct mem_region *r, uint64_
 	int ret = ops_read(r, spa, tmp, MEM_BLOCK);
 
 	if (!ret)
-		cbit_mem_transcode(mem, r->resident, key, spa, tmp, MEM_BLOCK);
+		cbit_mem_transcode(mem, r->resident, key, spa, tmp, tmp, MEM_BLOCK);
 	return ret;
 }
 
@@ -121,7 +119,7 @@ static int write_through(struct cbit_mem *mem, const struct mem_region *r, uint6
 		if (ret)
 			return ret;
 		memcpy(tmp + s.lead, buf, s.len);
-		cbit_mem_transcode(mem, key, r->resident, s.spa, tmp, s.blocks);
+		cbit_mem_transcode(mem, key, r->resident, s.spa, tmp, tmp, s.blocks);
 		ret = ops_write(r, s.spa, tmp, s.blocks);
 		if (ret)
 			return ret;
@@ -139,19 +137,90 @@ static enum cbit_mem_outcome outcome(const struct mem_region *r, cbit_key_t key,
 	return key == r->resident ? CBIT_MEM_OK : CBIT_MEM_WRONG_KEY;
 }
 
+/* A stretch at @spa that the backing lends, or that it does not (@at is NULL). */
+struct piece {
+	uint8_t *at;
+	size_t len;
+	void *cookie;
+};
+
+/* The stretch around @len bytes at @spa, with the blocks that they lie in unless @straight. */
+static struct piece hold(const struct mem_region *r, uint64_t spa, size_t len, bool write,
+			 bool straight)
+{
+	size_t lead = straight ? 0 : (size_t)(spa & (MEM_BLOCK - 1));
+	struct piece p = { .len = lead + len };
+
+	if (!r->ops.hold) {
+		p.len = len;
+		return p;
+	}
+	if (!straight)
+		p.len = (p.len + MEM_BLOCK - 1) & ~(MEM_BLOCK - 1);
+	p.at = r->ops.hold(r->opaque, spa - lead - r->pub.base.v, &p.len, write, &p.cookie);
+	if (p.at)
+		p.at += lead;
+	p.len -= lead;
+	if (p.len > len)
+		p.len = len;
+	return p;
+}
+
+static int release(const struct mem_region *r, const struct piece *p)
+{
+	return r->ops.release(r->opaque, p->cookie);
+}
+
+static int read_piece(struct cbit_mem *mem, const struct mem_region *r, uint64_t spa,
+		      cbit_key_t key, uint8_t *buf, const struct piece *p)
+{
+	if (p->at) {
+		cbit_mem_held_read(mem, r, spa, key, p->at, buf, p->len);
+		return release(r, p);
+	}
+	if (cbit_mem_is_straight(mem, r, key))
+		return ops_read(r, spa, buf, p->len);
+	return read_through(mem, r, spa, key, buf, p->len);
+}
+
+static int read_all(struct cbit_mem *mem, const struct mem_region *r, uint64_t spa, cbit_key_t key,
+		    uint8_t *buf, size_t len)
+{
+	bool straight = cbit_mem_is_straight(mem, r, key);
+	int ret = 0;
+
+	while (len && !ret) {
+		struct piece p = hold(r, spa, len, false, straight);
+
+		ret = read_piece(mem, r, spa, key, buf, &p);
+		spa += p.len;
+		buf += p.len;
+		len -= p.len;
+	}
+	return ret;
+}
+
 /* cbit_mem_backing_read() - @len bytes at @spa, all inside @r, as @key shows them. */
 enum cbit_mem_outcome cbit_mem_backing_read(struct cbit_mem *mem, const struct mem_region *r,
 					    uint64_t spa, cbit_key_t key, uint8_t *buf, size_t len)
 {
-	int ret;
+	int ret = read_all(mem, r, spa, key, buf, len);
 
-	if (is_straight(mem, r, key))
-		ret = ops_read(r, spa, buf, len);
-	else
-		ret = read_through(mem, r, spa, key, buf, len);
 	if (ret)
 		memset(buf, 0xff, len);
 	return outcome(r, key, ret);
+}
+
+static int write_piece(struct cbit_mem *mem, const struct mem_region *r, uint64_t spa,
+		       cbit_key_t key, const uint8_t *buf, const struct piece *p)
+{
+	if (p->at) {
+		cbit_mem_held_write(mem, r, spa, key, p->at, buf, p->len);
+		return release(r, p);
+	}
+	if (cbit_mem_is_straight(mem, r, key))
+		return ops_write(r, spa, buf, p->len);
+	return write_through(mem, r, spa, key, buf, p->len);
 }
 
 /* cbit_mem_backing_write() - the other way. */
@@ -159,14 +228,71 @@ enum cbit_mem_outcome cbit_mem_backing_write(struct cbit_mem *mem, const struct 
 					     uint64_t spa, cbit_key_t key, const uint8_t *buf,
 					     size_t len)
 {
-	if (is_straight(mem, r, key))
-		return outcome(r, key, ops_write(r, spa, buf, len));
-	return outcome(r, key, write_through(mem, r, spa, key, buf, len));
+	bool straight = cbit_mem_is_straight(mem, r, key);
+	int ret = 0;
+
+	while (len && !ret) {
+		struct piece p = hold(r, spa, len, true, straight);
+
+		ret = write_piece(mem, r, spa, key, buf, &p);
+		spa += p.len;
+		buf += p.len;
+		len -= p.len;
+	}
+	return outcome(r, key, ret);
+}
+
+/* Nothing but read and write to do it with: other devices' atomics are all that is kept off. */
+static int atomic_by_copy(struct cbit_mem *mem, const struct mem_region *r, uint64_t spa,
+			  cbit_key_t key, const struct mem_atomic *a)
+{
+	bool straight = cbit_mem_is_straight(mem, r, key);
+	size_t lead = straight ? 0 : (size_t)(spa & (MEM_BLOCK - 1));
+	size_t len = straight ? a->size : MEM_BLOCK;
+	uint8_t tmp[MEM_BLOCK];
+	int ret;
+
+	spa -= lead;
+	pthread_mutex_lock(&mem->atomics);
+	ret = ops_read(r, spa, tmp, len);
+	if (!ret) {
+		if (!straight)
+			cbit_mem_transcode(mem, r->resident, key, spa, tmp, tmp, len);
+		cbit_mem_atomic_own(tmp + lead, a);
+		if (!straight)
+			cbit_mem_transcode(mem, key, r->resident, spa, tmp, tmp, len);
+		ret = ops_write(r, spa, tmp, len);
+	}
+	pthread_mutex_unlock(&mem->atomics);
+	return ret;
+}
+
+/* cbit_mem_backing_atomic() - an atomic access at @spa, by the best means that there are. */
+enum cbit_mem_outcome cbit_mem_backing_atomic(struct cbit_mem *mem, const struct mem_region *r,
+					      uint64_t spa, cbit_key_t key,
+					      const struct mem_atomic *a)
+{
+	bool straight = cbit_mem_is_straight(mem, r, key);
+	struct piece p = hold(r, spa, a->size, true, straight);
+	int ret = -EOPNOTSUPP;
+
+	if (p.at) {
+		cbit_mem_held_atomic(mem, r, spa, key, p.at, a);
+		return outcome(r, key, release(r, &p));
+	}
+	if (straight && r->ops.atomic)
+		ret = r->ops.atomic(r->opaque, spa - r->pub.base.v, a->op, a->size, a->operand,
+				    a->compare, a->old);
+	if (ret == -EOPNOTSUPP && r->pub.kind == CBIT_MEM_MMIO)
+		return CBIT_MEM_ABORT;
+	if (ret == -EOPNOTSUPP)
+		ret = atomic_by_copy(mem, r, spa, key, a);
+	return outcome(r, key, ret);
 }
 
 /* cbit_mem_backing_raw() - what DRAM would hold there. Return: 0 or the error of the ops. */
 int cbit_mem_backing_raw(struct cbit_mem *mem, const struct mem_region *r, uint64_t spa,
 			 uint8_t *buf, size_t len)
 {
-	return read_through(mem, r, spa, CBIT_KEY_NONE, buf, len);
+	return read_all(mem, r, spa, CBIT_KEY_NONE, buf, len);
 }

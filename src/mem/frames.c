@@ -143,10 +143,10 @@ int cbit_mem_frames_alloc(struct cbit_mem *mem, unsigned int count, cbit_key_t k
 	if (!count)
 		return -EINVAL;
 	if (mem->forwards)
-		return mem->forward.frames_alloc ?
-			       mem->forward.frames_alloc(mem->forward_opaque, count,
-							 key != CBIT_KEY_NONE, out) :
-			       -ENOMEM;
+		return mem->forward.frames_alloc
+			       ? mem->forward.frames_alloc(mem->forward_opaque, count,
+							   key != CBIT_KEY_NONE, out)
+			       : -ENOMEM;
 	pthread_mutex_lock(&f->lock);
 	ok = f->region || bind(mem);
 	if (ok && !take(f, order, &frame)) {

@@ -31,15 +31,21 @@ static int create(const struct cbit_platform *platform, struct cbit_mem **out)
 	mem = calloc(1, sizeof(*mem));
 	if (!mem)
 		return -ENOMEM;
+	if (pthread_mutex_init(&mem->atomics, NULL)) {
+		free(mem);
+		return -ENOMEM;
+	}
 	mem->platform = *platform;
 	mem->c_mask = cbit_platform_c_mask(platform);
 	mem->view.c_mask = mem->c_mask;
 	mem->view.wide = ~(((uint64_t)1 << platform->pa_bits) - 1) & ~mem->c_mask;
 	ret = cbit_mem_frames_init(mem);
-	if (ret)
+	if (ret) {
+		pthread_mutex_destroy(&mem->atomics);
 		free(mem);
-	else
+	} else {
 		*out = mem;
+	}
 	return ret;
 }
 
@@ -81,6 +87,7 @@ void cbit_mem_destroy(struct cbit_mem *mem)
 	cbit_mem_frames_destroy(mem);
 	if (!mem->forwards)
 		cbit_mem_engine_destroy(mem);
+	pthread_mutex_destroy(&mem->atomics);
 	free(mem);
 }
 

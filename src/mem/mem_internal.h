@@ -87,6 +87,15 @@ struct mem_frames {
 	struct mem_frame_list free[MEM_FRAME_ORDERS];
 };
 
+/* An atomic access under way; @compare is NULL where nothing is compared. */
+struct mem_atomic {
+	enum cbit_atomic_op op;
+	unsigned int size;
+	const uint64_t *operand;
+	const uint64_t *compare;
+	uint64_t *old;
+};
+
 struct cbit_mem {
 	struct mem_view view; /* first: see mem_view() */
 	struct cbit_platform platform;
@@ -100,11 +109,19 @@ struct cbit_mem {
 	bool forwards; /* what no window decodes goes to @forward */
 	struct cbit_mem_forward_ops forward;
 	void *forward_opaque;
+	pthread_mutex_t atomics; /* those that are not the CPU's */
 };
 
 static inline bool mem_is_slow(struct cbit_mem *mem)
 {
 	return atomic_load_explicit(&mem->slow, memory_order_relaxed);
+}
+
+/* Whether @key shows the bytes behind the ops of @r as they are, so that no engine is asked. */
+static inline bool cbit_mem_is_straight(struct cbit_mem *mem, const struct mem_region *r,
+					cbit_key_t key)
+{
+	return key == r->resident && !(r->pub.encrypts && mem_is_slow(mem));
 }
 
 /* region.c: decoding */
@@ -117,7 +134,7 @@ cbit_key_t cbit_mem_key_here(const struct cbit_mem *mem, cbit_key_t key);
 int cbit_mem_engine_init(struct cbit_mem *mem);
 void cbit_mem_engine_destroy(struct cbit_mem *mem);
 void cbit_mem_transcode(struct cbit_mem *mem, cbit_key_t from, cbit_key_t to, uint64_t spa,
-			uint8_t *buf, size_t len);
+			const uint8_t *in, uint8_t *out, size_t len);
 
 /* sparse.c: storage; sparse_access.c: what the keys make of it */
 int cbit_mem_sparse_create(struct cbit_mem *mem, uint64_t base, uint64_t size,
@@ -131,6 +148,8 @@ void cbit_mem_sparse_read(struct mem_sparse *sp, uint64_t spa, cbit_key_t key, u
 			  size_t len);
 int cbit_mem_sparse_write(struct mem_sparse *sp, uint64_t spa, cbit_key_t key, const uint8_t *buf,
 			  size_t len);
+int cbit_mem_sparse_atomic(struct mem_sparse *sp, uint64_t spa, cbit_key_t key,
+			   const struct mem_atomic *a);
 uint8_t *cbit_mem_sparse_view(struct mem_sparse *sp, uint64_t spa, cbit_key_t key);
 int cbit_mem_sparse_zero(struct mem_sparse *sp, uint64_t spa, cbit_key_t key);
 
@@ -140,8 +159,26 @@ enum cbit_mem_outcome cbit_mem_backing_read(struct cbit_mem *mem, const struct m
 enum cbit_mem_outcome cbit_mem_backing_write(struct cbit_mem *mem, const struct mem_region *r,
 					     uint64_t spa, cbit_key_t key, const uint8_t *buf,
 					     size_t len);
+enum cbit_mem_outcome cbit_mem_backing_atomic(struct cbit_mem *mem, const struct mem_region *r,
+					      uint64_t spa, cbit_key_t key,
+					      const struct mem_atomic *a);
 int cbit_mem_backing_raw(struct cbit_mem *mem, const struct mem_region *r, uint64_t spa,
 			 uint8_t *buf, size_t len);
+
+/* held.c: the same where a backing lends a pointer to the block or blocks in question */
+void cbit_mem_held_read(struct cbit_mem *mem, const struct mem_region *r, uint64_t spa,
+			cbit_key_t key, const uint8_t *held, uint8_t *buf, size_t len);
+void cbit_mem_held_write(struct cbit_mem *mem, const struct mem_region *r, uint64_t spa,
+			 cbit_key_t key, uint8_t *held, const uint8_t *buf, size_t len);
+void cbit_mem_held_atomic(struct cbit_mem *mem, const struct mem_region *r, uint64_t spa,
+			  cbit_key_t key, uint8_t *held, const struct mem_atomic *a);
+
+/* atomic.c: the arithmetic, on memory that others use and on memory that is ours alone */
+void cbit_mem_atomic_shared(uint8_t *at, const struct mem_atomic *a);
+void cbit_mem_atomic_own(uint8_t *at, const struct mem_atomic *a);
+void cbit_mem_block_load(const uint8_t *shared, uint8_t block[MEM_BLOCK]);
+bool cbit_mem_block_swap(uint8_t *shared, uint8_t expect[MEM_BLOCK],
+			 const uint8_t block[MEM_BLOCK]);
 
 /* copy.c: copies to and from memory that other threads look at */
 void cbit_mem_copy_out(void *dst, const uint8_t *shared, size_t len);

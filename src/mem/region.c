@@ -126,6 +126,10 @@ static int check_backing(const struct cbit_mem_region_desc *d, struct cbit_error
 	if (d->ops && (!d->ops->read || !d->ops->write))
 		return cbit_error_set(err, -EINVAL, "region %s: ops need both read and write",
 				      desc_name(d));
+	if (d->ops && !d->ops->hold != !d->ops->release)
+		return cbit_error_set(err, -EINVAL,
+				      "region %s: ops need hold and release, or neither",
+				      desc_name(d));
 	return 0;
 }
 
@@ -227,9 +231,10 @@ int cbit_mem_add_region(struct cbit_mem *mem, const struct cbit_mem_region_desc 
 	if (!ret)
 		ret = check_overlap(mem, desc, err);
 	if (!ret && mem->forwards && desc->kind != CBIT_MEM_MMIO)
-		ret = cbit_error_set(err, -EINVAL,
-				     "region %s: a forwarding space takes windows of kind mmio only",
-				     desc_name(desc));
+		ret = cbit_error_set(
+			err, -EINVAL,
+			"region %s: a forwarding space takes windows of kind mmio only",
+			desc_name(desc));
 	if (ret)
 		return ret;
 

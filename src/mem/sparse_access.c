@@ -68,7 +68,8 @@ static void page_convert(struct mem_sparse *sp, struct mem_page *pg, uint64_t sp
 	if (tag == key)
 		return;
 	change_begin(pg);
-	cbit_mem_transcode(sp->mem, tag, key, spa & CBIT_PAGE_MASK, page_data(sp, pg), MEM_PAGE);
+	cbit_mem_transcode(sp->mem, tag, key, spa & CBIT_PAGE_MASK, page_data(sp, pg),
+			   page_data(sp, pg), MEM_PAGE);
 	change_end(pg, key);
 }
 
@@ -81,7 +82,7 @@ static void page_prefix(struct mem_sparse *sp, struct mem_page *pg, uint64_t spa
 	else
 		memset(tmp, 0, upto);
 	cbit_mem_transcode(sp->mem, pg ? page_tag(pg) : CBIT_KEY_NONE, key, spa & CBIT_PAGE_MASK,
-			   tmp, upto);
+			   tmp, tmp, upto);
 }
 
 static size_t block_up(size_t n)
@@ -153,8 +154,15 @@ static void write_slow(struct mem_sparse *sp, struct mem_page *pg, uint64_t spa,
 
 	page_prefix(sp, pg, spa, key, tmp, upto);
 	memcpy(tmp + at, buf, len);
-	cbit_mem_transcode(sp->mem, key, page_tag(pg), spa & CBIT_PAGE_MASK, tmp, upto);
+	cbit_mem_transcode(sp->mem, key, page_tag(pg), spa & CBIT_PAGE_MASK, tmp, tmp, upto);
 	memcpy(page_data(sp, pg) + from, tmp + from, upto - from);
+}
+
+/* After the bytes: whoever sees the count sees them. */
+static void count_watched(struct mem_sparse *sp, struct mem_page *pg)
+{
+	if (__builtin_expect(atomic_load_explicit(&pg->watch, memory_order_relaxed) != 0, 0))
+		atomic_fetch_add_explicit(&sp->mem->watched_writes, 1, memory_order_release);
 }
 
 static int page_write(struct mem_sparse *sp, uint64_t spa, cbit_key_t key, const uint8_t *buf,
@@ -180,9 +188,7 @@ static int page_write(struct mem_sparse *sp, uint64_t spa, cbit_key_t key, const
 		cbit_mem_copy_in(page_data(sp, pg) + at, buf, len);
 	}
 	pthread_mutex_unlock(page_lock(sp, spa));
-	/* after the bytes: whoever sees the count sees them */
-	if (__builtin_expect(atomic_load_explicit(&pg->watch, memory_order_relaxed) != 0, 0))
-		atomic_fetch_add_explicit(&sp->mem->watched_writes, 1, memory_order_release);
+	count_watched(sp, pg);
 	return 0;
 }
 
@@ -208,6 +214,44 @@ int cbit_mem_sparse_write(struct mem_sparse *sp, uint64_t spa, cbit_key_t key, c
 		buf += n;
 		len -= n;
 	}
+	return 0;
+}
+
+/* The reference path: the value goes to @key's view and back; holders of a view see no atom. */
+static void atomic_slow(struct mem_sparse *sp, struct mem_page *pg, uint64_t spa, cbit_key_t key,
+			const struct mem_atomic *a)
+{
+	size_t at = (size_t)(spa & (MEM_PAGE - 1));
+	uint8_t tmp[MEM_PAGE];
+
+	page_prefix(sp, pg, spa, key, tmp, block_up(at + a->size));
+	cbit_mem_atomic_own(tmp + at, a);
+	write_slow(sp, pg, spa, key, tmp + at, a->size);
+}
+
+/*
+ * cbit_mem_sparse_atomic() - an atomic access through @key. The lock holds off other keys;
+ * under this one there are also CPUs with a pointer to the page, so the access itself is a
+ * CPU's. Return: 0, -ENOMEM.
+ */
+int cbit_mem_sparse_atomic(struct mem_sparse *sp, uint64_t spa, cbit_key_t key,
+			   const struct mem_atomic *a)
+{
+	struct mem_page *pg;
+	bool fresh;
+
+	pg = cbit_mem_sparse_get(sp, spa, &fresh);
+	if (!pg)
+		return -ENOMEM;
+	pthread_mutex_lock(page_lock(sp, spa));
+	if (mem_is_slow(sp->mem)) {
+		atomic_slow(sp, pg, spa, key, a);
+	} else {
+		page_convert(sp, pg, spa, key);
+		cbit_mem_atomic_shared(page_data(sp, pg) + (spa & (MEM_PAGE - 1)), a);
+	}
+	pthread_mutex_unlock(page_lock(sp, spa));
+	count_watched(sp, pg);
 	return 0;
 }
 

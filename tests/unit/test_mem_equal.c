@@ -32,7 +32,9 @@
 
 struct machine {
 	struct cbit_mem *mem;
-	uint8_t bytes[PAGES * PAGE]; /* behind every region that has its memory elsewhere */
+	bool lends;
+	_Alignas(4096)
+		uint8_t bytes[PAGES * PAGE]; /* behind every region that has its memory elsewhere */
 };
 
 static int ops_read(void *opaque, uint64_t offset, void *buf, size_t len)
@@ -47,7 +49,29 @@ static int ops_write(void *opaque, uint64_t offset, const void *buf, size_t len)
 	return 0;
 }
 
-static const struct cbit_mem_ops ops = { .read = ops_read, .write = ops_write };
+/* Every other page is lent; those between are read and written. */
+static void *ops_hold(void *opaque, uint64_t offset, size_t *len, bool write, void **cookie)
+{
+	size_t left = PAGE - (size_t)(offset & (PAGE - 1));
+
+	(void)write;
+	*cookie = NULL;
+	if (*len > left)
+		*len = left;
+	return offset & PAGE ? (uint8_t *)opaque + offset : NULL;
+}
+
+static int ops_release(void *opaque, void *cookie)
+{
+	(void)opaque;
+	(void)cookie;
+	return 0;
+}
+
+static const struct cbit_mem_ops ops = {
+	.read = ops_read, .write = ops_write, .hold = ops_hold, .release = ops_release
+};
+static const struct cbit_mem_ops bare_ops = { .read = ops_read, .write = ops_write };
 
 static void add(struct machine *m, enum cbit_mem_kind kind, bool encrypts, unsigned int first,
 		unsigned int end)
@@ -59,18 +83,20 @@ static void add(struct machine *m, enum cbit_mem_kind kind, bool encrypts, unsig
 	d.resident = first == OPS_HOST ? CBIT_KEY_HOST : CBIT_KEY_NONE;
 	d.opaque = m->bytes + first * PAGE;
 	if (first == OPS_HOST || first == OPS_NONE || first == OPS_COHERENT)
-		d.ops = &ops;
+		d.ops = m->lends ? &ops : &bare_ops;
 	else if (first == BAR)
 		d.direct = d.opaque;
 	assert_int_equal(cbit_mem_add_region(m->mem, &d, NULL), 0);
 }
 
-static struct machine *make(const char *preset)
+static struct machine *make(const char *preset, bool lends)
 {
-	struct machine *m = calloc(1, sizeof(*m));
+	struct machine *m = aligned_alloc(4096, sizeof(*m));
 	struct cbit_platform p;
 
 	assert_non_null(m);
+	memset(m, 0, sizeof(*m));
+	m->lends = lends;
 	assert_int_equal(cbit_platform_preset(preset, &p), 0);
 	assert_int_equal(cbit_mem_create(&p, &m->mem), 0);
 	add(m, CBIT_MEM_MMIO, false, BAR, END);
@@ -123,6 +149,24 @@ static void compare_dram(struct machine *a, struct machine *b)
 	}
 }
 
+/* Compared with what is there in every other case, so that it also succeeds. */
+static void atomic(struct machine *a, struct machine *b, struct cbit_bus bus, uint64_t *s)
+{
+	uint64_t r = rnd(s) >> 8, operand[2] = { rnd(s), rnd(s) }, compare[2], x[2], y[2];
+	enum cbit_atomic_op op = (enum cbit_atomic_op)(r % 3);
+	unsigned int size = r & 16 ? 8 : 4;
+
+	if (op == CBIT_ATOMIC_CAS && r & 32)
+		size = 16;
+	if (r & 0x3c0) /* else it may be refused */
+		bus.v &= ~(uint64_t)(size - 1);
+	cbit_mem_read(a->mem, bus, compare, sizeof(compare));
+	compare[size == 16] += r >> 10 & 1;
+	assert_int_equal(cbit_mem_atomic(a->mem, bus, op, size, operand, compare, x),
+			 cbit_mem_atomic(b->mem, bus, op, size, operand, compare, y));
+	assert_memory_equal(x, y, sizeof(x));
+}
+
 /* One access of both machines. Which kind, where and how long come from the seed alone. */
 static void step(struct machine *a, struct machine *b, uint64_t *s, uint8_t *x, uint8_t *y)
 {
@@ -145,6 +189,8 @@ static void step(struct machine *a, struct machine *b, uint64_t *s, uint8_t *x, 
 		}
 		assert_int_equal(cbit_mem_write(a->mem, bus, x, len),
 				 cbit_mem_write(b->mem, bus, x, len));
+	} else if ((r & 0xfc) == 0x84) {
+		atomic(a, b, bus, s);
 	} else if ((r & 0xfc) == 0x44) {
 		const void *p = cbit_mem_page(a->mem, bus), *q = cbit_mem_page(b->mem, bus);
 
@@ -162,7 +208,7 @@ static void step(struct machine *a, struct machine *b, uint64_t *s, uint8_t *x, 
 static void compare(const char *preset, uint64_t seed, unsigned long count)
 {
 	static uint8_t x[LONGEST + 8], y[LONGEST + 8];
-	struct machine *fast = make(preset), *slow = make(preset);
+	struct machine *fast = make(preset, true), *slow = make(preset, false);
 
 	cbit_mem_set_slow(slow->mem, true);
 	for (unsigned long i = 0; i < count; i++) {

@@ -53,13 +53,24 @@ static enum cbit_mem_outcome fwd_write(void *opaque, struct cbit_bus addr, const
 	return cbit_mem_write(r->host, (struct cbit_bus){ addr.v - SHIFT }, buf, len);
 }
 
+static enum cbit_mem_outcome fwd_atomic(void *opaque, struct cbit_bus addr, enum cbit_atomic_op op,
+					unsigned int size, const uint64_t operand[2],
+					const uint64_t compare[2], uint64_t old[2])
+{
+	struct rig *r = opaque;
+
+	if (!inside(addr.v & ~r->c))
+		return CBIT_MEM_ABORT;
+	return cbit_mem_atomic(r->host, (struct cbit_bus){ addr.v - SHIFT }, op, size, operand,
+			       compare, old);
+}
+
 static void *fwd_page(void *opaque, struct cbit_bus addr)
 {
 	struct rig *r = opaque;
 
-	return inside(addr.v & ~r->c) ?
-		       cbit_mem_page(r->host, (struct cbit_bus){ addr.v - SHIFT }) :
-		       NULL;
+	return inside(addr.v & ~r->c) ? cbit_mem_page(r->host, (struct cbit_bus){ addr.v - SHIFT })
+				      : NULL;
 }
 
 static const struct cbit_mem_region *fwd_find(void *opaque, struct cbit_spa addr)
@@ -88,6 +99,7 @@ static void fwd_free(void *opaque, struct cbit_spa addr, unsigned int count)
 static const struct cbit_mem_forward_ops ops = {
 	.read = fwd_read,
 	.write = fwd_write,
+	.atomic = fwd_atomic,
 	.page = fwd_page,
 	.find = fwd_find,
 	.frames_alloc = fwd_alloc,
@@ -132,6 +144,7 @@ static void accesses_go_where_they_belong(void **state)
 	struct rig *r = *state;
 	struct cbit_bus at = { HOST_BASE + SHIFT + 0x1ff8 };
 	uint8_t in[16], raw[16], out[16];
+	uint64_t old[2];
 
 	memset(in, 0x5a, sizeof(in));
 	at.v |= r->c;
@@ -143,6 +156,20 @@ static void accesses_go_where_they_belong(void **state)
 	at.v &= ~r->c;
 	assert_int_equal(cbit_mem_read(r->fwd, at, out, sizeof(out)), CBIT_MEM_OK);
 	assert_memory_equal(raw, out, sizeof(raw));
+
+	/* Atomically as well; the memory is the same. */
+	at.v = (HOST_BASE + SHIFT + 0x1ff8) | r->c;
+	assert_int_equal(cbit_mem_atomic(r->fwd, at, CBIT_ATOMIC_FETCH_ADD, 8, (uint64_t[2]){ 1 },
+					 NULL, old),
+			 CBIT_MEM_OK);
+	assert_int_equal(old[0], 0x5a5a5a5a5a5a5a5a);
+	assert_int_equal(cbit_mem_read(r->fwd, at, out, sizeof(out)), CBIT_MEM_OK);
+	assert_int_equal(out[0], 0x5b);
+	at.v = HOST_BASE;
+	assert_int_equal(
+		cbit_mem_atomic(r->fwd, at, CBIT_ATOMIC_SWAP, 4, (uint64_t[2]){ 1 }, NULL, old),
+		CBIT_MEM_ABORT);
+	assert_int_equal(old[0], 0xffffffff);
 
 	/* Nothing there: all ones, as on any bus. */
 	at.v = HOST_BASE;
