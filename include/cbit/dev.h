@@ -48,8 +48,10 @@ struct cbit_bar_info {
  *               lives as long as the device; NULL when there is none.
  * @bar_place:   give out an SPA for a BAR of @size bytes, aligned to @size.
  * @irq:         an interrupt message left the device: index VFIO_PCI_*_IRQ_INDEX numbers
- *               (1 MSI, 2 MSI-X), vector from 0. Called with the device locked: it must not call
- *               back into dev, nor take a lock under which dev or iommu are called.
+ *               (1 MSI, 2 MSI-X), vector from 0; or its pin is asserted (0 INTx), perhaps as it
+ *               has been for a while. Called with the device locked: it must not call back into
+ *               dev (cbit_pci_intx() is allowed), nor take a lock under which dev or iommu are
+ *               called.
  */
 struct cbit_pci_host {
 	struct cbit_iommu *iommu;
@@ -101,6 +103,9 @@ void cbit_pci_ids(const struct cbit_pci *pci, struct cbit_pci_ids *out);
 
 /** cbit_pci_irq_count() - vectors of an index (0 INTx, 1 MSI, 2 MSI-X, 3 ERR, 4 REQ). */
 unsigned int cbit_pci_irq_count(const struct cbit_pci *pci, unsigned int index);
+
+/** cbit_pci_intx() - is the INTx pin asserted? Any thread, any lock. */
+bool cbit_pci_intx(const struct cbit_pci *pci);
 
 /** cbit_pci_msix_bar() - the BAR that holds the MSI-X table, or -1. */
 int cbit_pci_msix_bar(const struct cbit_pci *pci);

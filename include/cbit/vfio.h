@@ -40,6 +40,10 @@ struct cbit_client_run {
  * @eventfd:  duplicate the caller's eventfd @fd: a descriptor of this process, -EBADF when
  *            it is not open, -EINVAL when it is no eventfd.
  * @signal:   add one to such a duplicate; @eventfd_put close it.
+ * @watch:    from now on take the count of such a duplicate whenever there is one, and call
+ *            @wake with @ctx each time, in any thread. With @wake NULL no more: the call returns
+ *            when none is under way. 0, -ENOMEM. May be NULL: nothing can be asked to unmask an
+ *            interrupt or to write to a BAR by an eventfd then (-ENOTTY).
  * @file:     what file of this room the caller's descriptor @fd is, NULL and 0 for another
  *            kind of file, -EBADF when it is not open.
  * @install:  give the caller a descriptor for @file: the number, or a negative errno.
@@ -57,6 +61,7 @@ struct cbit_client_ops {
 	int (*eventfd)(void *opaque, void *caller, int fd);
 	void (*signal)(void *opaque, int eventfd);
 	void (*eventfd_put)(void *opaque, int eventfd);
+	int (*watch)(void *opaque, int eventfd, void (*wake)(void *ctx), void *ctx);
 	int (*file)(void *opaque, void *caller, int fd, struct cbit_file **out);
 	int (*install)(void *opaque, void *caller, struct cbit_file *file);
 };

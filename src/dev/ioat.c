@@ -48,6 +48,7 @@ static int ioat_create(struct cbit_pci *pci)
 		.is64 = true,
 	};
 	pci->msix_bar = MSIX_BAR;
+	pci->irqs[PCI_IRQ_INTX] = 1;
 	pci->irqs[PCI_IRQ_MSI] = 1;
 	pci->irqs[PCI_IRQ_MSIX] = MSIX_VECTORS;
 	pci_config_declare(pci, IOAT_PCI_DMAUNCERRSTS, 0, ~0u);
@@ -115,6 +116,8 @@ static void ioat_reset(struct cbit_pci *pci)
 	ioat_engine_reset(ioat);
 	ioat->genctrl = 0;
 	ioat->intrctrl = 0;
+	ioat->attention = false;
+	ioat_pin(ioat);
 	ioat->intrdelay = 0;
 	ioat->chanctrl = 0;
 	ioat->chainaddr = 0;
@@ -126,6 +129,22 @@ static void ioat_reset(struct cbit_pci *pci)
 	pci_config_set32(pci, IOAT_PCI_CHANERRMASK_INT, 0);
 }
 
+void ioat_pin(struct ioat *ioat)
+{
+	pci_intx_set(ioat->pci, ioat->attention && ioat->intrctrl & IOAT_INTRCTRL_MASTER_EN);
+}
+
+static uint8_t read_intrctrl(const struct ioat *ioat)
+{
+	uint8_t v = ioat->intrctrl;
+
+	if (ioat->attention)
+		v |= IOAT_INTRCTRL_INT_STATUS;
+	if (ioat->attention && v & IOAT_INTRCTRL_MASTER_EN)
+		v |= IOAT_INTRCTRL_INT;
+	return v;
+}
+
 /* The aligned eight bytes at @offset, as they read. */
 static uint64_t read_qword(const struct ioat *ioat, uint64_t offset)
 {
@@ -133,7 +152,8 @@ static uint64_t read_qword(const struct ioat *ioat, uint64_t offset)
 	case IOAT_CHANCNT:
 		return 1 | (uint64_t)IOAT_XFERCAP_LOG2 << 8 * IOAT_XFERCAP |
 		       (uint64_t)ioat->genctrl << 8 * IOAT_GENCTRL |
-		       (uint64_t)ioat->intrctrl << 8 * IOAT_INTRCTRL;
+		       (uint64_t)read_intrctrl(ioat) << 8 * IOAT_INTRCTRL |
+		       (uint64_t)ioat->attention << 8 * IOAT_ATTNSTATUS;
 	case IOAT_CBVER:
 		return ioat->version | (uint64_t)ioat->intrdelay
 					       << 8 * (IOAT_INTRDELAY - IOAT_CBVER);
@@ -162,8 +182,14 @@ static uint64_t ioat_bar_read(struct cbit_pci *pci, unsigned int bar, uint64_t o
 			      unsigned int size)
 {
 	uint64_t v = read_qword(pci->state, offset & ~(uint64_t)7) >> 8 * (offset & 7);
+	struct ioat *ioat = pci->state;
 
 	(void)bar;
+	/* Reading ATTNSTATUS takes what it says: nothing else in a driver does. */
+	if (ioat->attention && offset <= IOAT_ATTNSTATUS && offset + size > IOAT_ATTNSTATUS) {
+		ioat->attention = false;
+		ioat_pin(ioat);
+	}
 	return size == 8 ? v : v & (((uint64_t)1 << 8 * size) - 1);
 }
 
@@ -177,6 +203,7 @@ static void write_register(struct ioat *ioat, uint64_t reg, uint64_t v, uint64_t
 	case IOAT_INTRCTRL:
 		ioat->intrctrl =
 			(uint8_t)v & (IOAT_INTRCTRL_MASTER_EN | IOAT_INTRCTRL_MSIX_CONTROL);
+		ioat_pin(ioat);
 		break;
 	case IOAT_INTRDELAY:
 		ioat->intrdelay = (uint16_t)v;

@@ -24,6 +24,7 @@
 
 /**
  * struct ioat - one channel and its engine.
+ * @attention:  ATTNSTATUS: the channel has asked for an interrupt by its pin.
  * @executed:   descriptors done since CHAINADDR, mod 65536; DMACOUNT - @executed are to do.
  * @last:       address of the last descriptor done, 0 for none.
  * @next:       address of the next one, when @next_known; else the next pointer of @last has
@@ -44,6 +45,7 @@ struct ioat {
 
 	uint8_t genctrl;
 	uint8_t intrctrl;
+	bool attention;
 	uint16_t intrdelay;
 	uint16_t chanctrl;
 	uint16_t dmacount;
@@ -90,6 +92,9 @@ void ioat_engine_reset(struct ioat *ioat);
 void ioat_engine_chain(struct ioat *ioat);
 
 void ioat_engine_suspend(struct ioat *ioat);
+
+/* ioat_pin() - the pin follows from ATTNSTATUS and INTRCTRL. */
+void ioat_pin(struct ioat *ioat);
 
 /* ioat_engine_drain() - wait until no DMA is under way. Drops the lock meanwhile. */
 void ioat_engine_drain(struct ioat *ioat);

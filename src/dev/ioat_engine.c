@@ -56,6 +56,11 @@ static bool end(struct ioat *ioat, uint64_t generation)
 
 static void interrupt(struct ioat *ioat)
 {
+	/* With a table of vectors nobody asks which channel it was. */
+	if (!(ioat->intrctrl & IOAT_INTRCTRL_MSIX_CONTROL)) {
+		ioat->attention = true;
+		ioat_pin(ioat);
+	}
 	/* One channel, so vector 0; MSI-X needs one enable bit, MSI the other. */
 	if (ioat->intrctrl & (IOAT_INTRCTRL_MASTER_EN | IOAT_INTRCTRL_MSIX_CONTROL))
 		pci_irq_raise(ioat->pci, 0);

@@ -20,7 +20,10 @@
 #define IOAT_GENCTRL               0x02 /* 8 */
 #define IOAT_INTRCTRL              0x03 /* 8 */
 #define IOAT_INTRCTRL_MASTER_EN    0x01u
+#define IOAT_INTRCTRL_INT_STATUS   0x02u /* some channel has ATTNSTATUS set */
+#define IOAT_INTRCTRL_INT          0x04u /* that, and MASTER_EN: the pin */
 #define IOAT_INTRCTRL_MSIX_CONTROL 0x08u
+#define IOAT_ATTNSTATUS            0x04 /* 32: a bit for each channel */
 #define IOAT_CBVER                 0x08 /* 8 */
 #define IOAT_INTRDELAY             0x0c /* 16 */
 #define IOAT_DMACAP                0x10 /* 32 */

@@ -89,6 +89,7 @@ static void header_defaults(struct cbit_pci *pci)
 			   0);
 	pci->wmask[PCI_CACHE_LINE_SIZE] = 0xff;
 	pci->wmask[PCI_INTERRUPT_LINE] = 0xff;
+	pci->cfg[PCI_INTERRUPT_PIN] = pci->irqs[PCI_IRQ_INTX] ? 1 : 0; /* INTA */
 }
 
 static uint32_t express_defaults(struct cbit_pci *pci, uint32_t link)
@@ -142,6 +143,7 @@ void pci_config_defaults(struct cbit_pci *pci)
 		link = cap_add(pci, link, PCI_MSIX_AT, PCI_CAP_ID_MSIX);
 	express_defaults(pci, link);
 	pci_irq_defaults(pci);
+	pci_intx_update(pci);
 	update_derived(pci);
 }
 
@@ -173,6 +175,7 @@ static void config_written(struct cbit_pci *pci, uint8_t power)
 	if (state != 0 && state != PCI_PM_CSR_D3HOT)
 		*csr = (uint8_t)((*csr & ~PCI_PM_CSR_STATE) | power);
 	update_derived(pci);
+	pci_intx_update(pci);
 	if (devctl & PCI_EXP_DEVCTL_FLR) {
 		set16(pci, PCI_EXP_AT + PCI_EXP_DEVCTL, devctl & (uint16_t)~PCI_EXP_DEVCTL_FLR);
 		pci_reset_locked(pci);

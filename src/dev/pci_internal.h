@@ -83,6 +83,9 @@ struct cbit_pci {
 	atomic_bool decoding;
 	atomic_bool mastering;
 	atomic_bool in_use; /* between open and close */
+	/* The INTx pin: what the model asks for, and what the bus sees of it. */
+	bool intx_wanted;
+	atomic_bool intx;
 };
 
 /* pci_config.c. Called locked, or before the device is known to anybody. */
@@ -96,6 +99,12 @@ void pci_config_declare(struct cbit_pci *pci, uint32_t offset, uint32_t writable
 
 /* pci_irq.c. Called locked. */
 void pci_irq_raise(struct cbit_pci *pci, unsigned int vector);
+/* pci_irq_messages() - does an interrupt leave as a message, MSI or MSI-X being enabled? */
+bool pci_irq_messages(const struct cbit_pci *pci);
+/* pci_intx_set() - the model asserts its pin, or no longer does. */
+void pci_intx_set(struct cbit_pci *pci, bool asserted);
+/* pci_intx_update() - something else changed that the pin depends on. */
+void pci_intx_update(struct cbit_pci *pci);
 void pci_irq_defaults(struct cbit_pci *pci);
 
 /* pci_bar.c */

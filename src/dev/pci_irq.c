@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Interrupts: the MSI and MSI-X capabilities, and messages that leave the device.
+ * Interrupts: the MSI and MSI-X capabilities, messages that leave the device, and the pin.
  *
  * vfio-pci owns the vectors: a client cannot enable them through configuration space, and
  * what it writes to the MSI-X table in the BAR programs nothing. So the table is plain memory
@@ -72,7 +72,43 @@ void cbit_pci_set_irqs_enabled(struct cbit_pci *pci, unsigned int index, unsigne
 	} else if (index == PCI_IRQ_MSIX) {
 		set_flag(pci, PCI_MSIX_AT + PCI_MSIX_FLAGS, PCI_MSIX_ENABLE, on);
 	}
+	pci_intx_update(pci);
 	pthread_mutex_unlock(&pci->lock);
+}
+
+bool pci_irq_messages(const struct cbit_pci *pci)
+{
+	return (pci->irqs[PCI_IRQ_MSIX] &&
+		flag(pci, PCI_MSIX_AT + PCI_MSIX_FLAGS, PCI_MSIX_ENABLE)) ||
+	       (pci->irqs[PCI_IRQ_MSI] && flag(pci, PCI_MSI_AT + PCI_MSI_FLAGS, PCI_MSI_ENABLE));
+}
+
+/*
+ * PCI Express 5.0, 7.5.1.1.4: Interrupt Status shows the pending interrupt whatever Interrupt
+ * Disable says; 6.1.4.3: with MSI or MSI-X enabled the pin is not used. Interrupt Disable
+ * belongs to VFIO, which lets the client see a virtual one.
+ */
+void pci_intx_update(struct cbit_pci *pci)
+{
+	bool on = pci->intx_wanted && pci->irqs[PCI_IRQ_INTX] && !pci_irq_messages(pci);
+
+	set_flag(pci, PCI_STATUS, PCI_STATUS_INTERRUPT, on);
+	atomic_store(&pci->intx, on);
+	if (on && pci->host.irq)
+		pci->host.irq(pci->host.opaque, PCI_IRQ_INTX, 0);
+}
+
+void pci_intx_set(struct cbit_pci *pci, bool asserted)
+{
+	if (pci->intx_wanted == asserted)
+		return;
+	pci->intx_wanted = asserted;
+	pci_intx_update(pci);
+}
+
+bool cbit_pci_intx(const struct cbit_pci *pci)
+{
+	return atomic_load(&pci->intx);
 }
 
 void pci_irq_raise(struct cbit_pci *pci, unsigned int vector)

@@ -17,6 +17,7 @@
 #define PCI_COMMAND_SERR        0x0100u
 #define PCI_COMMAND_INTX_OFF    0x0400u
 #define PCI_STATUS              0x06
+#define PCI_STATUS_INTERRUPT    0x0008u
 #define PCI_STATUS_CAP_LIST     0x0010u
 #define PCI_REVISION_ID         0x08
 #define PCI_CLASS_CODE          0x09
@@ -28,6 +29,7 @@
 #define PCI_SUBSYSTEM_ID        0x2e
 #define PCI_CAP_POINTER         0x34
 #define PCI_INTERRUPT_LINE      0x3c
+#define PCI_INTERRUPT_PIN       0x3d
 
 /* Where our capabilities are. */
 #define PCI_PM_AT   0x40

@@ -129,6 +129,11 @@ static void put_eventfd(void *opaque, int fd)
 	close(fd);
 }
 
+static int watch(void *opaque, int fd, void (*wake)(void *ctx), void *ctx)
+{
+	return host_watch(&((struct host *)opaque)->watcher, fd, wake, ctx);
+}
+
 static int get_file(void *opaque, void *caller, int fd, struct cbit_file **out)
 {
 	struct host_fd info;
@@ -183,6 +188,7 @@ const struct cbit_client_ops host_client_ops = {
 	.eventfd = get_eventfd,
 	.signal = signal_eventfd,
 	.eventfd_put = put_eventfd,
+	.watch = watch,
 	.file = get_file,
 	.install = install,
 };

@@ -162,6 +162,27 @@ struct host_config {
 	void *message_opaque;
 };
 
+/* watch.c: calls that the program's eventfds ask for */
+struct watch;
+struct host_watcher {
+	pthread_mutex_t lock;
+	pthread_cond_t idle;
+	pthread_t thread;
+	bool started;
+	int epoll;
+	int stop;
+	int running; /* the eventfd whose call is under way, -1 for none */
+	struct watch *first;
+};
+
+void host_watcher_init(struct host_watcher *w);
+void host_watcher_destroy(struct host_watcher *w);
+/*
+ * Take the count of eventfd @fd, ours, whenever there is one and call @call with @ctx. @call NULL
+ * ends that, and returns when no call is under way; not to be called from one. 0 or -ENOMEM.
+ */
+int host_watch(struct host_watcher *w, int fd, void (*call)(void *ctx), void *ctx);
+
 struct host {
 	const struct host_config *config;
 	struct cbit_machine *machine;
@@ -183,6 +204,8 @@ struct host {
 	struct {
 		pid_t tid, tgid;
 	} tids[256];
+
+	struct host_watcher watcher;
 
 	pthread_mutex_t files_lock;
 	struct host_sock *socks;

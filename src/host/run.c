@@ -109,6 +109,7 @@ static void power_off(struct host *host)
 	if (host->machine)
 		host_files_drain(host);
 	cbit_machine_destroy(host->machine);
+	host_watcher_destroy(&host->watcher);
 	host_frames_destroy(host->frames);
 	vfs_destroy(&host->vfs);
 	while (host->owners) {
@@ -187,6 +188,7 @@ int host_run(const struct host_config *config, int *status, struct cbit_error *e
 	pthread_t notifier;
 	int ret, sync, code = 0;
 
+	host_watcher_init(&host.watcher);
 	ret = power_on(&host, err);
 	if (ret) {
 		power_off(&host);

@@ -8,9 +8,6 @@
 
 #include "vfio_internal.h"
 
-#define INDEX_OF(offset) ((unsigned int)((offset) >> CBIT_VFIO_INDEX_SHIFT) & 0xff)
-#define POS_OF(offset)   ((offset) & ((UINT64_C(1) << CBIT_VFIO_INDEX_SHIFT) - 1))
-
 void vfio_device_opened(struct vfio_device *dev)
 {
 	if (!dev->open_count++)
@@ -22,6 +19,7 @@ void vfio_device_closed(struct vfio_device *dev)
 	if (--dev->open_count)
 		return;
 	dev->low_power = false;
+	vfio_ioeventfd_drop_all(dev);
 	vfio_irq_disable_all(dev);
 	cbit_pci_close(dev->pci);
 }
@@ -64,8 +62,8 @@ static long get_region_info(struct vfio_device *dev, const struct vfio_call *cal
 		return ret;
 	if (info.argsz < sizeof(info))
 		return -EINVAL;
+	/* cap_offset comes back as it came where there is no capability. */
 	info.flags = 0;
-	info.cap_offset = 0;
 	info.size = 0;
 	if (info.index < CBIT_PCI_BARS) {
 		info.size = cbit_pci_bar(dev->pci, info.index)->size;
@@ -85,6 +83,7 @@ static long get_region_info(struct vfio_device *dev, const struct vfio_call *cal
 		info.flags |= UAPI_REGION_FLAG_CAPS;
 		if (info.argsz < sizeof(info) + sizeof(cap)) {
 			info.argsz = sizeof(info) + sizeof(cap);
+			info.cap_offset = 0;
 		} else {
 			ret = vfio_put(call, sizeof(info), &cap, sizeof(cap));
 			if (ret)
@@ -124,6 +123,8 @@ static long low_power(struct vfio_device *dev, const struct vfio_call *call,
 		ret = vfio_get(call, &entry, sizeof(*feat), sizeof(entry));
 		if (ret)
 			return ret;
+		if (entry.wakeup_eventfd < 0)
+			return -EINVAL;
 		fd = ops->eventfd(call->machine->client_opaque, call->caller, entry.wakeup_eventfd);
 		if (fd < 0)
 			return fd;
@@ -161,6 +162,8 @@ static long feature(struct vfio_device *dev, const struct vfio_call *call)
 			ret = 0;
 		}
 		return ret;
+	case UAPI_FEATURE_MIG_PRECOPY_INFO_V2:
+		return -EINVAL; /* alone among those of migration; the device has no pre-copy */
 	default:
 		return -ENOTTY; /* no migration, no DMA logging, no VF token, no dma-buf yet */
 	}
@@ -172,7 +175,7 @@ long vfio_device_ioctl(struct cbit_file *file, const struct vfio_call *call, uin
 
 	if (cmd == UAPI_DEVICE_BIND_IOMMUFD)
 		return vfio_cdev_bind(file, call);
-	if (!file->granted)
+	if (!vfio_file_granted(file))
 		return -EINVAL;
 	if (file->cdev && cmd == UAPI_DEVICE_ATTACH_IOMMUFD_PT)
 		return vfio_cdev_attach(file, call);
@@ -190,6 +193,8 @@ long vfio_device_ioctl(struct cbit_file *file, const struct vfio_call *call, uin
 	case UAPI_DEVICE_RESET:
 		cbit_pci_reset(dev->pci);
 		return 0;
+	case UAPI_DEVICE_IOEVENTFD:
+		return vfio_ioeventfd(dev, call);
 	case UAPI_DEVICE_FEATURE:
 		return feature(dev, call);
 	case UAPI_DEVICE_GET_PCI_HOT_RESET_INFO:
@@ -224,10 +229,10 @@ static long bar_rw(struct vfio_device *dev, unsigned int index, uint64_t pos, ui
 
 long cbit_vfio_rw(struct cbit_file *file, uint64_t offset, void *buf, size_t len, bool write)
 {
-	unsigned int index = INDEX_OF(offset);
-	uint64_t pos = POS_OF(offset);
+	unsigned int index = VFIO_INDEX_OF(offset);
+	uint64_t pos = VFIO_POS_OF(offset);
 
-	if (file->kind != CBIT_FILE_DEVICE || !file->granted)
+	if (file->kind != CBIT_FILE_DEVICE || !vfio_file_granted(file))
 		return -EINVAL;
 	if (!len)
 		return 0;
@@ -238,21 +243,25 @@ long cbit_vfio_rw(struct cbit_file *file, uint64_t offset, void *buf, size_t len
 	/* Unlike a BAR's, an access across the end is refused whole. */
 	if (pos >= CBIT_PCI_CONFIG_SIZE || len > CBIT_PCI_CONFIG_SIZE - pos)
 		return -EFAULT;
-	if (write)
-		cbit_pci_config_write(file->device->pci, (uint32_t)pos, buf, (uint32_t)len);
-	else
+	if (!write) {
 		cbit_pci_config_read(file->device->pci, (uint32_t)pos, buf, (uint32_t)len);
+		return (long)len;
+	}
+	cbit_pci_config_write(file->device->pci, (uint32_t)pos, buf, (uint32_t)len);
+	if (pos < VFIO_PCI_COMMAND + 2 && pos + len > VFIO_PCI_COMMAND)
+		vfio_intx_config_written(file->device);
 	return (long)len;
 }
 
 int cbit_vfio_mmap_check(struct cbit_file *file, uint64_t offset, uint64_t len, bool shared)
 {
-	unsigned int index = INDEX_OF(offset);
-	uint64_t size, pos = POS_OF(offset);
+	unsigned int index = VFIO_INDEX_OF(offset);
+	uint64_t size, pos = VFIO_POS_OF(offset);
 
-	if (file->kind != CBIT_FILE_DEVICE || !file->granted || !shared || index >= CBIT_PCI_BARS)
+	if (file->kind != CBIT_FILE_DEVICE || !vfio_file_granted(file) || !shared ||
+	    index >= CBIT_PCI_BARS)
 		return -EINVAL;
-	if ((offset & ~(POS_OF(UINT64_MAX))) != cbit_vfio_offset(file->device->pci, index))
+	if ((offset & ~(VFIO_POS_OF(UINT64_MAX))) != cbit_vfio_offset(file->device->pci, index))
 		return -EINVAL;
 	size = cbit_pci_bar(file->device->pci, index)->size;
 	size = (size + CBIT_PAGE_SIZE - 1) & CBIT_PAGE_MASK;

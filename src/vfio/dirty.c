@@ -24,23 +24,22 @@ int vfio_dirty_mark(const struct vfio_call *call, uint64_t bitmap, const struct 
 	uint64_t words[CHUNK_WORDS], n, left = 0;
 	int ret;
 
-	/* What stands before our first bit in its word is somebody else's, and kept. */
+	/* The first word is shared with what comes before. The kernel ORs the whole of it in. */
 	if (shift) {
 		ret = ops->copy_in(opaque, call->caller, &left, at, sizeof(left));
 		if (ret)
 			return ret;
-		left &= (UINT64_C(1) << shift) - 1;
 	}
 	for (uint64_t done = 0; done < bits; done += n * WORD_BITS, at += n * sizeof(uint64_t)) {
 		n = (bits - done + WORD_BITS - 1) / WORD_BITS;
 		if (n > CHUNK_WORDS)
 			n = CHUNK_WORDS;
 		memset(words, 0xff, n * sizeof(words[0]));
-		if (!done && shift)
-			words[0] = left | ~UINT64_C(0) << shift;
 		/* The rest of the last word is cleared. */
 		if (bits - done < n * WORD_BITS)
 			words[n - 1] &= (UINT64_C(1) << (bits - done) % WORD_BITS) - 1;
+		if (!done && shift)
+			words[0] = (words[0] & ~UINT64_C(0) << shift) | left;
 		ret = ops->copy_out(opaque, call->caller, at, words, n * sizeof(words[0]));
 		if (ret)
 			return ret;
@@ -72,7 +71,7 @@ static long get_bitmap(struct vfio_space *space, const struct vfio_call *call, u
 		return -EINVAL;
 	if (__builtin_add_overflow(range.iova, range.size - 1, &last))
 		return -EOVERFLOW;
-	if (!range.bitmap.pgsize)
+	if (!vfio_access_ok(range.bitmap.data, range.bitmap.size) || !range.bitmap.pgsize)
 		return -EINVAL;
 	ret = vfio_dirty_check(range.size >> __builtin_ctzll(range.bitmap.pgsize),
 			       range.bitmap.size);

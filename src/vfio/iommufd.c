@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The part of iommufd that VFIO programs need to get going: an IOAS with map and unmap, and
- * device files bound and attached to it (Linux 7.2: drivers/iommu/iommufd/ioas.c, main.c,
- * drivers/vfio/device_cdev.c). Page-table objects, copies and dma-bufs are not there yet.
+ * The part of iommufd that VFIO programs need to get going: objects by number, and an IOAS with
+ * map and unmap (Linux 7.2: drivers/iommu/iommufd/main.c, ioas.c, io_pagetable.c). Objects made
+ * by hand other than an IOAS, copies and dma-bufs are not there yet.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 #include "vfio_internal.h"
 
-static struct vfio_ioas *ioas_find(struct vfio_iommufd *fd, uint32_t id)
+static struct vfio_ioas *ioas_find(const struct vfio_iommufd *fd, uint32_t id)
 {
 	struct vfio_ioas *ioas = fd->ioas;
 
@@ -19,7 +19,43 @@ static struct vfio_ioas *ioas_find(struct vfio_iommufd *fd, uint32_t id)
 	return ioas;
 }
 
-static void iommufd_put(struct vfio_iommufd *fd)
+enum vfio_object vfio_iommufd_find(const struct cbit_machine *machine,
+				   const struct vfio_iommufd *fd, uint32_t id,
+				   struct vfio_ioas **out)
+{
+	*out = NULL;
+	for (unsigned int i = 0; i < machine->nr_devices; i++) {
+		if (machine->devices[i]->iommufd == fd && machine->devices[i]->object == id)
+			return VFIO_OBJECT_DEVICE;
+	}
+	for (struct vfio_ioas *ioas = fd->ioas; ioas; ioas = ioas->next) {
+		if (ioas->id != id && (!ioas->users || ioas->table != id))
+			continue;
+		*out = ioas;
+		return ioas->id == id ? VFIO_OBJECT_IOAS : VFIO_OBJECT_TABLE;
+	}
+	return VFIO_OBJECT_NONE;
+}
+
+/* Numbers are given as xa_alloc() gives them: the lowest that is free, from 1. */
+uint32_t vfio_iommufd_number(const struct cbit_machine *machine, struct vfio_iommufd *fd)
+{
+	struct vfio_ioas *ioas;
+	uint32_t id = fd->low ? fd->low : 1;
+
+	while (vfio_iommufd_find(machine, fd, id, &ioas) != VFIO_OBJECT_NONE)
+		id++;
+	fd->low = id;
+	return id;
+}
+
+void vfio_iommufd_free(struct vfio_iommufd *fd, uint32_t id)
+{
+	if (id < fd->low)
+		fd->low = id;
+}
+
+void vfio_iommufd_put(struct vfio_iommufd *fd)
 {
 	struct vfio_ioas *ioas;
 
@@ -36,29 +72,22 @@ static void iommufd_put(struct vfio_iommufd *fd)
 void vfio_iommufd_release(struct vfio_iommufd *fd)
 {
 	fd->fd_open = false;
-	iommufd_put(fd);
+	vfio_iommufd_put(fd);
 }
 
-/*
- * The structure of a command, by the size rules of the kernel's copy_struct_from_user(): a
- * longer one from the client must be zero beyond what is known here.
- */
-static long get_cmd(const struct vfio_call *call, void *cmd, size_t size, size_t min)
+/* Is all zero what a client has behind the @size bytes that are known here? (check_zeroed_user) */
+static long rest_zero(const struct vfio_call *call, size_t size, uint32_t user)
 {
-	uint8_t rest[64];
-	uint32_t user;
-	int ret = vfio_get(call, &user, 0, sizeof(user));
+	uint8_t rest[1024];
+	size_t len;
+	int ret;
 
-	if (ret)
-		return ret;
-	if (user < min)
-		return -EINVAL;
-	if (user > CBIT_PAGE_SIZE)
-		return -E2BIG;
-	memset(cmd, 0, size);
-	for (size_t at = size; at < user; at += sizeof(rest)) {
-		size_t len = user - at < sizeof(rest) ? user - at : sizeof(rest);
-
+	for (uint64_t at = size; at < user; at += len) {
+		/* What comes first decides: bytes that are not zero, or a page that is not there.
+		 */
+		len = sizeof(rest) - ((call->arg + at) & (sizeof(rest) - 1));
+		if (len > user - at)
+			len = user - at;
 		ret = vfio_get(call, rest, at, len);
 		if (ret)
 			return ret;
@@ -67,6 +96,22 @@ static long get_cmd(const struct vfio_call *call, void *cmd, size_t size, size_t
 				return -E2BIG;
 		}
 	}
+	return 0;
+}
+
+long vfio_get_cmd(const struct vfio_call *call, void *cmd, size_t size, size_t min)
+{
+	uint32_t user;
+	long ret = vfio_get(call, &user, 0, sizeof(user));
+
+	if (ret)
+		return ret;
+	if (user < min)
+		return -EINVAL;
+	ret = rest_zero(call, size, user);
+	if (ret)
+		return ret;
+	memset(cmd, 0, size);
 	return vfio_get(call, cmd, 0, user < size ? user : size);
 }
 
@@ -74,7 +119,7 @@ static long ioas_alloc(struct vfio_iommufd *fd, const struct vfio_call *call)
 {
 	struct uapi_ioas_alloc cmd;
 	struct vfio_ioas *ioas;
-	long ret = get_cmd(call, &cmd, sizeof(cmd), sizeof(cmd));
+	long ret = vfio_get_cmd(call, &cmd, sizeof(cmd), sizeof(cmd));
 
 	if (ret)
 		return ret;
@@ -91,7 +136,7 @@ static long ioas_alloc(struct vfio_iommufd *fd, const struct vfio_call *call)
 	ioas->space->v2 = true;
 	ioas->space->refuse_mmio = true;
 	ioas->space->dma_avail = UINT32_MAX;
-	ioas->id = ++fd->next_id;
+	ioas->id = vfio_iommufd_number(call->machine, fd);
 	cmd.out_ioas_id = ioas->id;
 	ret = vfio_put(call, 0, &cmd, sizeof(cmd));
 	if (ret) {
@@ -108,18 +153,24 @@ static long destroy(struct vfio_iommufd *fd, const struct vfio_call *call)
 {
 	struct vfio_ioas **at, *ioas;
 	struct uapi_fd_destroy cmd;
-	long ret = get_cmd(call, &cmd, sizeof(cmd), sizeof(cmd));
+	long ret = vfio_get_cmd(call, &cmd, sizeof(cmd), sizeof(cmd));
 
 	if (ret)
 		return ret;
-	for (at = &fd->ioas; *at && (*at)->id != cmd.id;)
-		at = &(*at)->next;
-	ioas = *at;
-	if (!ioas)
+	switch (vfio_iommufd_find(call->machine, fd, cmd.id, &ioas)) {
+	case VFIO_OBJECT_NONE:
 		return -ENOENT;
-	if (ioas->users)
+	case VFIO_OBJECT_IOAS:
+		if (!ioas->users)
+			break;
 		return -EBUSY;
+	default:
+		return -EBUSY; /* a bound device, or the page table of an attached one */
+	}
+	for (at = &fd->ioas; *at != ioas;)
+		at = &(*at)->next;
 	*at = ioas->next;
+	vfio_iommufd_free(fd, ioas->id);
 	vfio_space_destroy(ioas->space);
 	free(ioas);
 	return 0;
@@ -127,10 +178,12 @@ static long destroy(struct vfio_iommufd *fd, const struct vfio_call *call)
 
 static long iova_ranges(struct vfio_iommufd *fd, const struct vfio_call *call)
 {
+	static const struct uapi_iova_range everything = { 0, UINT64_MAX };
 	struct uapi_ioas_iova_ranges cmd;
+	const struct uapi_iova_range *ranges;
 	struct vfio_ioas *ioas;
 	uint32_t max;
-	long ret = get_cmd(call, &cmd, sizeof(cmd), sizeof(cmd));
+	long ret = vfio_get_cmd(call, &cmd, sizeof(cmd), sizeof(cmd));
 
 	if (ret)
 		return ret;
@@ -139,21 +192,111 @@ static long iova_ranges(struct vfio_iommufd *fd, const struct vfio_call *call)
 	ioas = ioas_find(fd, cmd.ioas_id);
 	if (!ioas)
 		return -ENOENT;
+	/* Without a device nothing is reserved, and no page table asks for alignment. */
+	ranges = ioas->users ? vfio_iova_ranges : &everything;
 	max = cmd.num_iovas;
-	for (uint32_t i = 0; i < VFIO_IOVA_RANGES && i < max; i++) {
-		ret = call->machine->client->copy_out(
-			call->machine->client_opaque, call->caller,
-			cmd.allowed_iovas + i * sizeof(vfio_iova_ranges[0]), &vfio_iova_ranges[i],
-			sizeof(vfio_iova_ranges[0]));
+	cmd.num_iovas = ioas->users ? VFIO_IOVA_RANGES : 1;
+	cmd.out_iova_alignment = ioas->users ? CBIT_PAGE_SIZE : 1;
+	for (uint32_t i = 0; i < cmd.num_iovas && i < max; i++) {
+		ret = call->machine->client->copy_out(call->machine->client_opaque, call->caller,
+						      cmd.allowed_iovas + i * sizeof(ranges[0]),
+						      &ranges[i], sizeof(ranges[0]));
 		if (ret)
 			return ret;
 	}
-	cmd.num_iovas = VFIO_IOVA_RANGES;
-	cmd.out_iova_alignment = CBIT_PAGE_SIZE;
 	ret = vfio_put(call, 0, &cmd, sizeof(cmd));
 	if (ret)
 		return ret;
 	return cmd.num_iovas > max ? -EMSGSIZE : 0;
+}
+
+static uint64_t round_up_power(uint64_t n)
+{
+	return n <= 1 ? 1 : UINT64_C(1) << (64 - __builtin_clzll(n - 1));
+}
+
+/* The lowest place from @first to @last that is free, or 0. */
+static uint64_t find_hole(struct vfio_space *space, uint64_t first, uint64_t last, uint64_t len,
+			  uint64_t align)
+{
+	struct vfio_mapping *m;
+	uint64_t end;
+
+	for (;;) {
+		if (__builtin_add_overflow(first, align - 1, &first))
+			return 0;
+		first &= ~(align - 1);
+		m = vfio_space_first(space, first, last);
+		end = m ? m->iova - 1 : last;
+		if (!m || m->iova > first) {
+			if (first < end && end - first >= len - 1)
+				return first;
+			if (!m)
+				return 0;
+		}
+		if (__builtin_add_overflow(m->iova, m->size, &first) || first > last)
+			return 0;
+	}
+}
+
+/* Choose an IOVA (Linux: iopt_alloc_iova). The alignment of the address is kept up to 2 MiB. */
+static long alloc_iova(const struct vfio_ioas *ioas, uint64_t addr, uint64_t len, uint64_t *iova)
+{
+	const uint64_t lowest = CBIT_PAGE_SIZE, highest = UINT64_MAX - CBIT_PAGE_SIZE;
+	uint64_t align = UINT64_C(2) << 20;
+
+	if (len >= UINT64_MAX / 2)
+		return -EOVERFLOW;
+	if (round_up_power(len) < align)
+		align = round_up_power(len);
+	if (addr && (addr & -addr) < align)
+		align = addr & -addr;
+	if (!ioas->users) {
+		*iova = find_hole(ioas->space, lowest, highest, len, align);
+		return *iova ? 0 : -ENOSPC;
+	}
+	for (unsigned int i = 0; i < VFIO_IOVA_RANGES; i++) {
+		const struct uapi_iova_range *r = &vfio_iova_ranges[i];
+
+		*iova = find_hole(ioas->space, r->start < lowest ? lowest : r->start,
+				  r->last > highest ? highest : r->last, len, align);
+		if (*iova)
+			return 0;
+	}
+	return -ENOSPC;
+}
+
+/* Linux: iopt_alloc_area_pages() and what it calls. */
+static long map_area(struct vfio_ioas *ioas, const struct vfio_call *call,
+		     struct uapi_ioas_map *cmd, unsigned int attrs)
+{
+	const uint64_t off = ~CBIT_PAGE_MASK;
+	uint64_t last;
+	long ret;
+
+	/* Before a device is attached Linux takes odd addresses as well; pages only, here. */
+	if (cmd->length & off)
+		return -EINVAL;
+	if (!(cmd->flags & UAPI_IOAS_MAP_FIXED_IOVA)) {
+		if (cmd->user_va & off)
+			return -EINVAL;
+		ret = alloc_iova(ioas, cmd->user_va, cmd->length, &cmd->iova);
+		if (ret)
+			return ret;
+	} else {
+		if (cmd->iova & off)
+			return -EINVAL;
+		if (__builtin_add_overflow(cmd->iova, cmd->length - 1, &last))
+			return -EOVERFLOW;
+		if (ioas->users && !vfio_space_iova_valid(cmd->iova, last))
+			return -EINVAL;
+		if (vfio_space_first(ioas->space, cmd->iova, last))
+			return -EEXIST;
+		if (cmd->user_va & off)
+			return -EINVAL;
+	}
+	return vfio_space_map(ioas->space, call->caller, cmd->iova, cmd->length, cmd->user_va,
+			      attrs);
 }
 
 static long ioas_map(struct vfio_iommufd *fd, const struct vfio_call *call)
@@ -161,8 +304,8 @@ static long ioas_map(struct vfio_iommufd *fd, const struct vfio_call *call)
 	struct uapi_ioas_map cmd;
 	struct vfio_ioas *ioas;
 	unsigned int attrs = 0;
-	uint64_t last, vlast;
-	long ret = get_cmd(call, &cmd, sizeof(cmd), sizeof(cmd));
+	uint64_t end;
+	long ret = vfio_get_cmd(call, &cmd, sizeof(cmd), sizeof(cmd));
 
 	if (ret)
 		return ret;
@@ -181,41 +324,25 @@ static long ioas_map(struct vfio_iommufd *fd, const struct vfio_call *call)
 	ioas = ioas_find(fd, cmd.ioas_id);
 	if (!ioas)
 		return -ENOENT;
+	if (__builtin_add_overflow(cmd.user_va, cmd.length, &end))
+		return -EOVERFLOW;
 	if (!cmd.length)
 		return -EINVAL;
-	if (__builtin_add_overflow(cmd.iova, cmd.length - 1, &last) ||
-	    __builtin_add_overflow(cmd.user_va, cmd.length - 1, &vlast))
-		return -EOVERFLOW;
-	if ((cmd.iova | cmd.length | cmd.user_va) & ~CBIT_PAGE_MASK)
-		return -EINVAL;
-	if (!(cmd.flags & UAPI_IOAS_MAP_FIXED_IOVA))
-		return -EOPNOTSUPP; /* choosing an IOVA comes with the rest of iommufd */
 	pthread_mutex_lock(&ioas->space->lock);
-	if (!vfio_space_iova_valid(cmd.iova, last))
-		ret = -EINVAL;
-	else if (vfio_space_first(ioas->space, cmd.iova, last))
-		ret = -EEXIST;
-	else
-		ret = vfio_space_map(ioas->space, call->caller, cmd.iova, cmd.length, cmd.user_va,
-				     attrs);
+	ret = map_area(ioas, call, &cmd, attrs);
 	pthread_mutex_unlock(&ioas->space->lock);
 	return ret ? ret : vfio_put(call, 0, &cmd, sizeof(cmd));
 }
 
-/* Every mapping that the range touches must lie in it whole, or nothing is removed. */
+/* A mapping that is cut ends the call; what was whole before it is gone by then. */
 static long unmap_range(struct vfio_space *space, uint64_t first, uint64_t last, uint64_t *done)
 {
 	struct vfio_mapping *m, *next;
 
-	m = vfio_space_first(space, first, last);
-	if (m && m->iova < first)
-		return -ENOENT;
-	for (; m && m->iova <= last; m = vfio_space_next(space, m)) {
-		if (m->iova + m->size - 1 > last)
-			return -ENOENT;
-	}
 	*done = 0;
 	for (m = vfio_space_first(space, first, last); m && m->iova <= last; m = next) {
+		if (m->iova < first || m->iova + m->size - 1 > last)
+			return -ENOENT;
 		next = vfio_space_next(space, m);
 		*done += m->size;
 		vfio_space_remove(space, m);
@@ -229,7 +356,7 @@ static long ioas_unmap(struct vfio_iommufd *fd, const struct vfio_call *call)
 	struct vfio_ioas *ioas;
 	uint64_t last, done = 0;
 	bool all;
-	long ret = get_cmd(call, &cmd, sizeof(cmd), sizeof(cmd));
+	long ret = vfio_get_cmd(call, &cmd, sizeof(cmd), sizeof(cmd));
 
 	if (ret)
 		return ret;
@@ -260,6 +387,9 @@ static long ioas_unmap(struct vfio_iommufd *fd, const struct vfio_call *call)
 
 long vfio_iommufd_ioctl(struct vfio_iommufd *fd, const struct vfio_call *call, uint32_t cmd)
 {
+	uint32_t size;
+	int ret;
+
 	switch (cmd) {
 	case UAPI_IOMMUFD_DESTROY:
 		return destroy(fd, call);
@@ -272,103 +402,12 @@ long vfio_iommufd_ioctl(struct vfio_iommufd *fd, const struct vfio_call *call, u
 	case UAPI_IOMMUFD_IOAS_UNMAP:
 		return ioas_unmap(fd, call);
 	default:
+		/* Linux takes the size of any command in its table's range before it knows it. */
+		if (_IOC_NR(cmd) >= UAPI_IOMMUFD_FIRST && _IOC_NR(cmd) <= UAPI_IOMMUFD_LAST) {
+			ret = vfio_get(call, &size, 0, sizeof(size));
+			if (ret)
+				return ret;
+		}
 		return -ENOTTY;
 	}
-}
-
-long vfio_cdev_bind(struct cbit_file *file, const struct vfio_call *call)
-{
-	struct cbit_machine *machine = call->machine;
-	struct vfio_device *dev = file->device;
-	struct uapi_bind_iommufd bind;
-	struct cbit_file *target;
-	const uint32_t devid = dev->index + 1;
-	long ret;
-
-	ret = get_cmd(call, &bind, sizeof(bind),
-		      offsetof(struct uapi_bind_iommufd, token_uuid_ptr));
-	if (ret)
-		return ret;
-	if (bind.iommufd < 0 || bind.flags & ~UAPI_BIND_FLAG_TOKEN || !file->cdev)
-		return -EINVAL;
-	if (dev->group->opened)
-		return -EBUSY;
-	if (file->granted || bind.flags & UAPI_BIND_FLAG_TOKEN)
-		return -EINVAL;
-	ret = machine->client->file(machine->client_opaque, call->caller, bind.iommufd, &target);
-	if (ret)
-		return ret;
-	if (!target || target->kind != CBIT_FILE_IOMMUFD)
-		return -EBADFD;
-	if (dev->iommufd)
-		return -EINVAL; /* bound through another file */
-	ret = vfio_put(call, offsetof(struct uapi_bind_iommufd, out_devid), &devid, sizeof(devid));
-	if (ret)
-		return ret;
-	dev->iommufd = target->iommufd;
-	dev->iommufd->users++;
-	dev->group->cdev_open++;
-	vfio_device_opened(dev);
-	file->granted = true;
-	return 0;
-}
-
-static void detach(struct vfio_device *dev)
-{
-	if (!dev->ioas)
-		return;
-	cbit_iommu_block(dev->machine->iommu, cbit_pci_devid(dev->pci));
-	dev->ioas->users--;
-	dev->ioas = NULL;
-}
-
-void vfio_cdev_unbind(struct vfio_device *dev)
-{
-	if (!dev->iommufd)
-		return;
-	detach(dev);
-	dev->group->cdev_open--;
-	vfio_device_closed(dev);
-	dev->iommufd->users--;
-	iommufd_put(dev->iommufd);
-	dev->iommufd = NULL;
-}
-
-long vfio_cdev_attach(struct cbit_file *file, const struct vfio_call *call)
-{
-	const size_t min = offsetof(struct uapi_attach_pt, pasid);
-	struct vfio_device *dev = file->device;
-	struct uapi_attach_pt attach = { 0 };
-	struct vfio_ioas *ioas;
-	long ret = vfio_get(call, &attach, 0, min);
-
-	if (ret)
-		return ret;
-	if (attach.argsz < min || attach.flags)
-		return -EINVAL;
-	ioas = ioas_find(dev->iommufd, attach.pt_id);
-	if (!ioas)
-		return -ENOENT;
-	ret = cbit_domain_attach(ioas->space->domain, cbit_pci_devid(dev->pci));
-	if (ret)
-		return ret;
-	if (dev->ioas)
-		dev->ioas->users--;
-	dev->ioas = ioas;
-	ioas->users++;
-	return vfio_put(call, 0, &attach, min);
-}
-
-long vfio_cdev_detach(struct cbit_file *file, const struct vfio_call *call)
-{
-	const size_t min = offsetof(struct uapi_detach_pt, pasid);
-	struct uapi_detach_pt cmd = { 0 };
-	long ret = vfio_get(call, &cmd, 0, min);
-
-	if (ret)
-		return ret;
-	if (cmd.argsz < min || cmd.flags)
-		return -EINVAL;
-	detach(file->device);
-	return 0;
 }

@@ -2,69 +2,96 @@
 /*
  * Interrupts of a device file: GET_IRQ_INFO, SET_IRQS and the eventfds, in the order of
  * checks of Linux 7.2 (vfio_main.c, vfio_set_irqs_validate_and_prepare; vfio_pci_intrs.c).
+ * What is about the pin is in intx.c.
+ *
+ * Two locks, as in the kernel: igate makes SET_IRQS and what changes INTx disable follow one
+ * another; irq_lock is held for moments, by the device's threads too. Eventfds change under
+ * both, so either is enough to look at one.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "vfio_internal.h"
+#include "irq.h"
 
 void vfio_irq_init(struct vfio_device *dev)
 {
+	pthread_mutex_init(&dev->igate, NULL);
 	pthread_mutex_init(&dev->irq_lock, NULL);
 	dev->irq_type = -1;
+	dev->unmask_eventfd = -1;
 	dev->err_eventfd = -1;
 	dev->req_eventfd = -1;
 	for (unsigned int i = 0; i < VFIO_MAX_VECTORS; i++)
 		dev->eventfd[i] = -1;
 }
 
-static void put(struct vfio_device *dev, int *fd)
+void vfio_irq_destroy(struct vfio_device *dev)
 {
-	if (*fd >= 0)
-		dev->machine->client->eventfd_put(dev->machine->client_opaque, *fd);
-	*fd = -1;
+	pthread_mutex_destroy(&dev->igate);
+	pthread_mutex_destroy(&dev->irq_lock);
 }
 
-static void ring(struct vfio_device *dev, int fd)
+void vfio_irq_replace(struct vfio_device *dev, int *slot, int fd)
+{
+	int old;
+
+	pthread_mutex_lock(&dev->irq_lock);
+	old = *slot;
+	*slot = fd;
+	pthread_mutex_unlock(&dev->irq_lock);
+	if (old >= 0)
+		dev->machine->client->eventfd_put(dev->machine->client_opaque, old);
+}
+
+void vfio_irq_signal(struct vfio_device *dev, int fd)
 {
 	if (fd >= 0)
 		dev->machine->client->signal(dev->machine->client_opaque, fd);
 }
 
+void vfio_irq_set_type(struct vfio_device *dev, int type)
+{
+	pthread_mutex_lock(&dev->irq_lock);
+	dev->irq_type = type;
+	pthread_mutex_unlock(&dev->irq_lock);
+}
+
 /*
- * Called with the interrupt lock held, as everything below. The device's own lock is never
- * taken inside it (the device raises interrupts with that held), so what the device must be
- * told is returned: the index that was on, or -1.
+ * With igate held. The device is told last: its own lock is never taken inside irq_lock, for it
+ * raises interrupts with that held.
  */
-static int disable(struct vfio_device *dev)
+void vfio_irq_disable(struct vfio_device *dev)
 {
 	int type = dev->irq_type;
 
+	if (type < 0)
+		return;
+	vfio_intx_unwatch(dev);
+	vfio_irq_set_type(dev, -1);
 	for (unsigned int i = 0; i < VFIO_MAX_VECTORS; i++)
-		put(dev, &dev->eventfd[i]);
-	dev->irq_type = -1;
-	dev->intx_masked = false;
-	return type;
+		vfio_irq_replace(dev, &dev->eventfd[i], -1);
+	cbit_pci_set_irqs_enabled(dev->pci, (unsigned int)type, 0);
 }
 
 void vfio_irq_disable_all(struct vfio_device *dev)
 {
-	int type;
-
-	pthread_mutex_lock(&dev->irq_lock);
-	type = disable(dev);
-	put(dev, &dev->err_eventfd);
-	put(dev, &dev->req_eventfd);
-	pthread_mutex_unlock(&dev->irq_lock);
-	if (type >= 0)
-		cbit_pci_set_irqs_enabled(dev->pci, (unsigned int)type, 0);
+	pthread_mutex_lock(&dev->igate);
+	vfio_irq_disable(dev);
+	vfio_irq_replace(dev, &dev->err_eventfd, -1);
+	vfio_irq_replace(dev, &dev->req_eventfd, -1);
+	dev->intx_disabled = false;
+	pthread_mutex_unlock(&dev->igate);
 }
 
 void vfio_irq_raise(struct vfio_device *dev, unsigned int index, unsigned int vector)
 {
 	pthread_mutex_lock(&dev->irq_lock);
-	if (dev->irq_type == (int)index && vector < VFIO_MAX_VECTORS)
-		ring(dev, dev->eventfd[vector]);
+	if (dev->irq_type == (int)index && vector < VFIO_MAX_VECTORS) {
+		if (index == UAPI_IRQ_INTX)
+			vfio_intx_fire(dev);
+		else
+			vfio_irq_signal(dev, dev->eventfd[vector]);
+	}
 	pthread_mutex_unlock(&dev->irq_lock);
 }
 
@@ -86,41 +113,29 @@ long vfio_irq_info(struct vfio_device *dev, const struct vfio_call *call)
 	return vfio_put(call, 0, &info, sizeof(info));
 }
 
-struct request {
-	struct vfio_device *dev;
-	const struct vfio_call *call;
-	struct uapi_irq_set hdr;
-	int toggled;          /* index that was switched on or off, -1 for none */
-	unsigned int vectors; /* how many it has now */
-	union {
-		uint8_t bools[VFIO_MAX_VECTORS];
-		int32_t fds[VFIO_MAX_VECTORS];
-	} data;
-};
-
 /* The client's eventfd as a descriptor of our own: clients close theirs before tear-down. */
-static int take(const struct request *r, int32_t fd)
+int vfio_irq_take(const struct vfio_irq_request *r, int32_t fd)
 {
 	struct cbit_machine *machine = r->dev->machine;
 
 	return machine->client->eventfd(machine->client_opaque, r->call->caller, fd);
 }
 
-static int set_vector(struct request *r, unsigned int vector, int32_t fd)
+static int set_vector(struct vfio_irq_request *r, unsigned int vector, int32_t fd)
 {
 	int own;
 
-	put(r->dev, &r->dev->eventfd[vector]);
+	vfio_irq_replace(r->dev, &r->dev->eventfd[vector], -1);
 	if (fd < 0)
 		return 0;
-	own = take(r, fd);
+	own = vfio_irq_take(r, fd);
 	if (own < 0)
 		return own;
-	r->dev->eventfd[vector] = own;
+	vfio_irq_replace(r->dev, &r->dev->eventfd[vector], own);
 	return 0;
 }
 
-static int set_block(struct request *r)
+static int set_block(struct vfio_irq_request *r)
 {
 	unsigned int i;
 	int ret = 0;
@@ -134,88 +149,46 @@ static int set_block(struct request *r)
 	return ret;
 }
 
-static long msi_trigger(struct request *r)
+static long msi_arm(struct vfio_irq_request *r)
+{
+	struct vfio_device *dev = r->dev;
+	int ret;
+
+	if (!r->hdr.start && !r->hdr.count)
+		return -ERANGE; /* no vectors at all cannot be enabled */
+	vfio_irq_set_type(dev, (int)r->hdr.index);
+	ret = set_block(r);
+	if (ret)
+		vfio_irq_disable(dev);
+	else
+		cbit_pci_set_irqs_enabled(dev->pci, r->hdr.index, r->hdr.start + r->hdr.count);
+	return ret;
+}
+
+static long msi_trigger(struct vfio_irq_request *r)
 {
 	struct vfio_device *dev = r->dev;
 	bool mine = dev->irq_type == (int)r->hdr.index;
-	int ret;
 
 	if (mine && !r->hdr.count && r->hdr.flags & UAPI_IRQ_SET_DATA_NONE) {
-		r->toggled = disable(dev);
+		vfio_irq_disable(dev);
 		return 0;
 	}
 	if (!mine && dev->irq_type >= 0)
 		return -EINVAL;
-	if (r->hdr.flags & UAPI_IRQ_SET_DATA_EVENTFD) {
-		if (!mine) {
-			if (!r->hdr.start && !r->hdr.count)
-				return -ERANGE; /* no vectors at all cannot be enabled */
-			dev->irq_type = (int)r->hdr.index;
-			r->toggled = dev->irq_type;
-			r->vectors = r->hdr.start + r->hdr.count;
-		}
-		ret = set_block(r);
-		if (ret && !mine) {
-			disable(dev);
-			r->toggled = -1;
-		}
-		return ret;
-	}
+	if (r->hdr.flags & UAPI_IRQ_SET_DATA_EVENTFD)
+		return mine ? set_block(r) : msi_arm(r);
 	if (!mine)
 		return -EINVAL;
 	for (unsigned int i = 0; i < r->hdr.count; i++) {
 		if (r->hdr.flags & UAPI_IRQ_SET_DATA_NONE || r->data.bools[i])
-			ring(dev, dev->eventfd[r->hdr.start + i]);
+			vfio_irq_signal(dev, dev->eventfd[r->hdr.start + i]);
 	}
-	return 0;
-}
-
-static long intx_trigger(struct request *r)
-{
-	struct vfio_device *dev = r->dev;
-	bool mine = dev->irq_type == UAPI_IRQ_INTX;
-	int own = -1;
-
-	if (mine && !r->hdr.count && r->hdr.flags & UAPI_IRQ_SET_DATA_NONE) {
-		r->toggled = disable(dev);
-		return 0;
-	}
-	if ((!mine && dev->irq_type >= 0) || r->hdr.start || r->hdr.count != 1)
-		return -EINVAL;
-	if (r->hdr.flags & UAPI_IRQ_SET_DATA_EVENTFD) {
-		/* Unlike MSI: what was set before stays when the new one is no eventfd. */
-		if (r->data.fds[0] >= 0) {
-			own = take(r, r->data.fds[0]);
-			if (own < 0)
-				return own;
-		}
-		put(dev, &dev->eventfd[0]);
-		dev->eventfd[0] = own;
-		dev->irq_type = UAPI_IRQ_INTX;
-		r->toggled = UAPI_IRQ_INTX;
-		r->vectors = 1;
-		return 0;
-	}
-	if (!mine)
-		return -EINVAL;
-	if (r->hdr.flags & UAPI_IRQ_SET_DATA_NONE || r->data.bools[0])
-		ring(dev, dev->eventfd[0]);
-	return 0;
-}
-
-static long intx_mask(struct request *r, bool mask)
-{
-	if (r->dev->irq_type != UAPI_IRQ_INTX || r->hdr.start || r->hdr.count != 1)
-		return -EINVAL;
-	if (r->hdr.flags & UAPI_IRQ_SET_DATA_EVENTFD)
-		return mask ? -ENOTTY : 0;
-	if (r->hdr.flags & UAPI_IRQ_SET_DATA_NONE || r->data.bools[0])
-		r->dev->intx_masked = mask;
 	return 0;
 }
 
 /* ERR and REQ: one eventfd, no state of the hardware. */
-static long single_trigger(struct request *r, int *eventfd)
+static long single_trigger(struct vfio_irq_request *r, int *eventfd)
 {
 	int own;
 
@@ -225,38 +198,39 @@ static long single_trigger(struct request *r, int *eventfd)
 		if (*eventfd < 0)
 			return -EINVAL;
 		if (r->hdr.count)
-			ring(r->dev, *eventfd);
+			vfio_irq_signal(r->dev, *eventfd);
 		else
-			put(r->dev, eventfd);
+			vfio_irq_replace(r->dev, eventfd, -1);
 		return 0;
 	}
 	if (!r->hdr.count)
 		return -EINVAL;
 	if (r->hdr.flags & UAPI_IRQ_SET_DATA_BOOL) {
 		if (r->data.bools[0])
-			ring(r->dev, *eventfd);
+			vfio_irq_signal(r->dev, *eventfd);
 		return 0;
 	}
 	if (r->data.fds[0] < -1)
 		return -EINVAL;
-	own = r->data.fds[0] < 0 ? -1 : take(r, r->data.fds[0]);
+	own = r->data.fds[0] < 0 ? -1 : vfio_irq_take(r, r->data.fds[0]);
 	if (own < 0 && r->data.fds[0] >= 0)
 		return own;
-	put(r->dev, eventfd);
-	*eventfd = own;
+	vfio_irq_replace(r->dev, eventfd, own);
 	return 0;
 }
 
-static long dispatch(struct request *r)
+static long dispatch(struct vfio_irq_request *r)
 {
 	uint32_t action = r->hdr.flags & UAPI_IRQ_SET_ACTION_ALL;
 
 	switch (r->hdr.index) {
 	case UAPI_IRQ_INTX:
 		if (action == UAPI_IRQ_SET_ACTION_TRIGGER)
-			return intx_trigger(r);
-		if (action == UAPI_IRQ_SET_ACTION_MASK || action == UAPI_IRQ_SET_ACTION_UNMASK)
-			return intx_mask(r, action == UAPI_IRQ_SET_ACTION_MASK);
+			return vfio_intx_trigger(r);
+		if (action == UAPI_IRQ_SET_ACTION_MASK)
+			return vfio_intx_mask(r);
+		if (action == UAPI_IRQ_SET_ACTION_UNMASK)
+			return vfio_intx_unmask(r);
 		return -ENOTTY;
 	case UAPI_IRQ_MSI:
 	case UAPI_IRQ_MSIX:
@@ -274,7 +248,7 @@ static long dispatch(struct request *r)
 
 long vfio_irq_set(struct vfio_device *dev, const struct vfio_call *call)
 {
-	struct request r = { .dev = dev, .call = call, .toggled = -1 };
+	struct vfio_irq_request r = { .dev = dev, .call = call };
 	uint32_t max, size;
 	long ret;
 
@@ -311,10 +285,8 @@ long vfio_irq_set(struct vfio_device *dev, const struct vfio_call *call)
 		if (ret)
 			return ret;
 	}
-	pthread_mutex_lock(&dev->irq_lock);
+	pthread_mutex_lock(&dev->igate);
 	ret = dispatch(&r);
-	pthread_mutex_unlock(&dev->irq_lock);
-	if (r.toggled >= 0)
-		cbit_pci_set_irqs_enabled(dev->pci, (unsigned int)r.toggled, r.vectors);
+	pthread_mutex_unlock(&dev->igate);
 	return ret;
 }

@@ -107,7 +107,7 @@ void cbit_machine_destroy(struct cbit_machine *machine)
 	for (unsigned int i = 0; i < machine->nr_devices; i++) {
 		vfio_irq_disable_all(machine->devices[i]);
 		cbit_pci_destroy(machine->devices[i]->pci);
-		pthread_mutex_destroy(&machine->devices[i]->irq_lock);
+		vfio_irq_destroy(machine->devices[i]);
 		free(machine->devices[i]);
 	}
 	for (unsigned int i = 0; i < machine->nr_groups; i++)
@@ -256,7 +256,7 @@ int cbit_machine_add_device(struct cbit_machine *machine, const char *spec, stru
 		/* A group that was made for it has nobody else. */
 		if (dev->group && fresh)
 			free(machine->groups[--machine->nr_groups]);
-		pthread_mutex_destroy(&dev->irq_lock);
+		vfio_irq_destroy(dev);
 		free(dev);
 		return ret;
 	}
@@ -358,7 +358,7 @@ void cbit_vfio_release(struct cbit_file *file)
 		vfio_group_put(machine, file->group);
 		break;
 	case CBIT_FILE_DEVICE:
-		if (file->cdev && file->granted) {
+		if (file->cdev && vfio_file_granted(file)) {
 			vfio_cdev_unbind(file->device);
 		} else if (!file->cdev) {
 			vfio_device_closed(file->device);
@@ -388,7 +388,7 @@ bool cbit_vfio_cdev(const struct cbit_file *file)
 
 bool cbit_vfio_granted(const struct cbit_file *file)
 {
-	return file->granted;
+	return vfio_file_granted(file);
 }
 
 unsigned int cbit_vfio_group_number(const struct cbit_file *file)

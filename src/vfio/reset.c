@@ -25,6 +25,28 @@ static uint32_t count_devices(const struct vfio_device *dev)
 	return n;
 }
 
+/* A device right under a host bridge has no secondary bus to reset (Linux: pci_probe_reset_bus). */
+static bool resettable(const struct vfio_device *dev)
+{
+	return dev->devid >> 8 != 0;
+}
+
+/* The number of @other in @dev's iommufd, or what stands for none (vfio_iommufd_get_dev_id). */
+static uint32_t cdev_id(const struct vfio_device *dev, const struct vfio_device *other)
+{
+	const struct cbit_machine *machine = dev->machine;
+
+	if (other->iommufd == dev->iommufd)
+		return other->object;
+	/* One bound device makes its whole group the iommufd's. */
+	for (unsigned int i = 0; i < machine->nr_devices; i++) {
+		if (machine->devices[i]->group == other->group &&
+		    machine->devices[i]->iommufd == dev->iommufd)
+			return UAPI_HOT_RESET_OWNED;
+	}
+	return UAPI_HOT_RESET_NOT_OWNED;
+}
+
 long vfio_hot_reset_info(struct cbit_file *file, const struct vfio_call *call)
 {
 	struct uapi_dependent_device list[VFIO_MAX_DEVICES];
@@ -39,6 +61,8 @@ long vfio_hot_reset_info(struct cbit_file *file, const struct vfio_call *call)
 		return ret;
 	if (info.argsz < sizeof(info))
 		return -EINVAL;
+	if (!resettable(dev))
+		return -ENODEV;
 	info.flags = 0;
 	info.count = count;
 	if (count > (info.argsz - sizeof(info)) / sizeof(list[0])) {
@@ -56,13 +80,8 @@ long vfio_hot_reset_info(struct cbit_file *file, const struct vfio_call *call)
 							  .bus = (uint8_t)(other->devid >> 8),
 							  .devfn = (uint8_t)other->devid };
 		if (file->cdev) {
-			/* 0: owned by the caller but not bound; -1: not the caller's */
-			bool mine = other->iommufd == dev->iommufd;
-
-			list[n].id = mine ? other->index + 1 : UINT32_MAX;
-			if (!mine && !other->group->opened && !other->group->cdev_open)
-				list[n].id = 0;
-			if (list[n].id == UINT32_MAX)
+			list[n].id = cdev_id(dev, other);
+			if (list[n].id == UAPI_HOT_RESET_NOT_OWNED)
 				info.flags &= ~UAPI_HOT_RESET_DEV_ID_OWNED;
 		}
 		n++;
@@ -76,18 +95,15 @@ static int shown_groups(const struct vfio_call *call, uint32_t count, uint64_t *
 {
 	const struct cbit_machine *machine = call->machine;
 	struct cbit_file *file;
-	int32_t fd;
+	int32_t fds[VFIO_MAX_DEVICES];
 	int ret;
 
 	*mask = 0;
-	for (uint32_t i = 0; i < count; i++) {
-		ret = vfio_get(call, &fd, sizeof(struct uapi_hot_reset) + i * sizeof(fd),
-			       sizeof(fd));
+	ret = vfio_get(call, fds, sizeof(struct uapi_hot_reset), count * sizeof(fds[0]));
+	for (uint32_t i = 0; i < count && !ret; i++) {
+		ret = machine->client->file(machine->client_opaque, call->caller, fds[i], &file);
 		if (ret)
-			return ret;
-		ret = machine->client->file(machine->client_opaque, call->caller, fd, &file);
-		if (ret)
-			return ret;
+			break;
 		if (!file || file->kind != CBIT_FILE_GROUP)
 			return -EINVAL;
 		for (unsigned int g = 0; g < machine->nr_groups; g++) {
@@ -95,17 +111,16 @@ static int shown_groups(const struct vfio_call *call, uint32_t count, uint64_t *
 				*mask |= UINT64_C(1) << g;
 		}
 	}
-	return 0;
+	return ret;
 }
 
+/* Used or not, every device of the bus must be the caller's. */
 static bool owned(const struct cbit_file *file, const struct vfio_device *other, uint64_t mask)
 {
 	const struct cbit_machine *machine = file->machine;
 
-	if (!other->open_count)
-		return true;
 	if (file->cdev)
-		return other->iommufd == file->device->iommufd;
+		return cdev_id(file->device, other) != UAPI_HOT_RESET_NOT_OWNED;
 	for (unsigned int g = 0; g < machine->nr_groups; g++) {
 		if (machine->groups[g] == other->group)
 			return (mask >> g & 1) != 0;
@@ -126,6 +141,8 @@ long vfio_hot_reset(struct cbit_file *file, const struct vfio_call *call)
 	/* Groups are shown by files opened through groups, and by no others. */
 	if (reset.argsz < sizeof(reset) || reset.flags || (reset.count != 0) == file->cdev)
 		return -EINVAL;
+	if (!resettable(file->device))
+		return -ENODEV;
 	if (reset.count > count_devices(file->device))
 		return -EINVAL;
 	ret = shown_groups(call, reset.count, &mask);

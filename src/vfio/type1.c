@@ -248,7 +248,7 @@ static long unmap_dma(struct vfio_space *space, const struct vfio_call *call)
 		ret = vfio_get(call, &bitmap, sizeof(unmap), sizeof(bitmap));
 		if (ret)
 			return ret;
-		if (!bitmap.pgsize)
+		if (!vfio_access_ok(bitmap.data, bitmap.size) || !bitmap.pgsize)
 			return -EINVAL;
 		ret = vfio_dirty_check(unmap.size >> __builtin_ctzll(bitmap.pgsize), bitmap.size);
 		if (ret)

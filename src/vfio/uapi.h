@@ -29,6 +29,7 @@ enum {
 	UAPI_IOMMU_MAP_DMA = UAPI_NR(113), /* also PCI_HOT_RESET */
 	UAPI_DEVICE_PCI_HOT_RESET = UAPI_NR(113),
 	UAPI_IOMMU_UNMAP_DMA = UAPI_NR(114),
+	UAPI_DEVICE_IOEVENTFD = UAPI_NR(116),
 	UAPI_DEVICE_FEATURE = UAPI_NR(117), /* also IOMMU_DIRTY_PAGES */
 	UAPI_IOMMU_DIRTY_PAGES = UAPI_NR(117),
 	UAPI_DEVICE_BIND_IOMMUFD = UAPI_NR(118),
@@ -40,6 +41,8 @@ enum {
 	UAPI_IOMMUFD_IOAS_IOVA_RANGES = UAPI_NR(0x84),
 	UAPI_IOMMUFD_IOAS_MAP = UAPI_NR(0x85),
 	UAPI_IOMMUFD_IOAS_UNMAP = UAPI_NR(0x86),
+	UAPI_IOMMUFD_FIRST = 0x80,
+	UAPI_IOMMUFD_LAST = 0x94, /* IOMMUFD_CMD_HW_QUEUE_ALLOC */
 };
 _Static_assert(UAPI_GET_API_VERSION == 0x3b64, "VFIO_GET_API_VERSION");
 _Static_assert(UAPI_IOMMU_MAP_DMA == 0x3b71, "VFIO_IOMMU_MAP_DMA");
@@ -256,6 +259,8 @@ _Static_assert(sizeof(struct uapi_dependent_device) == 8, "vfio_pci_dependent_de
 
 #define UAPI_HOT_RESET_DEV_ID       1u
 #define UAPI_HOT_RESET_DEV_ID_OWNED 2u
+#define UAPI_HOT_RESET_OWNED        0u         /* VFIO_PCI_DEVID_OWNED */
+#define UAPI_HOT_RESET_NOT_OWNED    UINT32_MAX /* VFIO_PCI_DEVID_NOT_OWNED */
 
 struct uapi_low_power_wakeup {
 	int32_t wakeup_eventfd;
@@ -266,6 +271,18 @@ _Static_assert(sizeof(struct uapi_low_power_wakeup) == 8,
 #define UAPI_FEATURE_LOW_POWER_ENTRY        3u
 #define UAPI_FEATURE_LOW_POWER_ENTRY_WAKEUP 4u
 #define UAPI_FEATURE_LOW_POWER_EXIT         5u
+#define UAPI_FEATURE_MIG_PRECOPY_INFO_V2    12u
+
+struct uapi_ioeventfd {
+	uint32_t argsz;
+	uint32_t flags; /* one of 1, 2, 4, 8: the bytes of a write */
+	uint64_t offset;
+	uint64_t data;
+	int32_t fd;
+	uint32_t reserved;
+};
+_Static_assert(sizeof(struct uapi_ioeventfd) == 32, "vfio_device_ioeventfd");
+#define UAPI_IOEVENTFD_SIZES 0xfu
 
 struct uapi_bind_iommufd {
 	uint32_t argsz;
@@ -290,6 +307,7 @@ struct uapi_detach_pt {
 	uint32_t flags;
 	uint32_t pasid;
 };
+#define UAPI_PT_FLAG_PASID 1u
 _Static_assert(sizeof(struct uapi_detach_pt) == 12, "vfio_device_detach_iommufd_pt");
 
 struct uapi_fd_destroy {

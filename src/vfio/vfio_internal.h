@@ -71,6 +71,7 @@ struct vfio_container {
 
 struct vfio_ioas {
 	uint32_t id;
+	uint32_t table; /* the page-table object of the attached devices, while there are any */
 	unsigned int users;
 	struct vfio_space *space;
 	struct vfio_ioas *next;
@@ -78,7 +79,7 @@ struct vfio_ioas {
 
 struct vfio_iommufd {
 	struct vfio_ioas *ioas;
-	uint32_t next_id;
+	uint32_t low;       /* no number below it is free */
 	unsigned int users; /* bound devices */
 	bool fd_open;
 };
@@ -102,15 +103,22 @@ struct vfio_device {
 	unsigned int open_count;
 	/* cdev: the iommufd that it is bound to and the IOAS that it is attached to */
 	struct vfio_iommufd *iommufd;
+	uint32_t object; /* its number there */
 	struct vfio_ioas *ioas;
-	/* interrupts: a lock of their own, since the device raises them from its threads */
+	/* interrupts: see irq.c for the two locks */
+	pthread_mutex_t igate;
 	pthread_mutex_t irq_lock;
 	int irq_type; /* UAPI_IRQ_*, -1 for none */
 	int eventfd[VFIO_MAX_VECTORS];
 	int err_eventfd;
 	int req_eventfd;
+	int unmask_eventfd;
 	bool intx_masked;
+	bool intx_disabled; /* by the client, in the command register as it sees it */
 	bool low_power;
+	/* under igate */
+	struct vfio_ioeventfd *ioeventfds;
+	unsigned int nr_ioeventfds;
 };
 
 struct cbit_file {
@@ -123,8 +131,20 @@ struct cbit_file {
 		struct vfio_device *device;
 	};
 	bool cdev;
-	bool granted; /* the device may be used through this file */
+	bool granted; /* the device may be used through this file; atomic, see vfio_file_granted()
+		       */
 };
+
+/* BIND_IOMMUFD may come in one thread while others read and write. */
+static inline bool vfio_file_granted(const struct cbit_file *file)
+{
+	return __atomic_load_n(&file->granted, __ATOMIC_ACQUIRE);
+}
+
+static inline void vfio_file_grant(struct cbit_file *file)
+{
+	__atomic_store_n(&file->granted, true, __ATOMIC_RELEASE);
+}
 
 struct cbit_machine {
 	struct cbit_platform platform;
@@ -148,6 +168,18 @@ struct cbit_machine {
 	void **heap_bars;
 	unsigned int nr_heap_bars;
 };
+
+/* Linux: access_ok(), with the addresses of 4-level paging. */
+static inline bool vfio_access_ok(uint64_t addr, uint64_t len)
+{
+	uint64_t end;
+
+	return !__builtin_add_overflow(addr, len, &end) && end <= UINT64_C(0x7ffffffff000);
+}
+
+/* The region of an offset in a device file, and the place in it. */
+#define VFIO_INDEX_OF(offset) ((unsigned int)((offset) >> CBIT_VFIO_INDEX_SHIFT) & 0xff)
+#define VFIO_POS_OF(offset)   ((offset) & ((UINT64_C(1) << CBIT_VFIO_INDEX_SHIFT) - 1))
 
 /* One call of a client, for the copies. */
 struct vfio_call {
@@ -213,14 +245,44 @@ void vfio_device_closed(struct vfio_device *dev);
 
 /* irq.c */
 void vfio_irq_init(struct vfio_device *dev);
+void vfio_irq_destroy(struct vfio_device *dev);
 void vfio_irq_disable_all(struct vfio_device *dev);
 void vfio_irq_raise(struct vfio_device *dev, unsigned int index, unsigned int vector);
 long vfio_irq_info(struct vfio_device *dev, const struct vfio_call *call);
 long vfio_irq_set(struct vfio_device *dev, const struct vfio_call *call);
 
+/* intx.c: the client has written the command register */
+#define VFIO_PCI_COMMAND          4u
+#define VFIO_PCI_COMMAND_INTX_OFF 0x400u
+void vfio_intx_config_written(struct vfio_device *dev);
+
+/* ioeventfd.c */
+long vfio_ioeventfd(struct vfio_device *dev, const struct vfio_call *call);
+void vfio_ioeventfd_drop_all(struct vfio_device *dev);
+
 /* iommufd.c */
 long vfio_iommufd_ioctl(struct vfio_iommufd *fd, const struct vfio_call *call, uint32_t cmd);
 void vfio_iommufd_release(struct vfio_iommufd *fd);
+void vfio_iommufd_put(struct vfio_iommufd *fd);
+enum vfio_object {
+	VFIO_OBJECT_NONE,
+	VFIO_OBJECT_DEVICE,
+	VFIO_OBJECT_IOAS,
+	VFIO_OBJECT_TABLE, /* the page table that attaching to an IOAS made */
+};
+/* What object a number is; @out gets the IOAS that it is, or is the table of. */
+enum vfio_object vfio_iommufd_find(const struct cbit_machine *machine,
+				   const struct vfio_iommufd *fd, uint32_t id,
+				   struct vfio_ioas **out);
+uint32_t vfio_iommufd_number(const struct cbit_machine *machine, struct vfio_iommufd *fd);
+void vfio_iommufd_free(struct vfio_iommufd *fd, uint32_t id);
+/*
+ * vfio_get_cmd() - the structure of a command by the rules of copy_struct_from_user(): at least
+ * @min bytes of the @size that are known here; more must be zero.
+ */
+long vfio_get_cmd(const struct vfio_call *call, void *cmd, size_t size, size_t min);
+
+/* cdev.c */
 long vfio_cdev_bind(struct cbit_file *file, const struct vfio_call *call);
 long vfio_cdev_attach(struct cbit_file *file, const struct vfio_call *call);
 long vfio_cdev_detach(struct cbit_file *file, const struct vfio_call *call);

@@ -57,6 +57,10 @@ struct client_fd {
 	struct cbit_file *file;
 	uint64_t count; /* of the eventfd */
 	int dups;
+	struct { /* at most one watch for each duplicate */
+		void (*wake)(void *ctx);
+		void *ctx;
+	} watch;
 };
 
 struct client {
@@ -204,6 +208,28 @@ static inline void client_eventfd_put(void *opaque, int eventfd)
 	c->fd[eventfd - OWN_FD].dups--;
 }
 
+static inline int client_watch(void *opaque, int eventfd, void (*wake)(void *ctx), void *ctx)
+{
+	struct client *c = opaque;
+
+	CLIENT_CHECK(eventfd >= OWN_FD && c->fd[eventfd - OWN_FD].dups > 0);
+	if (wake && c->fd[eventfd - OWN_FD].watch.wake)
+		return -ENOMEM;
+	CLIENT_CHECK(wake || c->fd[eventfd - OWN_FD].watch.wake);
+	c->fd[eventfd - OWN_FD].watch.wake = wake;
+	c->fd[eventfd - OWN_FD].watch.ctx = ctx;
+	return 0;
+}
+
+/* The client writes to its eventfd, and whoever watches it is called. */
+static inline void client_kick(struct client *c, int fd)
+{
+	if (c->fd[fd].watch.wake)
+		c->fd[fd].watch.wake(c->fd[fd].watch.ctx);
+	else
+		c->fd[fd].count++;
+}
+
 static inline int client_file(void *opaque, void *caller, int fd, struct cbit_file **out)
 {
 	struct client *c = opaque;
@@ -243,6 +269,7 @@ static const struct cbit_client_ops client_ops = {
 	.eventfd = client_eventfd,
 	.signal = client_signal,
 	.eventfd_put = client_eventfd_put,
+	.watch = client_watch,
 	.file = client_file,
 	.install = client_install,
 };

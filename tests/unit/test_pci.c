@@ -50,7 +50,7 @@ static void test_masks(void **state)
 		{ "ROM", 0x30, 4, 0, 0, 0 },
 		{ "capabilities", 0x34, 1, 0x40, 0x40, 0x40 },
 		{ "interrupt line", 0x3c, 1, 0, 0xff, 0 },
-		{ "interrupt pin", 0x3d, 1, 0, 0, 0 },
+		{ "interrupt pin", 0x3d, 1, 1, 1, 1 },
 		{ "PM header", 0x40, 4, 0x00035001, 0x00035001, 0x00035001 },
 		{ "PMCSR", PMCSR, 2, 0x0008, 0x000b, 0x0008 },
 		{ "MSI header", MSI, 2, 0x6005, 0x6005, 0x6005 },
@@ -209,7 +209,7 @@ static void test_irq_enables(void **state)
 {
 	struct rig *rig = *state;
 	struct cbit_pci *pci = rig->pci[0];
-	static const unsigned int counts[] = { 0, 1, 16, 1, 1, 0 };
+	static const unsigned int counts[] = { 1, 1, 16, 1, 1, 0 };
 
 	for (unsigned int i = 0; i < 6; i++)
 		assert_int_equal(cbit_pci_irq_count(pci, i), counts[i]);
@@ -231,7 +231,8 @@ static void test_irq_enables(void **state)
 	cbit_pci_set_irqs_enabled(pci, 1, 0);
 	cfg_write(pci, MSI + 2, 0xffff, 2);
 	assert_int_equal(cfg_read(pci, MSI + 2, 2), 0x0080);
-	cbit_pci_set_irqs_enabled(pci, 0, 1); /* no INTx: nothing happens */
+	cbit_pci_set_irqs_enabled(pci, 0, 1); /* the pin has no enable bit */
+	cbit_pci_set_irqs_enabled(pci, 5, 1); /* and that is nothing at all */
 }
 
 /* VFIO_DEVICE_RESET and a function level reset alike keep what the client wrote. */
