@@ -9,6 +9,7 @@
 #ifndef CBIT_AMDVI_H
 #define CBIT_AMDVI_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define CBIT_VI_BIT(n) (UINT64_C(1) << (n))
@@ -136,12 +137,59 @@
 #define CBIT_VI_EVT_PAGETAB_HW_ERROR 0x4u
 #define CBIT_VI_EVT_ILLEGAL_COMMAND  0x5u
 #define CBIT_VI_EVT_COMMAND_HW_ERROR 0x6u
+#define CBIT_VI_EVT_IOTLB_TIMEOUT    0x7u
+#define CBIT_VI_EVT_INVALID_DEVICE   0x8u
+#define CBIT_VI_EVT_INVALID_PPR      0x9u
+#define CBIT_VI_EVT_COUNTER_ZERO     0xau
+#define CBIT_VI_EVT_RMP_FAULT        0xdu
+#define CBIT_VI_EVT_RMP_HW_ERROR     0xeu
+#define CBIT_VI_EVT_GN               (1u << 16) /* the address is a GVA, a PASID is named */
+#define CBIT_VI_EVT_NX               (1u << 17) /* an instruction fetch */
+#define CBIT_VI_EVT_US               (1u << 18) /* a user's request */
 #define CBIT_VI_EVT_I                (1u << 19) /* an interrupt request */
 #define CBIT_VI_EVT_PR               (1u << 20)
 #define CBIT_VI_EVT_RW               (1u << 21)
 #define CBIT_VI_EVT_PE               (1u << 22)
 #define CBIT_VI_EVT_RZ               (1u << 23)
-#define CBIT_VI_EVT_MASTER_ABORT     (1u << 25)
+#define CBIT_VI_EVT_TR               (1u << 24) /* a translation request */
+#define CBIT_VI_EVT_MASTER_ABORT     (1u << 25) /* Type of a hardware error: 01b */
+#define CBIT_VI_EVT_TYPE_SHIFT       25         /* hardware errors two bits, INVALID_DEVICE three */
+#define CBIT_VI_EVT_FLAGS            0x0fff0000u
+
+/**
+ * struct cbit_vi_event - an event before it is laid out. Fields that its kind has no place for are
+ * left out of the entry, reserved bits of an address and of the flags are cleared.
+ * @code:    CBIT_VI_EVT_*.
+ * @flags:   CBIT_VI_EVT_* of dw1[27:16].
+ * @devid:   the requester.
+ * @domid:   IO_PAGE_FAULT and PAGE_TAB_HARDWARE_ERROR without GN: the domain. With GN the PASID is
+ *           in its place.
+ * @pasid:   20 bits; INVALID_PPR_REQUEST, and the kinds with GN if that is set.
+ * @tag:     INVALID_PPR_REQUEST: the PPR tag (10 bits); RMP events: the VMG tag (16 bits).
+ * @rmp:     RMP_PAGE_FAULT: flags of the RMP check, dw0[23:16].
+ * @address: what the kind says: IOVA, SPA, GPA, or the counter note of EVENT_COUNTER_ZERO.
+ */
+struct cbit_vi_event {
+	unsigned int code;
+	uint32_t flags;
+	uint16_t devid;
+	uint16_t domid;
+	uint32_t pasid;
+	uint16_t tag;
+	uint8_t rmp;
+	uint64_t address;
+};
+
+/**
+ * cbit_vi_event_encode() - the 16 bytes of an event log entry (section 2.5).
+ * Return: false for a code that there is not: @dw is zero.
+ *
+ * Layouts: iommu_print_event() and amd_iommu_report_rmp_*() in Linux drivers/iommu/amd/iommu.c for
+ * PASIDs, tags and RMP events; flags, reserved bits and the counter note agree with the structures
+ * of VirtualBox (include/VBox/iommu-amd.h). Where 48882 contradicts itself on the low address bits
+ * of PAGE_TAB_HARDWARE_ERROR (31:3 in the figure, 31:4 in the table) the figure is followed.
+ */
+bool cbit_vi_event_encode(const struct cbit_vi_event *ev, uint32_t dw[4]);
 
 /* Interrupt remapping table entries (section 2.2.5): low bits are the same in both formats. */
 #define CBIT_VI_IRTE_REMAP_EN   CBIT_VI_BIT(0)
@@ -150,6 +198,9 @@
 #define CBIT_VI_IRTE_DM         CBIT_VI_BIT(6)
 #define CBIT_VI_IRTE_GUEST      CBIT_VI_BIT(7)
 
+_Static_assert(CBIT_VI_EVT_RMP_FAULT == 0xd, "EVENT_TYPE_RMP_FAULT in Linux");
+_Static_assert(CBIT_VI_EVT_RMP_HW_ERROR == 0xe, "EVENT_TYPE_RMP_HW_ERR in Linux");
+_Static_assert(CBIT_VI_EVT_INVALID_PPR == 0x9, "EVENT_TYPE_INV_PPR_REQ in Linux");
 _Static_assert(CBIT_VI_DTE2_LEN_MAX == 11, "DTE_INTTABLEN_VALUE_2K in Linux");
 _Static_assert(CBIT_VI_CTRL_IRT_2K == UINT64_C(0x80000000000), "CONTROL_NUM_INT_REMAP_MODE is 43");
 

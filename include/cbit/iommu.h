@@ -170,6 +170,14 @@ struct cbit_iommu_log_entry {
 };
 
 /**
+ * cbit_iommu_log() - put an event at the tail of the event log, for what is found out outside this
+ * room: an RMP check behind the translation, a device that answers no invalidation.
+ * Return: 0; -EINVAL for a code that there is not; -ENOSPC when the log is not running, or is full,
+ * which sets EventOverflow and stops it: the event is lost. Any thread.
+ */
+int cbit_iommu_log(struct cbit_iommu *iommu, const struct cbit_vi_event *ev);
+
+/**
  * cbit_iommu_log_pop() - read the next event from the ring in DRAM, as a driver does.
  * With the ring empty and EventOverflow set, the log is started again, as in Linux
  * (amd_iommu_restart_log()).

@@ -112,7 +112,8 @@ static void stop(struct cbit_iommu *iommu, unsigned int code, unsigned int flags
 	pthread_mutex_lock(&iommu->regs.lock);
 	iommu->regs.status &= ~CBIT_VI_STATUS_CMD_RUN;
 	pthread_mutex_unlock(&iommu->regs.lock);
-	cbit_log_push(iommu, code, flags, 0, 0, at.v);
+	cbit_iommu_log(iommu,
+		       &(struct cbit_vi_event){ .code = code, .flags = flags, .address = at.v });
 }
 
 /* False when the ring is empty or stopped. */

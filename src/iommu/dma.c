@@ -169,8 +169,13 @@ static void log_fault(struct dma *d, unsigned int code, unsigned int flags, uint
 {
 	if (code == CBIT_VI_EVT_IO_PAGE_FAULT && d->dte.silent)
 		return;
-	cbit_log_push(d->iommu, code, flags | (d->write ? CBIT_VI_EVT_RW : 0), d->devid,
-		      d->dte.domid, address);
+	cbit_iommu_log(d->iommu, &(struct cbit_vi_event){
+					 .code = code,
+					 .flags = flags | (d->write ? CBIT_VI_EVT_RW : 0),
+					 .devid = d->devid,
+					 .domid = d->dte.domid,
+					 .address = address,
+				 });
 }
 
 /* Bytes from here in which nothing is mapped either, at most @len. */
@@ -191,6 +196,14 @@ static uint64_t hole(struct dma *d, uint64_t len, const struct cbit_pt_leaf *fir
 	}
 }
 
+/* Where the entry for @iova stands in a table that could not be read. */
+static uint64_t entry_spa(const struct cbit_pt_leaf *leaf, uint64_t iova)
+{
+	unsigned int item = CBIT_PAGE_SHIFT + 9 * (leaf->level - 1);
+
+	return leaf->spa.v + (iova >> item & 0x1ff) * sizeof(uint64_t);
+}
+
 static void fault_walk(struct dma *d, int err, uint64_t len, const struct cbit_pt_leaf *leaf)
 {
 	struct cbit_pt_leaf bad = { .entry = leaf->entry };
@@ -205,15 +218,15 @@ static void fault_walk(struct dma *d, int err, uint64_t len, const struct cbit_p
 		log_fault(d, CBIT_VI_EVT_IO_PAGE_FAULT, CBIT_VI_EVT_PR | CBIT_VI_EVT_RZ,
 			  dma_iova(d));
 	else
-		log_fault(d, CBIT_VI_EVT_PAGETAB_HW_ERROR, CBIT_VI_EVT_MASTER_ABORT, leaf->spa.v);
+		log_fault(d, CBIT_VI_EVT_PAGETAB_HW_ERROR, CBIT_VI_EVT_MASTER_ABORT,
+			  entry_spa(leaf, dma_iova(d)));
 	fault(d, CBIT_EVENT_DMA_NOT_MAPPED, len < page ? len : page, &bad);
 }
 
 /* A DTE under which nothing can be translated. */
 static void fault_dte(struct dma *d, uint64_t len)
 {
-	/* Bits 1:0 of the address are reserved in this event alone, and the domain is not named. */
-	uint64_t iova = dma_iova(d) & ~(uint64_t)3;
+	uint64_t iova = dma_iova(d);
 
 	switch (d->dte.state) {
 	case DTE_ILLEGAL:
@@ -227,7 +240,7 @@ static void fault_dte(struct dma *d, uint64_t len)
 			  cbit_dte_spa(d->iommu, d->devid));
 		break;
 	default:
-		log_fault(d, CBIT_VI_EVT_IO_PAGE_FAULT, 0, dma_iova(d));
+		log_fault(d, CBIT_VI_EVT_IO_PAGE_FAULT, 0, iova);
 		break;
 	}
 	fault(d, CBIT_EVENT_DMA_NOT_MAPPED, len, NULL);

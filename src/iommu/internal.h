@@ -231,8 +231,6 @@ void cbit_irt_forget(struct cbit_iommu *iommu, uint16_t devid);
 void cbit_irt_forget_all(struct cbit_iommu *iommu);
 
 /* log.c */
-void cbit_log_push(struct cbit_iommu *iommu, unsigned int code, unsigned int flags, uint16_t devid,
-		   uint16_t domid, uint64_t address);
 /* Whether an event was dropped since the ring was last found empty. */
 bool cbit_log_overflow(struct cbit_iommu *iommu);
 

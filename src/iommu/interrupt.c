@@ -94,11 +94,13 @@ void cbit_irt_forget_all(struct cbit_iommu *iommu)
 static enum cbit_msi_fate fault(struct request *r, unsigned int code, unsigned int flags,
 				uint64_t address)
 {
-	bool names_domain =
-		code == CBIT_VI_EVT_IO_PAGE_FAULT || code == CBIT_VI_EVT_PAGETAB_HW_ERROR;
-
-	cbit_log_push(r->iommu, code, flags | CBIT_VI_EVT_I, r->devid,
-		      names_domain ? (uint16_t)(r->dte[1] & CBIT_VI_DTE1_DOMAIN) : 0, address);
+	cbit_iommu_log(r->iommu, &(struct cbit_vi_event){
+					 .code = code,
+					 .flags = flags | CBIT_VI_EVT_I,
+					 .devid = r->devid,
+					 .domid = (uint16_t)(r->dte[1] & CBIT_VI_DTE1_DOMAIN),
+					 .address = address,
+				 });
 	return CBIT_MSI_ABORTED;
 }
 
@@ -228,7 +230,7 @@ static enum cbit_msi_fate decide(struct request *r)
 	if (!(r->dte[2] & CBIT_VI_DTE2_IV))
 		return forward(r);
 	if (cbit_dte_check(r->dte, CBIT_IOMMU_EFR, true) != CBIT_DTE_LEGAL)
-		return fault(r, CBIT_VI_EVT_ILLEGAL_DTE, CBIT_VI_EVT_RZ, r->address & ~UINT64_C(3));
+		return fault(r, CBIT_VI_EVT_ILLEGAL_DTE, CBIT_VI_EVT_RZ, r->address);
 	/*
 	 * With tables of 2048 entries the index reaches into the bits of the delivery mode: DM=1,
 	 * which only fixed and lowest-priority interrupts may have, tells that it does (Linux:

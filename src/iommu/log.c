@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The event log: a ring of 16-byte entries in modelled DRAM, written by the IOMMU and read by
- * its driver. Layout: AMD I/O Virtualization Technology Specification, section 2.5; the same
- * fields as Linux decodes (iommu_print_event in drivers/iommu/amd/iommu.c).
+ * its driver. What is in an entry: event.c.
  *
  * A log that is full sets EventOverflow and stops; nothing is written until the driver has
  * cleared EventLogEn, cleared EventOverflow by writing a one, and set EventLogEn.
@@ -21,15 +20,14 @@ static uint32_t after(const struct iommu_regs *regs, uint32_t offset)
 	return (offset + RING_ENTRY) & (cbit_ring_bytes(regs->evt_base) - 1);
 }
 
-void cbit_log_push(struct cbit_iommu *iommu, unsigned int code, unsigned int flags, uint16_t devid,
-		   uint16_t domid, uint64_t address)
+int cbit_iommu_log(struct cbit_iommu *iommu, const struct cbit_vi_event *ev)
 {
-	struct cbit_iommu_log_entry entry = {
-		.dw = { devid, code << CBIT_VI_EVT_SHIFT | flags | domid, (uint32_t)address,
-			(uint32_t)(address >> 32) },
-	};
 	struct iommu_regs *regs = &iommu->regs;
+	struct cbit_iommu_log_entry entry;
+	int err = -ENOSPC;
 
+	if (!cbit_vi_event_encode(ev, entry.dw))
+		return -EINVAL;
 	pthread_mutex_lock(&regs->lock);
 	if (!(regs->status & CBIT_VI_STATUS_EVT_RUN)) {
 		/* stopped: the event is lost */
@@ -41,8 +39,10 @@ void cbit_log_push(struct cbit_iommu *iommu, unsigned int code, unsigned int fla
 		cbit_table_write(iommu, entry_at(regs, regs->evt_tail), &entry, sizeof(entry));
 		regs->evt_tail = after(regs, regs->evt_tail);
 		cbit_regs_signal(iommu, CBIT_VI_STATUS_EVT_INT, CBIT_VI_CTRL_EVT_INT);
+		err = 0;
 	}
 	pthread_mutex_unlock(&regs->lock);
+	return err;
 }
 
 int cbit_iommu_log_pop(struct cbit_iommu *iommu, struct cbit_iommu_log_entry *out)
