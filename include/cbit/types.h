@@ -44,6 +44,10 @@ struct cbit_bus {
  * @c_bit:   position of the C-bit in an address (CPUID 8000001F EBX[5:0]).
  * @pa_bits: usable width of an SPA in bits, after the reduction (EBX[11:6]).
  * @host_key: 32 bytes: AES-128 data key followed by the tweak key (docs/semantics.md).
+ * @sev, @sev_es, @snp: what guests can be protected with (CPUID 8000001F EAX[1], [3], [4]).
+ * @asids:   number of ASIDs for such guests, 1..@asids (CPUID 8000001F ECX).
+ * @snp_reads_ciphertext: what a device's read of a guest's page gets with SNP: false for an abort
+ *            (default; nothing public says), true for ciphertext.
  *
  * On a platform without SME @c_bit has no meaning and no address carries it.
  */
@@ -54,6 +58,11 @@ struct cbit_platform {
 	unsigned int c_bit;
 	unsigned int pa_bits;
 	uint8_t host_key[32];
+	bool sev;
+	bool sev_es;
+	bool snp;
+	bool snp_reads_ciphertext;
+	uint32_t asids;
 };
 
 /**

@@ -96,6 +96,13 @@ struct mem_atomic {
 	uint64_t *old;
 };
 
+/* rmp.c: @size is 0 while SNP is off. */
+struct mem_rmp {
+	uint64_t base;
+	uint64_t size;
+	uint64_t covered;
+};
+
 struct cbit_mem {
 	struct mem_view view; /* first: see mem_view() */
 	struct cbit_platform platform;
@@ -106,6 +113,7 @@ struct cbit_mem {
 	size_t window_count;
 	struct mem_engine engine;
 	struct mem_frames frames;
+	struct mem_rmp rmp;
 	bool forwards; /* what no window decodes goes to @forward */
 	struct cbit_mem_forward_ops forward;
 	void *forward_opaque;

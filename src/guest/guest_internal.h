@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The guest as the files of this room share it.
+ */
+#ifndef CBIT_GUEST_INTERNAL_H
+#define CBIT_GUEST_INTERNAL_H
+
+#include <cbit/guest.h>
+#include <cbit/pt.h>
+
+/* GPAs and GVAs are mapped in leaves of 4 KiB: the RMP and shared pages go by that size. */
+#define GUEST_LEVELS 4u
+
+/*
+ * A piece of the guest's physical map: @region.base is a GPA. @tdisp: a trusted device's window.
+ */
+struct guest_slot {
+	struct cbit_mem_region region; /* first: cbit_mem_find() of a view gives it out */
+	uint64_t spa;
+	bool tdisp;
+};
+
+static inline bool guest_slot_is_window(const struct guest_slot *slot)
+{
+	return slot->region.kind == CBIT_MEM_MMIO;
+}
+
+/* Free pages of the guest's memory: extents by address, none touching another. */
+struct guest_extent {
+	uint64_t gpa;
+	uint64_t size;
+};
+
+/*
+ * @mem:      the host's address space; @npt lives in it.
+ * @key:      of the ASID; CBIT_KEY_NONE for a plain guest.
+ * @c_mask:   the C-bit in the guest's entries and addresses, 0 for a plain guest.
+ * @view:     see cbit_guest_view(); @hv: cbit_guest_hypervisor_view().
+ * @walker:   the guest's physical addresses as its page-table walker reads them.
+ * @pt:       the guest kernel's page table, built by way of @view; NULL until boot.
+ */
+struct cbit_guest {
+	struct cbit_mem *mem;
+	struct cbit_guest_config cfg;
+	cbit_key_t key;
+	uint64_t c_mask;
+	struct cbit_pt *npt;
+	struct cbit_mem *view;
+	struct cbit_mem *hv;
+	struct cbit_mem *walker;
+	struct cbit_pt *pt;
+	struct guest_slot **slots; /* by GPA */
+	size_t slot_count;
+	struct guest_extent *free;
+	size_t free_count;
+	size_t free_cap;
+};
+
+/* What the RMP is asked for an access. */
+enum guest_access {
+	GUEST_READ,
+	GUEST_WRITE,
+};
+
+/*
+ * A page of the guest's physical memory as somebody reaches it.
+ * @window: a device's: no key, and the address is what @bus says.
+ */
+struct guest_place {
+	struct cbit_spa spa;
+	struct cbit_bus bus;
+	cbit_key_t key;
+	uint64_t npt_entry;
+	bool window;
+};
+
+/*
+ * walk.c: where the guest's CPU gets to with @gpa and the C-bit: NPT, RMP and key of one page.
+ * @gpa may lie anywhere in it; what is returned does as well.
+ */
+enum cbit_guest_outcome guest_place(struct cbit_guest *guest, uint64_t gpa, bool c,
+				    enum guest_access access, struct guest_place *out);
+/* Move up to the end of the page. */
+enum cbit_guest_outcome guest_move(struct cbit_guest *guest, const struct guest_place *place,
+				   void *buf, size_t len, enum guest_access access);
+/* One entry of the guest's own table. */
+int guest_walk(struct cbit_guest *guest, uint64_t gva, struct cbit_pt_leaf *leaf);
+
+const struct guest_slot *guest_slot(const struct cbit_guest *guest, uint64_t gpa);
+
+/* views.c */
+int guest_views_create(struct cbit_guest *guest);
+void guest_views_destroy(struct cbit_guest *guest);
+
+/* alloc.c */
+int guest_alloc_add(struct cbit_guest *guest, uint64_t gpa, uint64_t size);
+
+/* state.c: pages go to the guest, validated, or back to the hypervisor. */
+int guest_rmp_launch(struct cbit_guest *guest, uint64_t gpa, uint64_t spa, uint64_t size);
+void guest_rmp_reclaim(struct cbit_guest *guest, uint64_t spa, uint64_t size);
+
+#endif
