@@ -127,6 +127,18 @@ void cbit_domain_flush(struct cbit_domain *domain, struct cbit_iova iova, uint64
 void cbit_iommu_set_stale_check(struct cbit_iommu *iommu, bool on);
 
 /**
+ * cbit_domain_watch() - tell of the first DMA that goes through a range for which a mapping call
+ * was refused, as CBIT_EVENT_DMA_REFUSED_MAP with @refused as its call.
+ * @what:    the call in the words of its manual, for the event; lives as long as the domain.
+ * @refused: copied; its @iova and @size are the range.
+ * Ends when something overlapping is mapped or unmapped by this room. A domain watches 16 ranges;
+ * a further one takes the place of the oldest. DMA pays for it only while there are such ranges
+ * that have not been told of. Any thread.
+ */
+void cbit_domain_watch(struct cbit_domain *domain, const char *what,
+		       const struct cbit_mapping_info *refused);
+
+/**
  * cbit_domain_check() - decode the IOPTEs of a range against the address map.
  * Each run of leaves whose C-bit the memory behind it does not consume is told to the
  * observer as CBIT_EVENT_MMIO_ENCRYPTED with @info. Called without locks held.

@@ -17,6 +17,34 @@ struct cbit_report;
 int cbit_report_create(const struct cbit_platform *platform, const char *policy,
 		       struct cbit_report **out);
 
+/**
+ * struct cbit_frame - one function call on a client's stack, the strings copied.
+ * @module: path of the program or library; @offset: of the return address in it, as its ELF file
+ *          counts (addr2line(1) takes that, less one).
+ * @function: its name, "" where it is not known; @file and @line: likewise "" and 0.
+ */
+struct cbit_frame {
+	char module[256];
+	uint64_t offset;
+	char function[128];
+	char file[256];
+	unsigned int line;
+};
+
+/**
+ * struct cbit_trace_source - who knows what a trace number of struct cbit_mapping_info stands for.
+ * @frames: fill in at most @max frames of @trace, the innermost first. Return: how many.
+ *          Called when a report is rendered, by the thread that renders it.
+ */
+struct cbit_trace_source {
+	unsigned int (*frames)(void *opaque, uint32_t trace, struct cbit_frame *out,
+			       unsigned int max);
+	void *opaque;
+};
+
+/** cbit_report_set_traces() - where backtraces come from. @source: copied. */
+void cbit_report_set_traces(struct cbit_report *report, const struct cbit_trace_source *source);
+
 /** cbit_report_destroy() - NULL is allowed. */
 void cbit_report_destroy(struct cbit_report *report);
 
@@ -35,7 +63,9 @@ char *cbit_report_text(struct cbit_report *report);
 
 /**
  * cbit_report_json() - the findings as one JSON object: {"version", "platform", "policy",
- * "findings": [{"id", "summary", "details": {...}, "hits": [...], "hit_count"}]}.
+ * "findings": [{"id", "summary", "wrong", "right", "mapping": {..., "frames"}, "entry",
+ * "call": {"what", ..., "frames"}, "below", "above", "hits": [...], "hit_count"}]}; "frames" is an
+ * array of {"module", "offset", "function", "file", "line"}.
  * Return: a string for the caller to free(), NULL when there is no memory.
  */
 char *cbit_report_json(struct cbit_report *report);

@@ -141,6 +141,7 @@ enum cbit_atomic_op {
  * @iova:  start of the mapping call's range; @size its length in bytes.
  * @vaddr: client virtual address; @pid the client's process.
  * @attrs: CBIT_ATTR_READ and CBIT_ATTR_WRITE as the client asked.
+ * @trace: where in the client the call came from, for struct cbit_trace_source; 0: not known.
  */
 struct cbit_mapping_info {
 	uint64_t id;
@@ -149,6 +150,7 @@ struct cbit_mapping_info {
 	uint64_t vaddr;
 	int pid;
 	unsigned int attrs;
+	uint32_t trace;
 };
 
 /**
@@ -168,6 +170,14 @@ struct cbit_mapping_info {
  *      It went where the old entry leads, as in hardware.
  * @CBIT_EVENT_DMA_NO_MASTER:  a device that is in use wanted to do DMA while its bus mastering was
  *      off; nothing left it.
+ * @CBIT_EVENT_DMA_REFUSED_MAP: the first DMA through an IOVA for which a mapping call (@call) was
+ *      refused with EEXIST: it went where the older mapping (@mapping) leads.
+ * @CBIT_EVENT_UNMAPPED_NOTHING: an unmap call (@call) for a range returned 0 and removed nothing;
+ *      @below and @above are the mappings next to it.
+ * @CBIT_EVENT_NO_IOMMU: a call (@what, @call) that needs an IOMMU behind the container, which has
+ *      none yet; @count groups are in it.
+ * @CBIT_EVENT_MEMORY_CHANGED: a call (@what, @call) took away client memory that @mapping has
+ *      pinned: the device keeps the old pages, the program does not see them any more.
  * @CBIT_EVENT_MAPPING_LEAKED: a container went away with @count mappings left in it;
  *      @mapping is the one with the lowest IOVA, @len the sum of their sizes in bytes.
  */
@@ -181,8 +191,15 @@ enum cbit_event_type {
 	CBIT_EVENT_DMA_NO_BACKING,
 	CBIT_EVENT_DMA_STALE_IOTLB,
 	CBIT_EVENT_DMA_NO_MASTER,
+	CBIT_EVENT_DMA_REFUSED_MAP,
+	CBIT_EVENT_UNMAPPED_NOTHING,
+	CBIT_EVENT_NO_IOMMU,
+	CBIT_EVENT_MEMORY_CHANGED,
 	CBIT_EVENT_MAPPING_LEAKED,
 };
+
+/** The number of event types. */
+#define CBIT_NR_EVENTS (CBIT_EVENT_MAPPING_LEAKED + 1)
 
 /**
  * struct cbit_event - one thing that happened; only valid during the call.
@@ -194,6 +211,9 @@ enum cbit_event_type {
  * @entry_now: of a stale IOTLB entry: the IOPTE in DRAM, 0 if there is none any more.
  * @c_mask:  the C-bit of the platform as a mask.
  * @key_used, @key_right: names of the DRAM keys ("host key", "no key").
+ * @what:    the call of @call in the words of its manual, NULL if none.
+ * @call:    a call of the client that is not (or did not become) @mapping: @id is 0; NULL if none.
+ * @below, @above: neighbours of @call among the mappings, NULL if none.
  * @region:  name of the region that @spa lies in, NULL if none; @kind is its kind.
  */
 struct cbit_event {
@@ -212,6 +232,10 @@ struct cbit_event {
 	const char *key_used;
 	const char *key_right;
 	const char *region;
+	const char *what;
+	const struct cbit_mapping_info *call;
+	const struct cbit_mapping_info *below;
+	const struct cbit_mapping_info *above;
 	struct cbit_mapping_info mapping;
 };
 

@@ -46,6 +46,8 @@ struct cbit_client_run {
  *            interrupt or to write to a BAR by an eventfd then (-ENOTTY).
  * @file:     what file of this room the caller's descriptor @fd is, NULL and 0 for another
  *            kind of file, -EBADF when it is not open.
+ * @trace:    where in the program the call came from, a number for struct cbit_mapping_info, 0
+ *            when that is not known; may be NULL.
  * @install:  give the caller a descriptor for @file: the number, or a negative errno.
  */
 struct cbit_client_ops {
@@ -64,6 +66,7 @@ struct cbit_client_ops {
 	int (*watch)(void *opaque, int eventfd, void (*wake)(void *ctx), void *ctx);
 	int (*file)(void *opaque, void *caller, int fd, struct cbit_file **out);
 	int (*install)(void *opaque, void *caller, struct cbit_file *file);
+	uint32_t (*trace)(void *opaque, struct cbit_owner *owner, void *caller);
 };
 
 /**

@@ -42,7 +42,7 @@ static void observe(void *opaque, const struct cbit_event *ev)
 	struct host *host = opaque;
 	struct host_devfile *dev = NULL;
 
-	if (ev->type >= CBIT_EVENT_DMA_NOT_MAPPED && ev->type <= CBIT_EVENT_DMA_NO_MASTER) {
+	if (ev->type >= CBIT_EVENT_DMA_NOT_MAPPED && ev->type <= CBIT_EVENT_DMA_REFUSED_MAP) {
 		dev = host_devfile_find(host, ev->devid);
 		if (dev && ev->type == CBIT_EVENT_DMA_NO_BACKING &&
 		    host_owner_dying(host, ev->mapping.pid))

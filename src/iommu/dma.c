@@ -17,10 +17,14 @@
 #define CHUNK ((size_t)1 << 20)
 #define NOTES 16
 
-/* @domain: pinned, or NULL when nobody is to be asked for the mapping. */
+/*
+ * @domain: pinned, or NULL when nobody is to be asked for the mapping.
+ * @refused: what ev.call is to point to, of CBIT_EVENT_DMA_REFUSED_MAP.
+ */
 struct note {
 	struct cbit_event ev;
 	struct cbit_domain *domain;
+	struct cbit_mapping_info refused;
 };
 
 /*
@@ -98,7 +102,39 @@ static void note(struct dma *d, enum cbit_event_type type, uint64_t len,
 		return; /* never: a chunk ends when only one is left */
 	if (domain)
 		cbit_domain_pin(domain);
-	d->notes[d->n++] = (struct note){ .ev = ev, .domain = domain };
+	d->notes[d->n].ev = ev;
+	d->notes[d->n++].domain = domain;
+}
+
+/* Bytes of a chunk, from @from on, have gone where a refused mapping call wanted to be. */
+static void note_refused(struct dma *d, size_t from)
+{
+	struct cbit_iommu *iommu = d->iommu;
+	struct cbit_domain *domain =
+		d->dte.state == DTE_TRANSLATE ? iommu->domains[d->dte.domid] : NULL;
+	uint64_t first = d->iova + from, last = d->iova + (d->off - 1), end;
+	struct note *n = &d->notes[d->n];
+	const char *what;
+
+	if (!domain || d->off == from || d->n == NOTES || !iommu->observer ||
+	    !iommu->observer->event || !cbit_watch_hit(domain, first, last, &n->refused, &what))
+		return;
+	end = n->refused.iova.v + (n->refused.size - 1);
+	if (first < n->refused.iova.v)
+		first = n->refused.iova.v;
+	if (last > end)
+		last = end;
+	n->ev = (struct cbit_event){ .type = CBIT_EVENT_DMA_REFUSED_MAP,
+				     .devid = d->devid,
+				     .write = d->write,
+				     .iova = CBIT_IOVA(first),
+				     .len = last - first + 1,
+				     .c_mask = iommu->c_mask,
+				     .what = what };
+	n->domain = domain->owner.describe ? domain : NULL;
+	if (n->domain)
+		cbit_domain_pin(domain);
+	d->n++;
 }
 
 static void tell(struct dma *d)
@@ -108,6 +144,8 @@ static void tell(struct dma *d)
 	for (unsigned int i = 0; i < d->n; i++) {
 		struct note *n = &d->notes[i];
 
+		if (n->ev.type == CBIT_EVENT_DMA_REFUSED_MAP)
+			n->ev.call = &n->refused;
 		if (n->domain) {
 			struct cbit_mapping_info info = { 0 };
 
@@ -412,8 +450,12 @@ static enum cbit_dma_status dma(struct cbit_iommu *iommu, uint16_t devid, struct
 	d.hits = 0;
 	d.n = 0;
 	while (more) {
+		size_t from = d.off;
+
 		pthread_rwlock_rdlock(&iommu->lock);
 		more = dma_chunk(&d);
+		if (__builtin_expect(__atomic_load_n(&iommu->refused, __ATOMIC_RELAXED) != 0, 0))
+			note_refused(&d, from);
 		cbit_iommu_unlock(iommu);
 		if (d.n >= NOTES - 1 || !more)
 			tell(&d);

@@ -158,6 +158,7 @@ void cbit_domain_destroy(struct cbit_domain *domain)
 	cbit_stat_add(&iommu->stats.invalidations, 1);
 	set_deferred(domain, false);
 	iommu->domains[domain->id] = NULL;
+	cbit_watch_destroy(domain);
 	cbit_iommu_unlock(iommu);
 
 	/* No DMA finds the domain any more; those that did may still be asking its owner. */
@@ -193,6 +194,8 @@ static int unmap(struct cbit_domain *domain, struct cbit_iova iova, uint64_t len
 
 	if (err || !len)
 		return err;
+	if (domain->watches)
+		cbit_watch_forget(domain, iova.v, iova.v + (len - 1));
 	/* A leaf that reaches beyond the range went too: it overlaps the range, so it is hit. */
 	flush(domain, iova.v, iova.v + (len - 1));
 	return 0;
@@ -209,6 +212,8 @@ int cbit_domain_map(struct cbit_domain *domain, struct cbit_iova iova, struct cb
 	err = cbit_pt_map(domain->pt, iova, spa, len, attrs, &mapped);
 	if (err && mapped)
 		unmap(domain, iova, mapped, NULL);
+	else if (!err && len && domain->watches)
+		cbit_watch_forget(domain, iova.v, iova.v + (len - 1));
 	cbit_iommu_unlock(iommu);
 	return err;
 }

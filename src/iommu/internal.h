@@ -136,6 +136,7 @@ struct cbit_iommu {
 	unsigned int work;
 	unsigned int deferred;
 	uint64_t watched;
+	unsigned int refused; /* ranges of watch.c not told of yet, of all domains */
 	pthread_rwlock_t lock;
 	struct cbit_spa devtab;
 	struct cbit_spa cmd_ring;
@@ -167,6 +168,7 @@ struct cbit_domain {
 	bool deferred;
 	uint64_t first;
 	uint64_t last;
+	struct watches *watches; /* NULL until there was one */
 };
 
 /* What a DTE says of a DMA. */
@@ -229,6 +231,13 @@ void cbit_domain_flushed_all(struct cbit_iommu *iommu);
 /* interrupt.c, with the lock held for writing */
 void cbit_irt_forget(struct cbit_iommu *iommu, uint16_t devid);
 void cbit_irt_forget_all(struct cbit_iommu *iommu);
+
+/* watch.c; forgetting with the lock held for writing, hits with it held for reading */
+void cbit_watch_forget(struct cbit_domain *domain, uint64_t first, uint64_t last);
+void cbit_watch_destroy(struct cbit_domain *domain);
+/* The range that a transfer has met and nobody was told of yet; it is told of by that. */
+bool cbit_watch_hit(struct cbit_domain *domain, uint64_t first, uint64_t last,
+		    struct cbit_mapping_info *refused, const char **what);
 
 /* log.c */
 /* Whether an event was dropped since the ring was last found empty. */

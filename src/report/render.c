@@ -73,6 +73,37 @@ const struct finding_text finding_texts[NR_FINDING_IDS] = {
 		"set bit 2 of the command register (offset 4 of configuration space) after open and "
 		"after each reset that clears it",
 	},
+	[FINDING_MAP_EXISTS_IGNORED] = {
+		"map-exists-ignored",
+		"a device used an IOVA whose mapping call was refused with EEXIST",
+		"the older mapping stays: the device reached its memory, not the memory that the "
+		"refused call named",
+		"look at the result of VFIO_IOMMU_MAP_DMA or IOMMU_IOAS_MAP; unmap the old range first, or choose "
+		"another IOVA",
+	},
+	[FINDING_UNMAPPED_NOTHING] = {
+		"unmapped-nothing",
+		"an unmap call succeeded and unmapped nothing",
+		"the call returned 0 with size 0, for no mapping lies in that range (with "
+		"VFIO_TYPE1_IOMMU: none that begins at or after its start); what was meant is still "
+		"mapped, or never was",
+		"unmap the IOVA and size that were mapped, and compare the size that comes back",
+	},
+	[FINDING_NO_IOMMU] = {
+		"map-before-set-iommu",
+		"a container was used for DMA mappings before it had an IOMMU",
+		"without VFIO_SET_IOMMU a container has no address space, and the call failed "
+		"(EINVAL)",
+		"in this order: open the container and the group, VFIO_GROUP_SET_CONTAINER, "
+		"VFIO_SET_IOMMU, then VFIO_IOMMU_GET_INFO and VFIO_IOMMU_MAP_DMA",
+	},
+	[FINDING_MEMORY_CHANGED] = {
+		"unmapped-while-mapped",
+		"the program gave up memory that is still mapped for DMA",
+		"the mapping keeps the old pages: the device goes on using them, and the program, "
+		"which sees other pages at that address or none, never meets the device's data",
+		"VFIO_IOMMU_UNMAP_DMA first, once the device has stopped; then give the memory up",
+	},
 	[FINDING_MAPPING_LEAKED] = {
 		"mapping-leaked",
 		"a container went away with mappings left in it",
@@ -95,6 +126,8 @@ const char *report_outcome(const struct hit *hit)
 		return "did not happen";
 	case CBIT_EVENT_DMA_STALE_IOTLB:
 		return "went where the old entry leads";
+	case CBIT_EVENT_DMA_REFUSED_MAP:
+		return "went to the older mapping's memory";
 	default:
 		return "refused (fault)";
 	}
@@ -105,24 +138,17 @@ static void bdf_text(uint16_t devid, char buf[16])
 	snprintf(buf, 16, "0000:%02x:%02x.%x", devid >> 8, (devid >> 3) & 31, devid & 7);
 }
 
-static void prot_text(unsigned int attrs, char buf[16])
-{
-	snprintf(buf, 16, "%s%s", attrs & CBIT_ATTR_READ ? "r" : "-",
-		 attrs & CBIT_ATTR_WRITE ? "w" : "-");
-}
-
-static void text_mapping(FILE *out, const struct finding *f)
+static void text_mapping(FILE *out, const struct cbit_report *report, const struct finding *f)
 {
 	const struct cbit_mapping_info *m = &f->first.mapping;
-	char prot[16];
 
 	if (!m->id)
 		return;
-	prot_text(m->attrs, prot);
 	fprintf(out,
 		"    mapping: call %" PRIu64 " of process %d: IOVA 0x%" PRIx64 " length 0x%" PRIx64
 		" %s -> client address 0x%" PRIx64 "\n",
-		m->id, m->pid, m->iova.v, m->size, prot, m->vaddr);
+		m->id, m->pid, m->iova.v, m->size, report_access(m->attrs), m->vaddr);
+	report_text_frames(out, report, m->trace);
 }
 
 static void text_entry(FILE *out, const struct cbit_report *report, const struct finding *f)
@@ -164,7 +190,8 @@ static void text_finding(FILE *out, const struct cbit_report *report, const stru
 		fprintf(out,
 			"    left:    %" PRIu64 " mapping%s, 0x%" PRIx64 " bytes; the first:\n",
 			f->first.count, f->first.count == 1 ? "" : "s", f->first.len);
-	text_mapping(out, f);
+	text_mapping(out, report, f);
+	report_text_call(out, report, f);
 	text_entry(out, report, f);
 	fprintf(out, "    wrong:   %s\n    right:   %s\n", t->wrong, t->right);
 	for (uint64_t i = 0; i < shown; i++) {
@@ -206,12 +233,7 @@ char *cbit_report_text(struct cbit_report *report)
 	return text;
 }
 
-static json_t *hex(uint64_t v)
-{
-	return json_sprintf("0x%" PRIx64, v);
-}
-
-static json_t *json_finding(const struct finding *f)
+static json_t *json_finding(const struct cbit_report *report, const struct finding *f)
 {
 	const struct finding_text *t = &finding_texts[f->id];
 	uint64_t shown = f->hit_count < REPORT_HITS ? f->hit_count : REPORT_HITS;
@@ -226,29 +248,31 @@ static json_t *json_finding(const struct finding *f)
 		m = json_object();
 		json_object_set_new(m, "call", json_integer((json_int_t)f->first.mapping.id));
 		json_object_set_new(m, "pid", json_integer(f->first.mapping.pid));
-		json_object_set_new(m, "iova", hex(f->first.mapping.iova.v));
-		json_object_set_new(m, "length", hex(f->first.mapping.size));
-		json_object_set_new(m, "address", hex(f->first.mapping.vaddr));
-		prot_text(f->first.mapping.attrs, text);
-		json_object_set_new(m, "access", json_string(text));
+		json_object_set_new(m, "iova", report_json_hex(f->first.mapping.iova.v));
+		json_object_set_new(m, "length", report_json_hex(f->first.mapping.size));
+		json_object_set_new(m, "address", report_json_hex(f->first.mapping.vaddr));
+		json_object_set_new(m, "access",
+				    json_string(report_access(f->first.mapping.attrs)));
+		report_json_frames(m, report, f->first.mapping.trace);
 		json_object_set_new(o, "mapping", m);
 	}
 	if (f->first.entry) {
 		m = json_object();
-		json_object_set_new(m, "iova", hex(f->first.iova.v));
-		json_object_set_new(m, "spa", hex(f->first.spa.v));
-		json_object_set_new(m, "iopte", hex(f->first.entry));
+		json_object_set_new(m, "iova", report_json_hex(f->first.iova.v));
+		json_object_set_new(m, "spa", report_json_hex(f->first.spa.v));
+		json_object_set_new(m, "iopte", report_json_hex(f->first.entry));
 		if (f->id == FINDING_STALE_IOTLB)
-			json_object_set_new(m, "iopte_now", hex(f->first.entry_now));
+			json_object_set_new(m, "iopte_now", report_json_hex(f->first.entry_now));
 		json_object_set_new(m, "c_bit",
 				    json_boolean((f->first.entry & f->first.c_mask) != 0));
 		json_object_set_new(m, "region", json_string(f->region));
 		json_object_set_new(m, "kind", json_string(cbit_mem_kind_name(f->first.kind)));
 		json_object_set_new(o, "entry", m);
 	}
+	report_json_call(o, report, f);
 	if (f->id == FINDING_MAPPING_LEAKED) {
 		json_object_set_new(o, "count", json_integer((json_int_t)f->first.count));
-		json_object_set_new(o, "bytes", hex(f->first.len));
+		json_object_set_new(o, "bytes", report_json_hex(f->first.len));
 	}
 	for (uint64_t i = 0; i < shown; i++) {
 		const struct hit *hit = &f->hits[i];
@@ -257,10 +281,10 @@ static json_t *json_finding(const struct finding *f)
 		bdf_text(hit->devid, text);
 		json_object_set_new(m, "device", json_string(text));
 		json_object_set_new(m, "access", json_string(hit->write ? "write" : "read"));
-		json_object_set_new(m, "iova", hex(hit->iova.v));
+		json_object_set_new(m, "iova", report_json_hex(hit->iova.v));
 		if (hit->spa_valid)
-			json_object_set_new(m, "spa", hex(hit->spa.v));
-		json_object_set_new(m, "length", hex(hit->len));
+			json_object_set_new(m, "spa", report_json_hex(hit->spa.v));
+		json_object_set_new(m, "length", report_json_hex(hit->len));
 		json_object_set_new(m, "outcome", json_string(report_outcome(hit)));
 		json_array_append_new(hits, m);
 	}
@@ -281,7 +305,7 @@ char *cbit_report_json(struct cbit_report *report)
 	}
 	pthread_mutex_lock(&report->lock);
 	for (const struct finding *f = report->first; f; f = f->next)
-		json_array_append_new(list, json_finding(f));
+		json_array_append_new(list, json_finding(report, f));
 	json_object_set_new(root, "version", json_integer(1));
 	json_object_set_new(root, "platform", json_string(report->platform.name));
 	json_object_set_new(root, "policy", json_string(report->policy));

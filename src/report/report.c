@@ -27,6 +27,13 @@ int cbit_report_create(const struct cbit_platform *platform, const char *policy,
 	return 0;
 }
 
+void cbit_report_set_traces(struct cbit_report *report, const struct cbit_trace_source *source)
+{
+	pthread_mutex_lock(&report->lock);
+	report->traces = *source;
+	pthread_mutex_unlock(&report->lock);
+}
+
 void cbit_report_destroy(struct cbit_report *report)
 {
 	struct finding *f;
@@ -72,11 +79,69 @@ static enum finding_id classify(const struct cbit_event *ev)
 		return FINDING_STALE_IOTLB;
 	case CBIT_EVENT_DMA_NO_MASTER:
 		return FINDING_BUS_MASTER_OFF;
+	case CBIT_EVENT_DMA_REFUSED_MAP:
+		return FINDING_MAP_EXISTS_IGNORED;
+	case CBIT_EVENT_UNMAPPED_NOTHING:
+		return FINDING_UNMAPPED_NOTHING;
+	case CBIT_EVENT_NO_IOMMU:
+		return FINDING_NO_IOMMU;
+	case CBIT_EVENT_MEMORY_CHANGED:
+		return FINDING_MEMORY_CHANGED;
 	case CBIT_EVENT_MAP: /* not reached */
 	case CBIT_EVENT_MAPPING_LEAKED:
 		break;
 	}
 	return FINDING_MAPPING_LEAKED;
+}
+
+/* The same call from the same place; where that is not known, of the same range. */
+static bool same_call(const struct finding *f, const struct cbit_event *ev)
+{
+	const struct cbit_mapping_info *a = &f->call.call, *b = ev->call;
+
+	if (strncmp(f->call.what, ev->what, sizeof(f->call.what) - 1) != 0 || a->pid != b->pid)
+		return false;
+	if (a->trace || b->trace)
+		return a->trace == b->trace;
+	return a->iova.v == b->iova.v && a->size == b->size;
+}
+
+/* Is it about a transfer, and not about a call? */
+static bool is_dma(enum cbit_event_type type)
+{
+	switch (type) {
+	case CBIT_EVENT_MAP:
+	case CBIT_EVENT_MMIO_ENCRYPTED:
+	case CBIT_EVENT_UNMAPPED_NOTHING:
+	case CBIT_EVENT_NO_IOMMU:
+	case CBIT_EVENT_MEMORY_CHANGED:
+	case CBIT_EVENT_MAPPING_LEAKED:
+		return false;
+	default:
+		return true;
+	}
+}
+
+/* What @ev points to is only good during the call. */
+static void keep(struct finding *f, const struct cbit_event *ev)
+{
+	f->first = *ev;
+	snprintf(f->region, sizeof(f->region), "%s", ev->region ? ev->region : "");
+	if (ev->call) {
+		snprintf(f->call.what, sizeof(f->call.what), "%s", ev->what);
+		f->call.call = *ev->call;
+	}
+	if (ev->below)
+		f->call.below = *ev->below;
+	if (ev->above)
+		f->call.above = *ev->above;
+	f->first.region = NULL;
+	f->first.key_used = NULL;
+	f->first.key_right = NULL;
+	f->first.what = NULL;
+	f->first.call = NULL;
+	f->first.below = NULL;
+	f->first.above = NULL;
 }
 
 /* Is @ev one more of what @f tells? By mapping call; where there is none, by device and page. */
@@ -86,6 +151,8 @@ static bool same(const struct finding *f, enum finding_id id, const struct cbit_
 		return false;
 	if (id == FINDING_BUS_MASTER_OFF)
 		return ev->devid == f->first.devid;
+	if (id == FINDING_NO_IOMMU || id == FINDING_UNMAPPED_NOTHING)
+		return same_call(f, ev);
 	if (ev->mapping.id || f->first.mapping.id)
 		return ev->mapping.id == f->first.mapping.id;
 	return ev->devid == f->first.devid && ev->write == f->first.write &&
@@ -107,7 +174,7 @@ static void add_hit(struct finding *f, const struct cbit_event *ev)
 
 static void observe(void *opaque, const struct cbit_event *ev)
 {
-	bool dma = ev->type != CBIT_EVENT_MMIO_ENCRYPTED && ev->type != CBIT_EVENT_MAPPING_LEAKED;
+	bool dma = is_dma(ev->type);
 	struct cbit_report *report = opaque;
 	enum finding_id id;
 	struct finding *f;
@@ -124,11 +191,7 @@ static void observe(void *opaque, const struct cbit_event *ev)
 		f = calloc(1, sizeof(*f));
 	if (f && !f->next && report->last != &f->next) {
 		f->id = id;
-		f->first = *ev;
-		snprintf(f->region, sizeof(f->region), "%s", ev->region ? ev->region : "");
-		f->first.region = NULL;
-		f->first.key_used = NULL;
-		f->first.key_right = NULL;
+		keep(f, ev);
 		*report->last = f;
 		report->last = &f->next;
 		report->count++;

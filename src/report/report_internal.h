@@ -5,7 +5,9 @@
 #ifndef CBIT_REPORT_INTERNAL_H
 #define CBIT_REPORT_INTERNAL_H
 
+#include <jansson.h>
 #include <pthread.h>
+#include <stdio.h>
 
 #include <cbit/report.h>
 
@@ -21,6 +23,10 @@ enum finding_id {
 	FINDING_MEMORY_GONE,
 	FINDING_STALE_IOTLB,
 	FINDING_BUS_MASTER_OFF,
+	FINDING_MAP_EXISTS_IGNORED,
+	FINDING_UNMAPPED_NOTHING,
+	FINDING_NO_IOMMU,
+	FINDING_MEMORY_CHANGED,
 	FINDING_MAPPING_LEAKED,
 	NR_FINDING_IDS,
 };
@@ -36,10 +42,19 @@ struct hit {
 	uint64_t len;
 };
 
+/* The calls that an event points to, copied; id, size and address are 0 where there is none. */
+struct finding_call {
+	char what[64]; /* "" for no call */
+	struct cbit_mapping_info call;
+	struct cbit_mapping_info below;
+	struct cbit_mapping_info above;
+};
+
 struct finding {
 	enum finding_id id;
-	struct cbit_event first; /* strings replaced by copies below */
+	struct cbit_event first; /* pointers replaced by copies below */
 	char region[64];
+	struct finding_call call;
 	uint64_t runs; /* further runs of the same mapping call */
 	struct hit hits[REPORT_HITS];
 	uint64_t hit_count;
@@ -49,6 +64,7 @@ struct finding {
 struct cbit_report {
 	struct cbit_platform platform;
 	char policy[64];
+	struct cbit_trace_source traces;
 	pthread_mutex_t lock;
 	struct finding *first, **last;
 	unsigned int count;
@@ -64,5 +80,15 @@ struct finding_text {
 extern const struct finding_text finding_texts[NR_FINDING_IDS];
 
 const char *report_outcome(const struct hit *hit);
+
+/* calls.c */
+/* "rw", "r-", "-w" */
+const char *report_access(unsigned int attrs);
+/* The lines below a call: one a frame. */
+void report_text_frames(FILE *out, const struct cbit_report *report, uint32_t trace);
+void report_text_call(FILE *out, const struct cbit_report *report, const struct finding *f);
+json_t *report_json_hex(uint64_t v);
+void report_json_frames(json_t *to, const struct cbit_report *report, uint32_t trace);
+void report_json_call(json_t *to, const struct cbit_report *report, const struct finding *f);
 
 #endif

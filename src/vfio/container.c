@@ -84,7 +84,10 @@ long vfio_container_ioctl(struct vfio_container *container, const struct vfio_ca
 	case UAPI_SET_IOMMU:
 		return set_iommu(container, call);
 	default:
-		return container->type ? vfio_type1_ioctl(container, call, cmd) : -EINVAL;
+		if (container->type)
+			return vfio_type1_ioctl(container, call, cmd);
+		vfio_tell_no_iommu(container, call, cmd);
+		return -EINVAL;
 	}
 }
 

@@ -290,8 +290,15 @@ static long map_area(struct vfio_ioas *ioas, const struct vfio_call *call,
 			return -EOVERFLOW;
 		if (ioas->users && !vfio_space_iova_valid(cmd->iova, last))
 			return -EINVAL;
-		if (vfio_space_first(ioas->space, cmd->iova, last))
+		if (vfio_space_first(ioas->space, cmd->iova, last)) {
+			const struct cbit_mapping_info refused = { .iova = CBIT_IOVA(cmd->iova),
+								   .size = cmd->length,
+								   .vaddr = cmd->user_va,
+								   .attrs = attrs };
+
+			vfio_watch_refused(ioas->space, call, "IOMMU_IOAS_MAP", &refused);
 			return -EEXIST;
+		}
 		if (cmd->user_va & off)
 			return -EINVAL;
 	}

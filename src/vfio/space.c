@@ -59,7 +59,7 @@ struct vfio_mapping *vfio_space_next(struct vfio_space *space, struct vfio_mappi
 	return RB_NEXT(vfio_mappings, &space->mappings, m);
 }
 
-static void mapping_info(const struct vfio_mapping *m, struct cbit_mapping_info *out)
+void vfio_space_mapping_info(const struct vfio_mapping *m, struct cbit_mapping_info *out)
 {
 	out->id = m->id;
 	out->iova = CBIT_IOVA(m->iova);
@@ -67,6 +67,7 @@ static void mapping_info(const struct vfio_mapping *m, struct cbit_mapping_info 
 	out->vaddr = m->vaddr;
 	out->pid = m->pid;
 	out->attrs = m->attrs;
+	out->trace = m->trace;
 }
 
 bool vfio_space_describe(struct vfio_space *space, uint64_t iova, struct cbit_mapping_info *out)
@@ -76,7 +77,7 @@ bool vfio_space_describe(struct vfio_space *space, uint64_t iova, struct cbit_ma
 	pthread_mutex_lock(&space->lock);
 	m = vfio_space_first(space, iova, iova);
 	if (m)
-		mapping_info(m, out);
+		vfio_space_mapping_info(m, out);
 	pthread_mutex_unlock(&space->lock);
 	return m != NULL;
 }
@@ -309,7 +310,7 @@ static void tell(struct vfio_space *space, struct vfio_mapping *m)
 	for (unsigned int i = 0; i < m->nr_more; i++) {
 		other |= m->more[i].kind == CBIT_MEM_MMIO || m->more[i].kind == CBIT_MEM_COHERENT;
 	}
-	mapping_info(m, &ev.mapping);
+	vfio_space_mapping_info(m, &ev.mapping);
 	if (observer->event)
 		observer->event(observer->opaque, &ev);
 	if (other)
@@ -338,6 +339,8 @@ int vfio_space_map(struct vfio_space *space, void *caller, uint64_t iova, uint64
 		mapping_free(space, m);
 		return ret;
 	}
+	if (machine->client->trace)
+		m->trace = machine->client->trace(machine->client_opaque, m->owner, caller);
 	RB_INSERT(vfio_mappings, &space->mappings, m);
 	space->dma_avail--;
 	tell(space, m);
@@ -435,7 +438,7 @@ void vfio_space_destroy(struct vfio_space *space)
 	for (m = RB_MIN(vfio_mappings, &space->mappings); m; m = next) {
 		next = RB_NEXT(vfio_mappings, &space->mappings, m);
 		if (!ev.count++) {
-			mapping_info(m, &ev.mapping);
+			vfio_space_mapping_info(m, &ev.mapping);
 			ev.iova = CBIT_IOVA(m->iova);
 		}
 		ev.len += m->size;

@@ -133,6 +133,12 @@ static long map_dma(struct vfio_space *space, const struct vfio_call *call)
 		else
 			ret = vfio_space_update_vaddr(space, call->caller, m, map.vaddr);
 	} else if (vfio_space_first(space, map.iova, iova_last)) {
+		const struct cbit_mapping_info refused = { .iova = CBIT_IOVA(map.iova),
+							   .size = map.size,
+							   .vaddr = map.vaddr,
+							   .attrs = attrs };
+
+		vfio_watch_refused(space, call, "VFIO_IOMMU_MAP_DMA", &refused);
 		ret = -EEXIST;
 	} else if (!space->dma_avail) {
 		ret = -ENOSPC;
@@ -222,6 +228,8 @@ static long do_unmap(struct vfio_space *space, const struct vfio_call *call,
 		unmapped += m->size;
 		vfio_space_remove(space, m);
 	}
+	if (!ret && !unmapped && !all)
+		vfio_tell_unmapped_nothing(space, call, first, unmap->size);
 	unmap->size = unmapped;
 	return ret;
 }

@@ -26,6 +26,7 @@ struct vfio_mapping {
 	uint64_t vaddr;
 	unsigned int attrs;
 	int pid;
+	uint32_t trace;
 	bool vaddr_invalid;
 	struct cbit_owner *owner;
 	/* What was pinned; the first run inline, for most mappings have one. */
@@ -208,6 +209,7 @@ struct vfio_mapping *vfio_space_next(struct vfio_space *space, struct vfio_mappi
 int vfio_space_map(struct vfio_space *space, void *caller, uint64_t iova, uint64_t size,
 		   uint64_t vaddr, unsigned int attrs);
 void vfio_space_remove(struct vfio_space *space, struct vfio_mapping *m);
+void vfio_space_mapping_info(const struct vfio_mapping *m, struct cbit_mapping_info *out);
 bool vfio_space_iova_valid(uint64_t first, uint64_t last);
 bool vfio_space_describe(struct vfio_space *space, uint64_t iova, struct cbit_mapping_info *out);
 /* The usable IOVA ranges of an AMD host: MSI and HyperTransport holes left out. */
@@ -216,6 +218,16 @@ extern const struct uapi_iova_range vfio_iova_ranges[VFIO_IOVA_RANGES];
 
 int vfio_space_update_vaddr(struct vfio_space *space, void *caller, struct vfio_mapping *m,
 			    uint64_t vaddr);
+
+/* misuse.c: calls that do not do what the program seems to think */
+/* Called with the space's lock held. */
+void vfio_tell_unmapped_nothing(struct vfio_space *space, const struct vfio_call *call,
+				uint64_t iova, uint64_t size);
+void vfio_tell_no_iommu(const struct vfio_container *container, const struct vfio_call *call,
+			uint32_t cmd);
+/* A mapping call was refused with EEXIST: DMA there is told. Called with the space's lock held. */
+void vfio_watch_refused(struct vfio_space *space, const struct vfio_call *call, const char *what,
+			const struct cbit_mapping_info *refused);
 
 /* dirty.c */
 int vfio_dirty_check(uint64_t pages, uint64_t bytes);

@@ -106,6 +106,13 @@ want_only_findings() {
 	want_err '^cbit: [0-9]+ findings?$'
 }
 
+# Findings of those kinds only, each of them at least once.
+want_kinds() {
+	local found
+	found=$(findings | sort -u | tr '\n' ' ')
+	[ "${found% }" = "$*" ] || because "findings: ${found:-none }; expected kinds: ${*:-none}"
+}
+
 end() {
 	if [ -z "$why" ]; then
 		ok "$name"

@@ -75,8 +75,9 @@ struct client {
 	int64_t pinned; /* pages */
 	unsigned int pins;
 	unsigned int fail_pin; /* let this many succeed, then fail; 0 for never */
-	unsigned int events[CBIT_EVENT_MAPPING_LEAKED + 1];
+	unsigned int events[CBIT_NR_EVENTS];
 	struct cbit_event last;
+	uint32_t trace; /* of every call */
 };
 
 static inline struct client_range *client_find(struct client *c, uint64_t addr)
@@ -259,6 +260,15 @@ static inline int client_install(void *opaque, void *caller, struct cbit_file *f
 	return client_fd_new(opaque, FD_FILE, file);
 }
 
+static inline uint32_t client_trace(void *opaque, struct cbit_owner *owner, void *caller)
+{
+	struct client *c = opaque;
+
+	(void)caller;
+	CLIENT_CHECK((void *)owner == opaque);
+	return c->trace;
+}
+
 static const struct cbit_client_ops client_ops = {
 	.copy_in = client_copy_in,
 	.copy_out = client_copy_out,
@@ -272,6 +282,7 @@ static const struct cbit_client_ops client_ops = {
 	.watch = client_watch,
 	.file = client_file,
 	.install = client_install,
+	.trace = client_trace,
 };
 
 /* The bytes behind client DRAM: those of the range whose frames they are. */

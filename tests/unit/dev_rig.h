@@ -36,7 +36,7 @@ struct rig {
 	unsigned int irqs;
 	unsigned int irq_index;
 	unsigned int irq_vector;
-	unsigned int events[CBIT_EVENT_MAPPING_LEAKED + 1];
+	unsigned int events[CBIT_NR_EVENTS];
 	struct cbit_observer observer;
 };
 

@@ -116,6 +116,10 @@ static void test_ids(void **state)
 		{ CBIT_EVENT_DMA_NO_BACKING, false, true, false, "client-memory-gone" },
 		{ CBIT_EVENT_DMA_STALE_IOTLB, true, true, true, "stale-iotlb" },
 		{ CBIT_EVENT_DMA_NO_MASTER, true, false, false, "bus-master-off" },
+		{ CBIT_EVENT_DMA_REFUSED_MAP, true, false, false, "map-exists-ignored" },
+		{ CBIT_EVENT_UNMAPPED_NOTHING, false, false, false, "unmapped-nothing" },
+		{ CBIT_EVENT_NO_IOMMU, false, false, false, "map-before-set-iommu" },
+		{ CBIT_EVENT_MEMORY_CHANGED, false, false, false, "unmapped-while-mapped" },
 		{ CBIT_EVENT_MAPPING_LEAKED, false, false, false, "mapping-leaked" },
 	};
 
@@ -129,6 +133,8 @@ static void test_ids(void **state)
 		setup(&own);
 		report = own;
 		ev.write = cases[i].write;
+		ev.what = "some call";
+		ev.call = &(struct cbit_mapping_info){ .pid = 4711 };
 		ev.region = cases[i].region ? "client-dram" : NULL;
 		ev.entry = cases[i].c ? C_MASK | 1 : 1;
 		tell(report, ev);
@@ -241,6 +247,100 @@ static void test_without_mapping(void **state)
 	tell(report, ev);
 	assert_int_equal(cbit_report_count(report), 4);
 	assert_int_equal(times(report, "    mapping: "), 0);
+}
+
+/* A call that is not the mapping: what it was, what lies beside it, where it came from. */
+static void test_calls(void **state)
+{
+	struct cbit_report *report = *state;
+	struct cbit_mapping_info call = { .iova = CBIT_IOVA(0x5000), .size = 0x2000, .pid = 12 };
+	const struct cbit_mapping_info below = { .id = 3,
+						 .iova = CBIT_IOVA(0x1000),
+						 .size = 0x1000 };
+	struct cbit_event ev = { .type = CBIT_EVENT_UNMAPPED_NOTHING,
+				 .what = "VFIO_IOMMU_UNMAP_DMA",
+				 .call = &call,
+				 .below = &below };
+
+	tell(report, ev);
+	tell(report, ev);
+	tell(report, ev);
+	assert_int_equal(cbit_report_count(report), 1);
+	assert_int_equal(times(report,
+			       "    call:    VFIO_IOMMU_UNMAP_DMA of process 12: IOVA 0x5000 "
+			       "length 0x2000; and 2 more such calls\n"
+			       "    below:   mapping call 3: IOVA 0x1000 length 0x1000 -- "),
+			 1);
+	assert_int_equal(times(report, "    above:"), 0);
+	/* another range is another finding; unless it is told from where it comes, and that is one
+	 */
+	call.iova.v = 0x9000;
+	tell(report, ev);
+	assert_int_equal(cbit_report_count(report), 2);
+	call.trace = 7;
+	tell(report, ev);
+	call.iova.v = 0xa000;
+	tell(report, ev);
+	assert_int_equal(cbit_report_count(report), 3);
+	call.trace = 8;
+	tell(report, ev);
+	assert_int_equal(cbit_report_count(report), 4);
+	call.pid = 13;
+	tell(report, ev);
+	assert_int_equal(cbit_report_count(report), 5);
+}
+
+static unsigned int two_frames(void *opaque, uint32_t trace, struct cbit_frame *out,
+			       unsigned int max)
+{
+	unsigned int *asked = opaque;
+
+	assert_int_equal(trace, 7);
+	assert_true(max >= 2);
+	++*asked;
+	out[0] = (struct cbit_frame){ .module = "/lib/libc.so.6", .offset = 0x1234 };
+	out[1] = (struct cbit_frame){ .module = "/bin/prog",
+				      .offset = 0x99,
+				      .function = "setup",
+				      .file = "prog.c",
+				      .line = 42 };
+	return 2;
+}
+
+static void test_frames(void **state)
+{
+	struct cbit_report *report = *state;
+	struct cbit_event ev = event(CBIT_EVENT_DMA_ABORT, 3);
+	unsigned int asked = 0;
+	const json_t *frames;
+	char *text;
+	json_t *root;
+
+	ev.mapping.trace = 7;
+	tell(report, ev);
+	/* who has no source has no frames */
+	assert_int_equal(times(report, "        #0"), 0);
+	cbit_report_set_traces(report, &(struct cbit_trace_source){ two_frames, &asked });
+	assert_int_equal(times(report, "-> client address 0x7f0000000000\n"
+				       "        #0 /lib/libc.so.6+0x1234\n"
+				       "        #1 /bin/prog+0x99 setup (prog.c:42)\n"),
+			 1);
+	assert_int_equal(asked, 1);
+	text = cbit_report_json(report);
+	root = json_loads(text, 0, NULL);
+	frames = json_object_get(
+		json_object_get(json_array_get(json_object_get(root, "findings"), 0), "mapping"),
+		"frames");
+	assert_int_equal(json_array_size(frames), 2);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(frames, 0), "offset")),
+			    "0x1234");
+	assert_null(json_object_get(json_array_get(frames, 0), "function"));
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(frames, 1), "line")),
+			 42);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(frames, 1), "file")),
+			    "prog.c");
+	json_decref(root);
+	free(text);
 }
 
 static void test_leaks(void **state)
@@ -389,6 +489,8 @@ int main(void)
 		T(test_stale),
 		T(test_one_per_mapping),
 		T(test_without_mapping),
+		T(test_calls),
+		T(test_frames),
 		T(test_leaks),
 		T(test_details),
 		T(test_limit),
