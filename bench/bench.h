@@ -90,6 +90,7 @@ void bench_rig_fini(struct bench_rig *r);
 
 void bench_pt(void);
 void bench_walk(void);
+void bench_nested(void);
 void bench_iommu(void);
 void bench_copy(void);
 

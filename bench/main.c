@@ -160,6 +160,7 @@ int main(int argc, char **argv)
 	pin();
 	bench_pt();
 	bench_walk();
+	bench_nested();
 	bench_iommu();
 	bench_copy();
 	return 0;

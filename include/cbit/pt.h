@@ -136,4 +136,59 @@ int cbit_pt_walk(struct cbit_pt *pt, struct cbit_iova iova, struct cbit_pt_leaf 
 int cbit_pt_walk_from(struct cbit_mem *mem, enum cbit_pt_format format, struct cbit_bus root,
 		      unsigned int mode, struct cbit_iova iova, struct cbit_pt_leaf *leaf);
 
+/**
+ * struct cbit_pt_nested - two stages of translation.
+ * @guest_mode: levels of the guest's x86_64 tables, 4 or 5, perhaps with CBIT_PT_SIGN_EXTEND.
+ * @gpa_bits:   width of a GPA: address bits above it are reserved in the guest's entries (12..52).
+ * @guest_root: GPA of the guest's top table (GCR3, CR3).
+ * @guest_c:    the guest's C-bit as a mask, for a CPU that strips it before the second stage; 0
+ *              for an IOMMU, to which it is an address bit like any other: a guest that sets it in
+ * an entry sends the IOMMU to a GPA that the second stage does not have.
+ * @host_format, @host_mode, @host_root: the second stage, as in cbit_pt_walk_from(). It says where
+ *              each GPA is and under which key it is read, tables of the guest included.
+ */
+struct cbit_pt_nested {
+	unsigned int guest_mode;
+	unsigned int gpa_bits;
+	uint64_t guest_root;
+	uint64_t guest_c;
+	enum cbit_pt_format host_format;
+	unsigned int host_mode;
+	struct cbit_bus host_root;
+};
+
+/**
+ * struct cbit_pt_nested_leaf - what a walk of two stages found.
+ * @leaf:  of both: the smaller size, READ, WRITE, ACCESSED and DIRTY where both have them, NOEXEC
+ *         where either has it, USER of the first, ENCRYPTED and CACHE of the second; @entry and
+ *         @level are the second stage's.
+ * @guest_entry, @guest_level: leaf of the first stage.
+ * @gpa:   what @leaf.iova is in between.
+ * @stage: 0.
+ *
+ * On failure @stage says which failed, and @gpa where: stage 1, the entry of @guest_level that is
+ * missing or refused, which @leaf describes as cbit_pt_walk() does; stage 2, an entry of
+ * @guest_level, or the page itself (@guest_level 0, @guest_entry its leaf) whose GPA has no
+ * translation: then @leaf.entry and @leaf.level are the second stage's, and @leaf.iova and
+ * @leaf.size are addresses for which the same holds.
+ */
+struct cbit_pt_nested_leaf {
+	struct cbit_pt_leaf leaf;
+	uint64_t guest_entry;
+	uint64_t gpa;
+	unsigned int guest_level;
+	unsigned int stage;
+};
+
+/**
+ * cbit_pt_walk_nested() - read what both stages say of an address (a GVA, or an IOVA of a guest),
+ * as hardware would: every entry of the first at a GPA that the second translates.
+ * @nested: not changed; may be built on the spot.
+ * Return: 0; -ENOENT where a stage has nothing; -EACCES where the second does not let an entry of
+ * the first be read; -EIO for an entry that hardware would refuse, or a table that is not in
+ * memory: then @leaf.entry is 0 and @leaf.spa its SPA. Any thread. 48882 2.2.6, 24593 15.25.
+ */
+int cbit_pt_walk_nested(struct cbit_mem *mem, const struct cbit_pt_nested *nested,
+			struct cbit_iova iova, struct cbit_pt_nested_leaf *out);
+
 #endif

@@ -25,6 +25,7 @@
 #define FMT_LOWEST 1
 #define FMT_LEVELS 6
 #define FMT_SIGNED 0
+#define FMT_USER   0
 
 #define FMT_CHILD_MASK (AMDV1_PR | AMDV1_NEXT_MASK << AMDV1_NEXT_SHIFT)
 
@@ -32,6 +33,7 @@
 #include "radix_map.h"
 #include "radix_unmap.h"
 #include "radix_walk.h"
+#include "radix_nested.h"
 
 _Static_assert((FMT_SIZES & ((uint64_t)1 << 39)) == 0, "512 GiB leaves are not written");
 _Static_assert(AMDV1_IR == (uint64_t)CBIT_ATTR_READ << 61, "rights are two bits to shift");
@@ -189,9 +191,15 @@ void cbit_amdv1_free_all(struct cbit_pt *pt)
 int cbit_amdv1_walk(struct cbit_mem *mem, uint64_t root, unsigned int mode, uint64_t iova,
 		    struct cbit_pt_leaf *leaf)
 {
-	if (__builtin_expect(radix_walk_fast(mem, root, mode, iova, leaf), 1))
+	if (__builtin_expect(radix_walk_fast(mem_view(mem), root, mode, iova, leaf), 1))
 		return 0;
 	return radix_walk(mem, root, mode, iova, leaf);
+}
+
+int cbit_amdv1_walk_nested(struct cbit_mem *mem, const struct cbit_pt_nested *nested, uint64_t iova,
+			   struct cbit_pt_nested_leaf *out)
+{
+	return radix_nested(mem, nested, iova, out);
 }
 
 uint64_t cbit_amdv1_sizes(void)

@@ -97,16 +97,26 @@ int pt_frame_alloc(struct cbit_pt *pt, uint64_t *spa, uint64_t **table);
 /* pt_frame_free() - keep a frame for the next pt_frame_alloc(), or give it back. */
 void pt_frame_free(struct cbit_pt *pt, uint64_t spa);
 
+/* What an entry is. */
+enum fmt_kind {
+	FMT_EMPTY,
+	FMT_LEAF,
+	FMT_TABLE,
+	FMT_BAD,
+};
+
 /* The operations of a format; arguments have been checked by pt.c. @last is inclusive. */
-#define PT_FORMAT(name)                                                                      \
-	bool cbit_##name##_legal(const struct cbit_pt_config *cfg);                          \
-	int cbit_##name##_map(struct cbit_pt *pt, uint64_t iova, uint64_t spa, uint64_t len, \
-			      unsigned int attrs, uint64_t *mapped);                         \
-	uint64_t cbit_##name##_unmap(struct cbit_pt *pt, uint64_t first, uint64_t last);     \
-	void cbit_##name##_gather_free(struct cbit_pt *pt);                                  \
-	void cbit_##name##_free_all(struct cbit_pt *pt);                                     \
-	int cbit_##name##_walk(struct cbit_mem *mem, uint64_t root, unsigned int mode,       \
-			       uint64_t iova, struct cbit_pt_leaf *leaf);                    \
+#define PT_FORMAT(name)                                                                          \
+	bool cbit_##name##_legal(const struct cbit_pt_config *cfg);                              \
+	int cbit_##name##_map(struct cbit_pt *pt, uint64_t iova, uint64_t spa, uint64_t len,     \
+			      unsigned int attrs, uint64_t *mapped);                             \
+	uint64_t cbit_##name##_unmap(struct cbit_pt *pt, uint64_t first, uint64_t last);         \
+	void cbit_##name##_gather_free(struct cbit_pt *pt);                                      \
+	void cbit_##name##_free_all(struct cbit_pt *pt);                                         \
+	int cbit_##name##_walk(struct cbit_mem *mem, uint64_t root, unsigned int mode,           \
+			       uint64_t iova, struct cbit_pt_leaf *leaf);                        \
+	int cbit_##name##_walk_nested(struct cbit_mem *mem, const struct cbit_pt_nested *nested, \
+				      uint64_t iova, struct cbit_pt_nested_leaf *out);           \
 	uint64_t cbit_##name##_sizes(void);
 
 PT_FORMAT(amdv1)

@@ -210,3 +210,15 @@ int cbit_pt_walk_from(struct cbit_mem *mem, enum cbit_pt_format format, struct c
 	}
 	return -EIO;
 }
+
+int cbit_pt_walk_nested(struct cbit_mem *mem, const struct cbit_pt_nested *nested,
+			struct cbit_iova iova, struct cbit_pt_nested_leaf *out)
+{
+	switch (nested->host_format) {
+	case CBIT_PT_AMDV1:
+		return cbit_amdv1_walk_nested(mem, nested, iova.v, out);
+	case CBIT_PT_X86_64:
+		return cbit_x86_64_walk_nested(mem, nested, iova.v, out);
+	}
+	return -EIO;
+}

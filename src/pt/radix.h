@@ -11,6 +11,8 @@
  *   fmt_item_lg2(level)             log2 of what one entry of a table spans
  *   fmt_level_of(lg2)               level at which leaves of 2^lg2 bytes stand
  *   fmt_items(level)                entries of a table
+ *   FMT_USER                        attribute that a second stage must have, for its accesses are
+ *                                   those of a user; 0 for none
  *   FMT_SIGNED                      whether addresses may be sign-extended
  *   fmt_kind(entry, level, wide)    what an entry is; @wide: address bits that must be 0
  *   fmt_single(entry, level)        a leaf of the level's own size; a fast fmt_kind()
@@ -46,13 +48,6 @@
 #include <string.h>
 
 #include "internal.h"
-
-enum fmt_kind {
-	FMT_EMPTY,
-	FMT_LEAF,
-	FMT_TABLE,
-	FMT_BAD,
-};
 
 static inline unsigned int fmt_item_lg2(unsigned int level);
 static inline unsigned int fmt_level_of(unsigned int lg2);

@@ -67,11 +67,12 @@ static inline int radix_refused(struct cbit_pt_leaf *leaf, uint64_t entry, unsig
  * skipped, a leaf of its level's own size at the end. False, and nothing done, when anything
  * is otherwise; radix_walk() then finds out what.
  */
-static inline bool radix_walk_fast(struct cbit_mem *mem, uint64_t root, unsigned int mode,
-				   uint64_t iova, struct cbit_pt_leaf *leaf)
+static inline __attribute__((always_inline)) bool radix_walk_fast(const struct mem_view *v,
+								  uint64_t root, unsigned int mode,
+								  uint64_t iova,
+								  struct cbit_pt_leaf *leaf)
 {
 	/* Copies: they stay in registers, the loads' ordering notwithstanding. */
-	const struct mem_view *v = mem_view(mem);
 	const uint64_t c = root & v->c_mask, base = v->base + c, size = v->size;
 	struct mem_page *pages = v->pages;
 	const uint8_t *bytes = v->bytes;

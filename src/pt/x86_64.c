@@ -9,20 +9,13 @@
  * PS makes a leaf of an entry of level 2 or 3 and is reserved above; in level 1 the bit is PAT.
  * A present entry may be read; writing and user access are ANDed over the path, NX is ORed.
  */
-#define X86_P    ((uint64_t)1 << 0)
-#define X86_RW   ((uint64_t)1 << 1)
-#define X86_US   ((uint64_t)1 << 2)
-#define X86_A    ((uint64_t)1 << 5)
-#define X86_D    ((uint64_t)1 << 6)
-#define X86_PS   ((uint64_t)1 << 7)
-#define X86_G    ((uint64_t)1 << 8) /* leaves only; reserved in levels 4 and 5 */
-#define X86_ADDR ((uint64_t)0x000ffffffffff000)
-#define X86_NX   ((uint64_t)1 << 63)
+#include "x86_64.h"
 
 #define FMT_SIZES  ((uint64_t)0x40201000)
 #define FMT_LOWEST 4
 #define FMT_LEVELS 5
 #define FMT_SIGNED 1
+#define FMT_USER   CBIT_ATTR_USER
 
 /* G is ignored in pointers of level 3 and 2; fmt_kind() knows, and nobody sets it there. */
 #define FMT_CHILD_MASK (X86_P | X86_PS | X86_G)
@@ -31,15 +24,41 @@
 #include "radix_map.h"
 #include "radix_unmap.h"
 #include "radix_walk.h"
-
-_Static_assert(X86_P == CBIT_ATTR_READ && X86_RW == CBIT_ATTR_WRITE, "bits as they are");
-_Static_assert(X86_A == CBIT_ATTR_ACCESSED && X86_D == CBIT_ATTR_DIRTY, "bits as they are");
-_Static_assert(X86_US == CBIT_ATTR_USER >> 2, "US is a bit to shift");
-_Static_assert(X86_NX == (uint64_t)CBIT_ATTR_NOEXEC << 56, "NX is a bit to shift");
+#include "radix_nested.h"
 
 static inline unsigned int fmt_item_lg2(unsigned int level)
 {
-	return CBIT_PAGE_SHIFT + 9 * (level - 1);
+	return x86_item_lg2(level);
+}
+
+static inline bool fmt_single(uint64_t entry, unsigned int level)
+{
+	return x86_single(entry, level);
+}
+
+static inline bool fmt_plain(uint64_t entry, unsigned int level, uint64_t wide)
+{
+	return x86_plain(entry, level, wide);
+}
+
+static inline enum fmt_kind fmt_kind(uint64_t entry, unsigned int level, uint64_t wide)
+{
+	return x86_kind(entry, level, wide);
+}
+
+static inline unsigned int fmt_attrs(uint64_t entry, uint64_t c)
+{
+	return x86_attrs(entry, c);
+}
+
+static inline uint64_t fmt_path(uint64_t entry)
+{
+	return x86_path(entry);
+}
+
+static inline unsigned int fmt_path_attrs(uint64_t path)
+{
+	return x86_path_attrs(path);
 }
 
 static inline unsigned int fmt_level_of(unsigned int lg2)
@@ -57,34 +76,6 @@ static inline unsigned int fmt_leaf_lg2(uint64_t entry, unsigned int level)
 {
 	(void)entry;
 	return fmt_item_lg2(level);
-}
-
-/* Address bits below the size of a leaf. Bit 12 is PAT there, in leaves of level 1 an address. */
-static inline uint64_t fmt_unaligned(unsigned int level)
-{
-	return (radix_bytes(fmt_item_lg2(level)) - 1) & X86_ADDR & ~CBIT_PAGE_SIZE;
-}
-
-static inline bool fmt_single(uint64_t entry, unsigned int level)
-{
-	return level == 1 ? entry & X86_P
-			  : level < 4 && (entry & (X86_P | X86_PS)) == (X86_P | X86_PS);
-}
-
-static inline bool fmt_plain(uint64_t entry, unsigned int level, uint64_t wide)
-{
-	return fmt_single(entry, level) && !(entry & ((wide & X86_ADDR) | fmt_unaligned(level)));
-}
-
-static inline enum fmt_kind fmt_kind(uint64_t entry, unsigned int level, uint64_t wide)
-{
-	if (!(entry & X86_P))
-		return FMT_EMPTY;
-	if (fmt_single(entry, level))
-		return fmt_plain(entry, level, wide) ? FMT_LEAF : FMT_BAD;
-	if (entry & wide & X86_ADDR || (level > 3 && entry & (X86_PS | X86_G)))
-		return FMT_BAD;
-	return FMT_TABLE;
 }
 
 static inline unsigned int fmt_next_level(uint64_t entry, unsigned int level)
@@ -127,23 +118,6 @@ static inline uint64_t fmt_attr_bits(unsigned int attrs, uint64_t c)
 	return (attrs & (CBIT_ATTR_WRITE | CBIT_ATTR_ACCESSED | CBIT_ATTR_DIRTY)) |
 	       (attrs & CBIT_ATTR_USER) >> 2 | (uint64_t)(attrs & CBIT_ATTR_NOEXEC) << 56 |
 	       (attrs & CBIT_ATTR_ENCRYPTED ? c : 0);
-}
-
-static inline unsigned int fmt_attrs(uint64_t entry, uint64_t c)
-{
-	return (unsigned int)(entry & (CBIT_ATTR_ACCESSED | CBIT_ATTR_DIRTY)) |
-	       (entry & c ? CBIT_ATTR_ENCRYPTED : 0);
-}
-
-static inline uint64_t fmt_path(uint64_t entry)
-{
-	return entry ^ X86_NX;
-}
-
-static inline unsigned int fmt_path_attrs(uint64_t path)
-{
-	return (unsigned int)(path & CBIT_ATTR_RW) | (unsigned int)(path & X86_US) << 2 |
-	       (unsigned int)(~path >> 56 & CBIT_ATTR_NOEXEC);
 }
 
 bool cbit_x86_64_legal(const struct cbit_pt_config *cfg)
@@ -200,9 +174,15 @@ void cbit_x86_64_free_all(struct cbit_pt *pt)
 int cbit_x86_64_walk(struct cbit_mem *mem, uint64_t root, unsigned int mode, uint64_t iova,
 		     struct cbit_pt_leaf *leaf)
 {
-	if (__builtin_expect(radix_walk_fast(mem, root, mode, iova, leaf), 1))
+	if (__builtin_expect(radix_walk_fast(mem_view(mem), root, mode, iova, leaf), 1))
 		return 0;
 	return radix_walk(mem, root, mode, iova, leaf);
+}
+
+int cbit_x86_64_walk_nested(struct cbit_mem *mem, const struct cbit_pt_nested *nested,
+			    uint64_t iova, struct cbit_pt_nested_leaf *out)
+{
+	return radix_nested(mem, nested, iova, out);
 }
 
 uint64_t cbit_x86_64_sizes(void)
