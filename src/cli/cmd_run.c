@@ -4,6 +4,7 @@
  */
 #include <argp.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ enum {
 	KEY_C_BIT,
 	KEY_MEMLOCK,
 	KEY_HOST_KEY,
+	KEY_STATS,
 };
 
 #define MAX_REPORTS 8
@@ -41,6 +43,7 @@ struct options {
 	struct report_target reports[MAX_REPORTS];
 	unsigned int nr_reports;
 	bool strict;
+	bool stats;
 };
 
 static const struct argp_option option_list[] = {
@@ -61,6 +64,7 @@ static const struct argp_option option_list[] = {
 	  "RLIMIT_MEMLOCK, as Linux does), or a size such as 64M",
 	  0 },
 	{ "c-bit", KEY_C_BIT, "N", 0, "position of the C-bit (sme: 51)", 0 },
+	{ "stats", KEY_STATS, NULL, 0, "tell at the end what the run took, a line a figure", 0 },
 	{ "host-key", KEY_HOST_KEY, "HEX", 0, "the 32-byte memory encryption key, 64 digits", 0 },
 	{ 0 },
 };
@@ -178,6 +182,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (o->host.platform.pa_bits > n)
 			o->host.platform.pa_bits = (unsigned int)n;
 		break;
+	case KEY_STATS:
+		o->stats = true;
+		break;
 	case KEY_HOST_KEY:
 		parse_host_key(state, o, arg);
 		break;
@@ -200,6 +207,22 @@ static void say(void *opaque, const char *text)
 {
 	(void)opaque;
 	fprintf(stderr, "cbit: %s\n", text);
+}
+
+static void print_stats(const struct host_stats *stats)
+{
+	const struct {
+		const char *name;
+		uint64_t value;
+	} lines[] = {
+		{ "calls-answered", stats->answered },
+		{ "dma-bytes-by-pointer", stats->by_pointer },
+		{ "dma-bytes-by-call", stats->by_call },
+		{ "dma-calls", stats->calls },
+	};
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		fprintf(stderr, "cbit: stat %s %" PRIu64 "\n", lines[i].name, lines[i].value);
 }
 
 static int write_reports(const struct options *o, struct cbit_report *report)
@@ -258,6 +281,7 @@ int cmd_run(int argc, char **argv)
 		       "127 when the program cannot be run or is not there.",
 	};
 	struct options o = { .host = { .message = say, .devices = NULL } };
+	struct host_stats stats = { 0 };
 	struct cbit_report *report;
 	struct cbit_error err = { 0 };
 	int ret, status = 0, code;
@@ -276,7 +300,7 @@ int cmd_run(int argc, char **argv)
 		return EXIT_CBIT;
 	}
 	o.host.observer = cbit_report_observer(report);
-	ret = host_run(&o.host, &status, &err);
+	ret = host_run(&o.host, &status, &stats, &err);
 	if (ret == -ENOEXEC) {
 		fprintf(stderr, "cbit: %s\n", err.text);
 		code = exit_status(status);
@@ -287,6 +311,8 @@ int cmd_run(int argc, char **argv)
 		code = exit_status(status);
 		if (o.strict && cbit_report_count(report))
 			code = EXIT_FINDINGS;
+		if (o.stats)
+			print_stats(&stats);
 		ret = write_reports(&o, report);
 		if (ret)
 			code = ret;

@@ -302,7 +302,10 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-/* The worker takes no signals: those are for the program around us. */
+/*
+ * The worker takes no signals: those are for the program around us. But what a thread brings about
+ * itself must reach it: the presenter answers for client memory that is cut off under a DMA.
+ */
 static bool worker_ready(struct ioat *ioat)
 {
 	sigset_t all, old;
@@ -310,6 +313,8 @@ static bool worker_ready(struct ioat *ioat)
 	if (ioat->worker_exists)
 		return true;
 	sigfillset(&all);
+	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGSEGV);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	ioat->worker_exists = !pthread_create(&ioat->worker, NULL, worker_main, ioat);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

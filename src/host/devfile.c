@@ -171,7 +171,17 @@ static void closed(struct host *host, struct host_devfile *dev, bool event)
 		__atomic_store_n(&dev->orphan, false, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&host->files_lock);
 	for (unsigned int i = 0; i < nr; i++)
-		cbit_vfio_release(files[i]);
+		host_files_release(host, files[i]);
+}
+
+static bool is_open(struct host *host, const struct host_devfile *dev)
+{
+	bool open;
+
+	pthread_mutex_lock(&host->files_lock);
+	open = dev->nr_open != 0;
+	pthread_mutex_unlock(&host->files_lock);
+	return open;
 }
 
 void host_devfile_drain(struct host *host)
@@ -195,9 +205,9 @@ void host_devfile_drain(struct host *host)
 	if (!host->again)
 		return;
 	for (unsigned int i = 0; i < host->nr_devfiles; i++) {
-		if (host->devfiles[i].nr_open)
+		if (is_open(host, &host->devfiles[i]))
 			closed(host, &host->devfiles[i], false);
-		open |= host->devfiles[i].nr_open != 0;
+		open |= is_open(host, &host->devfiles[i]);
 	}
 	if (!open)
 		host->again = 0;

@@ -57,15 +57,22 @@ static void sock_closed(struct host *host, struct host_sock *sock)
 	*at = sock->next;
 	pthread_mutex_unlock(&host->files_lock);
 	close(sock->end); /* leaves the epoll set by that */
-	cbit_vfio_release(sock->file);
+	host_files_release(host, sock->file);
 	free(sock);
+}
+
+void host_files_release(struct host *host, struct cbit_file *file)
+{
+	pthread_rwlock_wrlock(&host->calls);
+	cbit_vfio_release(file);
+	pthread_rwlock_unlock(&host->calls);
 }
 
 /*
  * Carry out every close that has happened. Called before the call that comes after it: a client
  * that closed a group and opens it again must find it free.
  */
-void host_files_drain(struct host *host)
+static void drain(struct host *host)
 {
 	struct epoll_event ev[16];
 	int n;
@@ -82,6 +89,37 @@ void host_files_drain(struct host *host)
 				sock_closed(host, ev[i].data.ptr);
 		}
 	} while (n == 16);
+}
+
+void host_files_drain(struct host *host)
+{
+	pthread_mutex_lock(&host->drain);
+	drain(host);
+	pthread_mutex_unlock(&host->drain);
+}
+
+void host_files_settle(struct host *host)
+{
+	struct epoll_event ev;
+
+	pthread_mutex_lock(&host->drain);
+	if (host->again || epoll_wait(host->epoll, &ev, 1, 0) > 0)
+		drain(host);
+	pthread_mutex_unlock(&host->drain);
+}
+
+int host_files_look(struct host *host, bool late, int last)
+{
+	int again;
+
+	pthread_mutex_lock(&host->drain);
+	if (!late || host->again)
+		drain(host);
+	if (late && host->again)
+		host->again = host->again < last ? 2 * host->again : 0;
+	again = host->again;
+	pthread_mutex_unlock(&host->drain);
+	return again;
 }
 
 static struct cbit_file *sock_find(struct host *host, uint64_t ino)

@@ -52,6 +52,9 @@ static int add_rules(scmp_filter_ctx ctx)
 	const struct scmp_arg_cmp config3 =
 		SCMP_A3(SCMP_CMP_MASKED_EQ, ~((UINT64_C(1) << CBIT_VFIO_INDEX_SHIFT) - 1),
 			UINT64_C(7) << CBIT_VFIO_INDEX_SHIFT);
+	/* Shared, of a file; MAP_SHARED_VALIDATE has the bit of MAP_SHARED too. */
+	const struct scmp_arg_cmp shared =
+		SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_SHARED | MAP_ANONYMOUS, MAP_SHARED);
 	const struct {
 		int call;
 		struct scmp_arg_cmp when;
@@ -64,6 +67,7 @@ static int add_rules(scmp_filter_ctx ctx)
 		{ SCMP_SYS(preadv), marked3 },
 		{ SCMP_SYS(pwritev), marked3 },
 		{ SCMP_SYS(mmap), marked5 },
+		{ SCMP_SYS(mmap), shared },
 	};
 	int ret = 0;
 

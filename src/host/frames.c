@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
-#include "host.h"
+#include "shm.h"
 
 #define CHUNK_SHIFT  30
 #define CHUNK_SIZE   (UINT64_C(1) << CHUNK_SHIFT)
@@ -71,12 +71,14 @@ struct space {
 
 struct chunk {
 	struct space *space;
-	uint64_t index;  /* key >> CHUNK_SHIFT */
-	uint64_t pinned; /* pages, once for each pin */
-	uint32_t next;   /* in its bucket, number + 1 */
+	struct host_shm_map *map; /* of a file that we have mapped ourselves, otherwise NULL */
+	uint64_t index;           /* key >> CHUNK_SHIFT */
+	uint64_t pinned;          /* pages, once for each pin */
+	uint32_t next;            /* in its bucket, number + 1 */
 };
 
 struct host_frames_map {
+	struct host *host;
 	pthread_rwlock_t lock;
 	enum host_frames placement;
 	uint32_t inverse;
@@ -86,7 +88,7 @@ struct host_frames_map {
 	uint32_t buckets[NR_BUCKETS];
 };
 
-int host_frames_create(enum host_frames placement, struct host_frames_map **out)
+int host_frames_create(struct host *host, struct host_frames_map **out)
 {
 	struct host_frames_map *map = calloc(1, sizeof(*map));
 	pthread_rwlockattr_t attr;
@@ -98,7 +100,8 @@ int host_frames_create(enum host_frames placement, struct host_frames_map **out)
 		free(map);
 		return -ENOMEM;
 	}
-	map->placement = placement;
+	map->host = host;
+	map->placement = host->config->frames;
 	map->inverse = scatter_inverse();
 	pthread_rwlockattr_init(&attr);
 	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
@@ -115,6 +118,8 @@ void host_frames_destroy(struct host_frames_map *map)
 
 	if (!map)
 		return;
+	for (uint32_t i = 0; i < NR_CHUNKS; i++)
+		host_shm_put(map->chunks[i].map);
 	while ((space = map->spaces)) {
 		map->spaces = space->next;
 		while ((view = RB_ROOT(&space->views))) {
@@ -225,6 +230,8 @@ static void chunk_put(struct host_frames_map *map, uint32_t n)
 	*at = chunk->next;
 	chunk->space->chunks--;
 	chunk->space = NULL;
+	host_shm_put(chunk->map);
+	chunk->map = NULL;
 }
 
 static struct view view_key(struct cbit_owner *owner, uint64_t vaddr, uint64_t key, uint64_t len)
@@ -318,6 +325,15 @@ static uint64_t unplace(const struct host_frames_map *map, uint64_t offset)
 	       (offset & ~CBIT_PAGE_MASK);
 }
 
+/* Map a fresh chunk of a file into this process, if that can be done. */
+static void chunk_map(struct host_frames_map *map, struct chunk *chunk, struct cbit_owner *owner,
+		      const struct host_vma *vma)
+{
+	int64_t offset = (int64_t)((chunk->index << CHUNK_SHIFT) - chunk->space->delta);
+
+	chunk->map = host_shm_get(map->host->shm, owner, vma, offset, CHUNK_SIZE);
+}
+
 int host_frames_pin(struct host_frames_map *map, struct cbit_owner *owner,
 		    const struct host_vma *vma, uint64_t vaddr, uint64_t len,
 		    struct cbit_client_run *run)
@@ -351,6 +367,8 @@ int host_frames_pin(struct host_frames_map *map, struct cbit_owner *owner,
 			chunk_put(map, (uint32_t)chunk); /* not a neighbour: the run ends here */
 			break;
 		}
+		if (space->file && !map->chunks[chunk].pinned)
+			chunk_map(map, &map->chunks[chunk], owner, vma);
 		piece = CHUNK_SIZE - ((key + done) & (CHUNK_SIZE - 1));
 		if (piece > len - done)
 			piece = len - done;
@@ -426,8 +444,8 @@ static bool resolve(struct host_frames_map *map, uint64_t offset, size_t len, un
 	return true;
 }
 
-static bool transfer(struct cbit_owner *owner, void *buf, size_t len, const struct iovec *remote,
-		     unsigned long nr, bool write)
+static bool transfer(struct host *host, struct cbit_owner *owner, void *buf, size_t len,
+		     const struct iovec *remote, unsigned long nr, bool write)
 {
 	struct iovec local = { .iov_base = buf, .iov_len = len };
 	ssize_t n;
@@ -437,77 +455,115 @@ static bool transfer(struct cbit_owner *owner, void *buf, size_t len, const stru
 		tid = __atomic_load_n(&owner->tid, __ATOMIC_RELAXED);
 		n = write ? process_vm_writev(tid, &local, 1, remote, nr, 0)
 			  : process_vm_readv(tid, &local, 1, remote, nr, 0);
+		host_count(&host->stats.calls, 1);
 	} while (n < 0 && errno == ESRCH && host_owner_retarget(owner));
 	if (n < 0 && errno == ESRCH)
 		__atomic_store_n(&owner->dying, true, __ATOMIC_RELAXED);
+	if (n > 0)
+		host_count(&host->stats.by_call, (uint64_t)n);
 	return n == (ssize_t)len;
 }
 
-/* One segment by whichever view of it still works. */
-static int move_one(struct host_frames_map *map, uint64_t offset, char *buf, size_t len, bool write,
-		    size_t *done)
+/* Pieces of one process's memory that one call can move. */
+struct gathered {
+	struct cbit_owner *owner; /* held */
+	struct iovec remote[MAX_SEGMENTS];
+	unsigned long nr;
+	size_t len;
+};
+
+/* At most @max pieces, by the view that comes after @skip others. False when there is none. */
+static bool gather(struct host_frames_map *map, uint64_t offset, size_t len, unsigned int skip,
+		   unsigned long max, struct gathered *g)
 {
 	struct segment seg;
-	struct iovec remote;
 
-	for (unsigned int skip = 0; resolve(map, offset, len, skip, &seg); skip++) {
-		remote.iov_base = (void *)(uintptr_t)seg.vaddr;
-		remote.iov_len = seg.len;
-		if (transfer(seg.owner, buf, seg.len, &remote, 1, write)) {
-			*done = seg.len;
-			return 0;
-		}
+	g->owner = NULL;
+	g->len = 0;
+	pthread_rwlock_rdlock(&map->lock);
+	for (g->nr = 0; g->nr < max && g->len < len; g->nr++) {
+		if (!resolve(map, offset + g->len, len - g->len, skip, &seg) ||
+		    (g->owner && seg.owner != g->owner))
+			break;
+		if (!g->owner)
+			host_owner_hold(seg.owner);
+		g->owner = seg.owner;
+		g->remote[g->nr].iov_base = (void *)(uintptr_t)seg.vaddr;
+		g->remote[g->nr].iov_len = seg.len;
+		g->len += seg.len;
 	}
-	return -EFAULT;
+	pthread_rwlock_unlock(&map->lock);
+	return g->owner != NULL;
 }
 
-/* Called with the lock held for reading. Gathers the segments of one process into one call. */
-static int move(struct host_frames_map *map, uint64_t offset, void *buf, size_t len, bool write)
+static bool move_gathered(struct host_frames_map *map, const struct gathered *g, void *buf,
+			  bool write)
 {
-	struct iovec remote[MAX_SEGMENTS];
-	struct segment seg;
-	unsigned long nr;
-	size_t done;
-	struct cbit_owner *owner;
+	bool ok = transfer(map->host, g->owner, buf, g->len, g->remote, g->nr, write);
+
+	host_owner_put(map->host, g->owner);
+	return ok;
+}
+
+/* Through the client's process. The map is not locked while bytes move. */
+static int move(struct host_frames_map *map, uint64_t offset, char *buf, size_t len, bool write)
+{
+	struct gathered g;
 
 	while (len) {
-		for (nr = 0, done = 0, owner = NULL; nr < MAX_SEGMENTS && done < len; nr++) {
-			if (!resolve(map, offset + done, len - done, 0, &seg) ||
-			    (nr && seg.owner != owner))
-				break;
-			owner = seg.owner;
-			remote[nr].iov_base = (void *)(uintptr_t)seg.vaddr;
-			remote[nr].iov_len = seg.len;
-			done += seg.len;
+		if (!gather(map, offset, len, 0, MAX_SEGMENTS, &g))
+			return -EFAULT;
+		if (!move_gathered(map, &g, buf, write)) {
+			/* One segment, by whichever view of it still works. */
+			for (unsigned int skip = 0;; skip++) {
+				if (!gather(map, offset, len, skip, 1, &g))
+					return -EFAULT;
+				if (move_gathered(map, &g, buf, write))
+					break;
+			}
 		}
-		if (!nr)
-			return -EFAULT;
-		if (!transfer(owner, buf, done, remote, nr, write) &&
-		    move_one(map, offset, buf, len, write, &done))
-			return -EFAULT;
-		offset += done;
-		buf = (char *)buf + done;
-		len -= done;
+		offset += g.len;
+		buf += g.len;
+		len -= g.len;
 	}
 	return 0;
 }
 
+void *host_frames_hold(struct host_frames_map *map, uint64_t offset, size_t *len, bool write,
+		       void **cookie)
+{
+	uint64_t rest = CHUNK_SIZE - (offset & (CHUNK_SIZE - 1)), key;
+	struct host_shm_map *shm;
+	void *p = NULL;
+
+	if (*len > rest)
+		*len = (size_t)rest;
+	pthread_rwlock_rdlock(&map->lock);
+	shm = map->chunks[offset >> CHUNK_SHIFT].map;
+	if (shm && (shm->writable || !write) && !__atomic_load_n(&shm->broken, __ATOMIC_RELAXED)) {
+		uint8_t *at;
+
+		key = unplace(map, offset) & (CHUNK_SIZE - 1);
+		at = shm->base + key;
+		rest = CBIT_PAGE_SIZE - (offset & ~CBIT_PAGE_MASK);
+		if (map->placement == HOST_FRAMES_SCATTERED && *len > rest)
+			*len = (size_t)rest;
+		if (at >= shm->start && at + *len <= shm->start + shm->size &&
+		    host_shm_hold(shm, cookie))
+			p = at;
+	}
+	pthread_rwlock_unlock(&map->lock);
+	if (p)
+		host_count(&map->host->stats.by_pointer, *len);
+	return p;
+}
+
 int host_frames_read(struct host_frames_map *map, uint64_t offset, void *buf, size_t len)
 {
-	int ret;
-
-	pthread_rwlock_rdlock(&map->lock);
-	ret = move(map, offset, buf, len, false);
-	pthread_rwlock_unlock(&map->lock);
-	return ret;
+	return move(map, offset, buf, len, false);
 }
 
 int host_frames_write(struct host_frames_map *map, uint64_t offset, const void *buf, size_t len)
 {
-	int ret;
-
-	pthread_rwlock_rdlock(&map->lock);
-	ret = move(map, offset, (void *)(uintptr_t)buf, len, true);
-	pthread_rwlock_unlock(&map->lock);
-	return ret;
+	return move(map, offset, (char *)(uintptr_t)buf, len, true);
 }

@@ -92,7 +92,8 @@ int host_sysfs_build(struct vfs *vfs, struct cbit_machine *machine);
 /* ---- frames.c: client pages as DRAM of the modelled machine ---- */
 
 struct host_frames_map;
-int host_frames_create(enum host_frames placement, struct host_frames_map **out);
+struct host;
+int host_frames_create(struct host *host, struct host_frames_map **out);
 void host_frames_destroy(struct host_frames_map *map);
 int host_frames_pin(struct host_frames_map *map, struct cbit_owner *owner,
 		    const struct host_vma *vma, uint64_t vaddr, uint64_t len,
@@ -101,6 +102,9 @@ void host_frames_unpin(struct host_frames_map *map, struct cbit_owner *owner, ui
 		       const struct cbit_client_run *run);
 int host_frames_read(struct host_frames_map *map, uint64_t offset, void *buf, size_t len);
 int host_frames_write(struct host_frames_map *map, uint64_t offset, const void *buf, size_t len);
+/* See struct cbit_mem_ops; the cookie is for host_shm_release(). */
+void *host_frames_hold(struct host_frames_map *map, uint64_t offset, size_t *len, bool write,
+		       void **cookie);
 
 /* ---- devfile.c: the memfds behind device files ---- */
 
@@ -117,7 +121,6 @@ struct host_devfile {
 	unsigned int skip; /* closes to come that are not of a file above, at most */
 };
 
-struct host;
 struct host_devfile *host_devfile_find(struct host *host, uint16_t devid);
 struct host_devfile *host_devfile_get(struct host *host, uint16_t devid);
 struct host_devfile *host_devfile_by_inode(struct host *host, uint64_t dev, uint64_t ino);
@@ -143,6 +146,14 @@ enum host_memlock {
 	HOST_MEMLOCK_UNLIMITED,
 	HOST_MEMLOCK_INHERIT, /* the program's own, as Linux does it */
 	HOST_MEMLOCK_SIZE,
+};
+
+/** struct host_stats - what a run took. Bytes are those that devices moved. */
+struct host_stats {
+	uint64_t by_pointer; /* bytes in client memory that is mapped here */
+	uint64_t by_call;    /* bytes moved by process_vm_readv and process_vm_writev */
+	uint64_t calls;      /* of these two, for DMA */
+	uint64_t answered;   /* calls of the client that we were notified of */
 };
 
 struct host_config {
@@ -187,6 +198,8 @@ struct host {
 	const struct host_config *config;
 	struct cbit_machine *machine;
 	struct host_frames_map *frames;
+	struct host_shm *shm;
+	struct host_stats stats;
 	struct vfs vfs;
 	struct host_devfile devfiles[HOST_MAX_DEVICES];
 	unsigned int nr_devfiles;
@@ -195,7 +208,12 @@ struct host {
 	int listener;
 	int signals;       /* signalfd: SIGTERM and SIGHUP, for the program */
 	sigset_t old_mask; /* what the program starts with */
-	int stop;          /* eventfd: the tracer has seen the last process end */
+	int stop;          /* eventfd: the housekeeper is to end */
+	struct host_crew *crew;
+	/* Held for reading while a call uses a file, for writing when one is released. */
+	pthread_rwlock_t calls;
+	pthread_mutex_t drain; /* closes are carried out one by one */
+	bool shm_news;         /* there may be files in memory to let go of */
 	pid_t child;
 	int status; /* of waitpid, for the program itself */
 
@@ -209,17 +227,29 @@ struct host {
 
 	pthread_mutex_t files_lock;
 	struct host_sock *socks;
-	int again; /* ms until device files are looked at again for a close under way; 0: never */
+	/* ms until device files are looked at again for a close under way; 0: never. By @drain. */
+	int again;
 	unsigned int maps_generation; /* counts mmaps of device files, for the tracer's cache */
 };
 
-/** host_run() - run a program. Return: its wait status in *@status; -errno with @err. */
-int host_run(const struct host_config *config, int *status, struct cbit_error *err);
+/**
+ * host_run() - run a program.
+ * @stats: filled in where not NULL.
+ * Return: its wait status in *@status; -errno with @err.
+ */
+int host_run(const struct host_config *config, int *status, struct host_stats *stats,
+	     struct cbit_error *err);
+
+static inline void host_count(uint64_t *counter, uint64_t n)
+{
+	__atomic_add_fetch(counter, n, __ATOMIC_RELAXED);
+}
 
 void host_say(struct host *host, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* owner.c */
 struct cbit_owner *host_owner_get(struct host *host, pid_t tid);
+void host_owner_hold(struct cbit_owner *owner); /* one more, of one that is held already */
 void host_owner_put(struct host *host, struct cbit_owner *owner);
 int host_owner_lock(struct host *host, struct cbit_owner *owner, int64_t pages);
 bool host_owner_dying(struct host *host, pid_t tgid);
@@ -245,20 +275,33 @@ struct host_fd {
 };
 int host_fd_lookup(struct host *host, pid_t tid, int fd, struct host_fd *out);
 int host_sock_open(struct host *host, struct cbit_file *file, int *fd);
+/* Carry out the closes that have happened; settle: with little ado when there are none. */
 void host_files_drain(struct host *host);
+void host_files_settle(struct host *host);
+/* The housekeeper's: likewise. In how many ms again, at most every @last ms; 0: not needed. */
+int host_files_look(struct host *host, bool late, int last);
+/* A file that no client has any more. Waits for the calls under way. */
+void host_files_release(struct host *host, struct cbit_file *file);
 
 /* notify.c */
 struct host_call {
 	struct host *host;
 	const struct seccomp_notif *req;
 	pid_t tid;
+	struct host_server *server;
 	/* the answer */
 	int64_t val;
 	int error; /* negative errno */
 	bool pass; /* let the kernel carry the call out */
 };
-int host_notify_loop(struct host *host);
+void host_call_serve(struct host_call *call);
 int host_install_fd(struct host_call *call, int fd, bool cloexec);
+
+/* serve.c */
+int host_serve_start(struct host *host);
+void host_serve_stop(struct host *host);
+/* The call will take long: somebody else answers the others from now on. */
+void host_serve_relieve(struct host_call *call);
 
 /* client.c */
 extern const struct cbit_client_ops host_client_ops;

@@ -1,33 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The notification loop: receives the client's calls that the filter singles out, carries them
- * out on the machine, and answers.
+ * Calls of the client that the filter singles out: carried out on the machine, and answered.
+ * serve.c receives them, perhaps several at once.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "host.h"
-
-#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS /* Linux 6.6 */
-#define SECCOMP_IOCTL_NOTIF_SET_FLAGS      SECCOMP_IOW(4, uint64_t)
-#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
-#endif
+#include "shm.h"
 
 /* The most one pread or pwrite moves; a longer one is answered short, as it may be. */
 #define RW_MAX 65536u
-
-/* How long closes under way are waited for at last, doubling from 1 ms. */
-#define LAST_LOOK_MS 512
 
 int host_install_fd(struct host_call *call, int fd, bool cloexec)
 {
@@ -49,11 +37,33 @@ static void answer(struct host_call *call, long ret)
 		call->val = ret;
 }
 
+/* The file that the call is about, held until done(). False when it is none of ours. */
 static bool find(struct host_call *call, struct host_fd *fd)
 {
-	if (call->host->again)
-		host_files_drain(call->host);
-	return !host_fd_lookup(call->host, call->tid, (int)call->req->data.args[0], fd);
+	host_files_settle(call->host);
+	pthread_rwlock_rdlock(&call->host->calls);
+	if (!host_fd_lookup(call->host, call->tid, (int)call->req->data.args[0], fd) && fd->file)
+		return true;
+	pthread_rwlock_unlock(&call->host->calls);
+	call->pass = true;
+	return false;
+}
+
+static void done(struct host_call *call)
+{
+	pthread_rwlock_unlock(&call->host->calls);
+}
+
+/* Only device files have a place in them. */
+static bool find_device(struct host_call *call, struct host_fd *fd)
+{
+	if (!find(call, fd))
+		return false;
+	if (fd->kind == HOST_FD_DEVICE)
+		return true;
+	done(call);
+	call->pass = true;
+	return false;
 }
 
 static void do_ioctl(struct host_call *call)
@@ -61,10 +71,10 @@ static void do_ioctl(struct host_call *call)
 	const uint64_t *args = (const uint64_t *)call->req->data.args;
 	struct host_fd fd;
 
-	if (!find(call, &fd) || !fd.file)
-		call->pass = true;
-	else
-		answer(call, cbit_vfio_ioctl(fd.file, call, (uint32_t)args[1], args[2]));
+	if (!find(call, &fd))
+		return;
+	answer(call, cbit_vfio_ioctl(fd.file, call, (uint32_t)args[1], args[2]));
+	done(call);
 }
 
 static long move(struct host_call *call, struct cbit_file *file, uint64_t offset, uint64_t addr,
@@ -88,10 +98,10 @@ static void do_rw(struct host_call *call, bool write)
 	const uint64_t *args = (const uint64_t *)call->req->data.args;
 	struct host_fd fd;
 
-	if (!find(call, &fd) || fd.kind != HOST_FD_DEVICE)
-		call->pass = true;
-	else
-		answer(call, move(call, fd.file, args[3], args[1], args[2], write));
+	if (!find_device(call, &fd))
+		return;
+	answer(call, move(call, fd.file, args[3], args[1], args[2], write));
+	done(call);
 }
 
 static void do_rwv(struct host_call *call, bool write)
@@ -101,15 +111,15 @@ static void do_rwv(struct host_call *call, bool write)
 	struct host_fd fd;
 	long n = 0, total = 0;
 
-	if (!find(call, &fd) || fd.kind != HOST_FD_DEVICE) {
-		call->pass = true;
+	if (!find_device(call, &fd))
 		return;
-	}
 	if (args[2] > 1024)
-		return answer(call, -EINVAL);
-	for (uint64_t i = 0; i < args[2]; i++) {
-		if (host_copy_in(call->tid, &one, args[1] + i * sizeof(one), sizeof(one)))
-			return answer(call, total ? total : -EFAULT);
+		n = -EINVAL;
+	for (uint64_t i = 0; i < args[2] && n >= 0; i++) {
+		if (host_copy_in(call->tid, &one, args[1] + i * sizeof(one), sizeof(one))) {
+			n = -EFAULT;
+			break;
+		}
 		n = move(call, fd.file, args[3] + (uint64_t)total, (uintptr_t)one.iov_base,
 			 one.iov_len, write);
 		if (n < 0)
@@ -119,6 +129,7 @@ static void do_rwv(struct host_call *call, bool write)
 			break;
 	}
 	answer(call, total ? total : n);
+	done(call);
 }
 
 static void do_mmap(struct host_call *call)
@@ -129,13 +140,20 @@ static void do_mmap(struct host_call *call)
 	int ret;
 
 	call->pass = true;
-	if (host_fd_lookup(host, call->tid, (int)args[4], &fd) || fd.kind != HOST_FD_DEVICE)
+	if (!(args[5] & CBIT_VFIO_OFFSET_MARK)) {
+		host_shm_seen(host, host->shm, call->tid, (int)args[4]);
 		return;
-	ret = cbit_vfio_mmap_check(fd.file, args[5], args[1], (args[3] & MAP_TYPE) != MAP_PRIVATE);
-	if (ret) {
-		call->pass = false;
-		call->error = ret;
 	}
+	pthread_rwlock_rdlock(&host->calls);
+	if (!host_fd_lookup(host, call->tid, (int)args[4], &fd) && fd.kind == HOST_FD_DEVICE) {
+		ret = cbit_vfio_mmap_check(fd.file, args[5], args[1],
+					   (args[3] & MAP_TYPE) != MAP_PRIVATE);
+		if (ret) {
+			call->pass = false;
+			call->error = ret;
+		}
+	}
+	pthread_rwlock_unlock(&host->calls);
 	__atomic_add_fetch(&host->maps_generation, 1, __ATOMIC_RELEASE);
 }
 
@@ -182,76 +200,16 @@ static void respond(struct host_call *call)
 	(void)ioctl(call->host->listener, SECCOMP_IOCTL_NOTIF_SEND, &resp);
 }
 
-/* Who asks us to end means the program: it decides, and we end with it. */
-static void forward_signal(struct host *host)
+void host_call_serve(struct host_call *call)
 {
-	struct signalfd_siginfo info;
+	uint64_t *answered = &call->host->stats.answered;
 
-	if (read(host->signals, &info, sizeof(info)) == sizeof(info))
-		kill(host->child, (int)info.ssi_signo);
-}
-
-int host_notify_loop(struct host *host)
-{
-	struct pollfd fds[4] = { { .fd = host->listener, .events = POLLIN },
-				 { .fd = host->stop, .events = POLLIN },
-				 { .fd = host->signals, .events = POLLIN },
-				 { .fd = host->epoll, .events = POLLIN } };
-	struct seccomp_notif_sizes sizes;
-	struct seccomp_notif *req;
-	int ret = 0;
-
-	if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes))
-		return -errno;
-	/* The kernel's structure may be longer than ours. */
-	req = calloc(1, sizes.seccomp_notif > sizeof(*req) ? sizes.seccomp_notif : sizeof(*req));
-	if (!req)
-		return -ENOMEM;
-	/* A faster hand-over where the kernel has it. */
-	(void)ioctl(host->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS,
-		    SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
-	for (;;) {
-		struct host_call call = { .host = host, .req = req };
-
-		int n = poll(fds, 4, host->again ? host->again : -1);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			ret = -errno;
-			break;
-		}
-		if (!n) {
-			host_files_drain(host);
-			host->again = host->again < LAST_LOOK_MS ? 2 * host->again : 0;
-		}
-		if (fds[1].revents)
-			break;
-		if (fds[2].revents)
-			forward_signal(host);
-		/*
-		 * Looked at after the listener, so that a close before a call is seen before
-		 * the call is received.
-		 */
-		if (fds[3].revents)
-			host_files_drain(host);
-		if (!(fds[0].revents & POLLIN)) {
-			/* No process with the filter is left; the tracer is about to say so. */
-			if (fds[0].revents)
-				fds[0].fd = -1;
-			continue;
-		}
-		memset(req, 0, sizes.seccomp_notif);
-		if (ioctl(host->listener, SECCOMP_IOCTL_NOTIF_RECV, req)) {
-			if (errno == ENOENT || errno == EINTR)
-				continue;
-			ret = -errno;
-			break;
-		}
-		call.tid = (pid_t)req->pid;
-		dispatch(&call);
-		respond(&call);
-	}
-	free(req);
-	return ret;
+	/*
+	 * The kernel orders a call that is received after the answers given before. Said once more,
+	 * for tools that do not see it: a client's next call may be another thread's here.
+	 */
+	(void)__atomic_load_n(answered, __ATOMIC_ACQUIRE);
+	dispatch(call);
+	__atomic_add_fetch(answered, 1, __ATOMIC_RELEASE);
+	respond(call);
 }

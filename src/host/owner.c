@@ -64,7 +64,7 @@ static void put(struct host *host, struct cbit_owner *owner)
 {
 	struct cbit_owner **at;
 
-	if (--owner->refs)
+	if (__atomic_sub_fetch(&owner->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	for (at = &host->owners; *at && *at != owner;)
 		at = &(*at)->next;
@@ -75,6 +75,11 @@ static void put(struct host *host, struct cbit_owner *owner)
 	if (owner->maps >= 0)
 		close(owner->maps);
 	free(owner);
+}
+
+void host_owner_hold(struct cbit_owner *owner)
+{
+	__atomic_add_fetch(&owner->refs, 1, __ATOMIC_RELAXED);
 }
 
 static bool dead(const struct cbit_owner *owner)
@@ -131,7 +136,7 @@ struct cbit_owner *host_owner_get(struct host *host, pid_t tid)
 		}
 	}
 	if (owner) {
-		owner->refs++;
+		host_owner_hold(owner);
 		__atomic_store_n(&owner->tid, tid, __ATOMIC_RELAXED);
 	}
 	pthread_mutex_unlock(&host->owners_lock);
@@ -187,6 +192,14 @@ int host_get_fd(struct host *host, pid_t tid, int fd)
 
 void host_owner_put(struct host *host, struct cbit_owner *owner)
 {
+	unsigned int refs = __atomic_load_n(&owner->refs, __ATOMIC_RELAXED);
+
+	/* Only the last one takes it off the list, which the lock is for. */
+	while (refs > 1) {
+		if (__atomic_compare_exchange_n(&owner->refs, &refs, refs - 1, true,
+						__ATOMIC_RELEASE, __ATOMIC_RELAXED))
+			return;
+	}
 	pthread_mutex_lock(&host->owners_lock);
 	put(host, owner);
 	pthread_mutex_unlock(&host->owners_lock);
@@ -280,7 +293,8 @@ bool host_owner_lingers(struct host *host)
 
 	pthread_mutex_lock(&host->owners_lock);
 	for (struct cbit_owner *owner = host->owners; owner; owner = owner->next)
-		lingers |= owner->gone || (owner->refs > 1 && dead(owner));
+		lingers |= owner->gone ||
+			   (__atomic_load_n(&owner->refs, __ATOMIC_RELAXED) > 1 && dead(owner));
 	pthread_mutex_unlock(&host->owners_lock);
 	return lingers;
 }

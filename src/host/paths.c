@@ -165,6 +165,7 @@ static int open_node(struct host_call *call, const struct vfs_node *node)
 		ret = cbit_vfio_open(host->machine, node->kind, node->number, &file);
 		if (ret != -EBUSY || ms == LINGER_MS || !host_owner_lingers(host))
 			break;
+		host_serve_relieve(call);
 		usleep(1000);
 	}
 	if (ret)
@@ -182,7 +183,7 @@ static int open_node(struct host_call *call, const struct vfs_node *node)
 	return fd;
 }
 
-static bool fd_node(struct host *host, pid_t tid, int fd, struct vfs_node **out);
+static bool fd_node(struct host *host, pid_t tid, int fd, bool *has_node, struct vfs_node **out);
 
 /*
  * A path that names a descriptor, as /proc/self/fd/3 does. The kernel would open what stands
@@ -190,9 +191,9 @@ static bool fd_node(struct host *host, pid_t tid, int fd, struct vfs_node **out)
  */
 static int open_again(struct host_call *call, const char *path, struct vfs_node **out)
 {
-	struct host_fd info;
 	pid_t tid = call->tid;
 	int fd, end = 0, pid;
+	bool has_node;
 
 	if (sscanf(path, "/proc/self/fd/%d%n", &fd, &end) != 1 &&
 	    sscanf(path, "/proc/thread-self/fd/%d%n", &fd, &end) != 1 &&
@@ -201,11 +202,9 @@ static int open_again(struct host_call *call, const char *path, struct vfs_node 
 			return 1;
 		tid = (pid_t)pid;
 	}
-	if (!end || path[end] || host_fd_lookup(call->host, tid, fd, &info))
+	if (!end || path[end] || !fd_node(call->host, tid, fd, &has_node, out))
 		return 1;
-	if (info.kind == HOST_FD_DEVICE && !cbit_vfio_cdev(info.file))
-		return -ENXIO; /* as of every file without a node */
-	return fd_node(call->host, tid, fd, out) ? 0 : 1;
+	return has_node ? 0 : -ENXIO; /* as of every file without a node */
 }
 
 static void do_open(struct host_call *call, const char *path, uint64_t flags)
@@ -250,34 +249,49 @@ static void do_open(struct host_call *call, const char *path, uint64_t flags)
 		call->val = ret;
 }
 
-/* What a descriptor of ours shows when asked for its status. */
-static bool fd_node(struct host *host, pid_t tid, int fd, struct vfs_node **out)
+/* The path of the node that a file of the vfio room was opened by, or would be. */
+static void node_path(const struct cbit_file *file, char *path, size_t size)
 {
-	struct host_fd info;
-	struct vfs_node *node;
-	char path[64];
-
-	if (host_fd_lookup(host, tid, fd, &info))
-		return false;
-	if (info.kind == HOST_FD_VFS) {
-		*out = info.node;
-		return true;
+	switch (cbit_vfio_kind(file)) {
+	case CBIT_FILE_DEVICE:
+		snprintf(path, size, "/dev/vfio/devices/vfio%u", cbit_vfio_device_index(file));
+		break;
+	case CBIT_FILE_IOMMUFD:
+		snprintf(path, size, "/dev/iommu");
+		break;
+	case CBIT_FILE_CONTAINER:
+		snprintf(path, size, "/dev/vfio/vfio");
+		break;
+	case CBIT_FILE_GROUP:
+		snprintf(path, size, "/dev/vfio/%u", cbit_vfio_group_number(file));
+		break;
 	}
-	if (!info.file)
-		return false;
-	if (cbit_vfio_kind(info.file) == CBIT_FILE_DEVICE)
-		snprintf(path, sizeof(path), "/dev/vfio/devices/vfio%u",
-			 cbit_vfio_device_index(info.file));
-	else if (cbit_vfio_kind(info.file) == CBIT_FILE_IOMMUFD)
-		strcpy(path, "/dev/iommu");
-	else if (cbit_vfio_kind(info.file) == CBIT_FILE_CONTAINER)
-		strcpy(path, "/dev/vfio/vfio");
-	else
-		snprintf(path, sizeof(path), "/dev/vfio/%u", cbit_vfio_group_number(info.file));
-	if (vfs_walk(&host->vfs, path, true, &node))
+}
+
+/*
+ * What a descriptor of ours shows when asked for its status. *@has_node: it was opened by that
+ * node, unlike a device file that a group gave out.
+ */
+static bool fd_node(struct host *host, pid_t tid, int fd, bool *has_node, struct vfs_node **out)
+{
+	struct vfs_node *node = NULL;
+	struct host_fd info;
+	char path[64] = "";
+
+	*has_node = true;
+	pthread_rwlock_rdlock(&host->calls);
+	if (!host_fd_lookup(host, tid, fd, &info)) {
+		node = info.node;
+		if (info.file) {
+			node_path(info.file, path, sizeof(path));
+			*has_node = info.kind != HOST_FD_DEVICE || cbit_vfio_cdev(info.file);
+		}
+	}
+	pthread_rwlock_unlock(&host->calls);
+	if (path[0] && vfs_walk(&host->vfs, path, true, &node))
 		return false;
 	*out = node;
-	return true;
+	return node != NULL;
 }
 
 /* The calls, brought to one shape. */
@@ -407,7 +421,7 @@ void host_path_call(struct host_call *call)
 	char path[2 * HOST_PATH_MAX];
 	struct vfs_node *node;
 	struct path_call pc;
-	bool nofollow;
+	bool nofollow, has_node;
 	int ret;
 
 	call->pass = true;
@@ -416,7 +430,7 @@ void host_path_call(struct host_call *call)
 	if (pc.path && get_path(call->tid, pc.path, path))
 		return;
 	if (!pc.path || (!path[0] && pc.flags & AT_EMPTY_PATH && pc.what != DO_OPEN)) {
-		if (fd_node(call->host, call->tid, pc.dirfd, &node)) {
+		if (fd_node(call->host, call->tid, pc.dirfd, &has_node, &node)) {
 			call->pass = false;
 			finish(call, &pc, node);
 		}

@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "host.h"
+#include "shm.h"
 
 void host_say(struct host *host, const char *fmt, ...)
 {
@@ -84,7 +84,8 @@ static int power_on(struct host *host, struct cbit_error *err)
 	    epoll_ctl(host->epoll, EPOLL_CTL_ADD, host->inotify, &closed))
 		return cbit_error_set(err, -errno, "cannot set up event descriptors: %s",
 				      strerror(errno));
-	ret = host_frames_create(config->frames, &host->frames);
+	ret = host_shm_create(&host->shm);
+	ret = ret ? ret : host_frames_create(host, &host->frames);
 	if (ret)
 		return cbit_error_set(err, ret, "no memory for the frame map");
 	ret = cbit_machine_create(&machine, &host->machine, err);
@@ -111,6 +112,7 @@ static void power_off(struct host *host)
 	cbit_machine_destroy(host->machine);
 	host_watcher_destroy(&host->watcher);
 	host_frames_destroy(host->frames);
+	host_shm_destroy(host->shm);
 	vfs_destroy(&host->vfs);
 	while (host->owners) {
 		struct cbit_owner *owner = host->owners;
@@ -129,18 +131,6 @@ static void power_off(struct host *host)
 	close(host->stop);
 	close(host->signals);
 	pthread_sigmask(SIG_SETMASK, &host->old_mask, NULL);
-}
-
-static void *notify_main(void *opaque)
-{
-	struct host *host = opaque;
-	int ret = host_notify_loop(host);
-
-	if (ret) {
-		host_say(host, "internal error: the notification loop ended: %s", strerror(-ret));
-		kill(host->child, SIGKILL);
-	}
-	return NULL;
 }
 
 static void set_environment(struct host *host)
@@ -167,7 +157,7 @@ static void raise_limit(void)
 }
 
 /* Ctrl-C is for the program: it decides, and its end is ours. */
-static void ignore_signals(struct sigaction old[3])
+static void take_signals(struct sigaction old[4])
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 
@@ -175,19 +165,26 @@ static void ignore_signals(struct sigaction old[3])
 	sigaction(SIGQUIT, &ignore, &old[1]);
 	/* An open that meets a lease of devfile.c, taken and given back, is no news. */
 	sigaction(SIGIO, &ignore, &old[2]);
+	host_shm_catch(&old[3]);
 }
 
-int host_run(const struct host_config *config, int *status, struct cbit_error *err)
+int host_run(const struct host_config *config, int *status, struct host_stats *stats,
+	     struct cbit_error *err)
 {
 	struct host host = { .config = config,
 			     .owners_lock = PTHREAD_MUTEX_INITIALIZER,
 			     .files_lock = PTHREAD_MUTEX_INITIALIZER,
+			     .drain = PTHREAD_MUTEX_INITIALIZER,
 			     .listener = -1 };
-	struct sigaction old[3];
-	const uint64_t one = 1;
-	pthread_t notifier;
+	struct sigaction old[4];
+	pthread_rwlockattr_t attr;
 	int ret, sync, code = 0;
 
+	pthread_rwlockattr_init(&attr);
+	/* A close must come through however many calls there are. */
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&host.calls, &attr);
+	pthread_rwlockattr_destroy(&attr);
 	host_watcher_init(&host.watcher);
 	ret = power_on(&host, err);
 	if (ret) {
@@ -204,17 +201,18 @@ int host_run(const struct host_config *config, int *status, struct cbit_error *e
 		return sync;
 	}
 	raise_limit();
-	ignore_signals(old);
-	if (pthread_create(&notifier, NULL, notify_main, &host)) {
+	take_signals(old);
+	ret = host_serve_start(&host);
+	if (ret) {
 		kill(host.child, SIGKILL);
-		ret = cbit_error_set(err, -EAGAIN, "cannot start a thread");
+		cbit_error_set(err, ret, "cannot start the threads that serve the program: %s",
+			       strerror(-ret));
 	} else {
 		ret = host_trace(&host, sync, err);
 		if (ret)
 			kill(host.child, SIGKILL);
-		if (write(host.stop, &one, sizeof(one)) == sizeof(one))
-			pthread_join(notifier, NULL);
 	}
+	host_serve_stop(&host);
 	if (ret)
 		waitpid(host.child, NULL, __WALL);
 	/* The child's word on why the program could not be executed, if that is so. */
@@ -227,5 +225,8 @@ int host_run(const struct host_config *config, int *status, struct cbit_error *e
 	sigaction(SIGINT, &old[0], NULL);
 	sigaction(SIGQUIT, &old[1], NULL);
 	sigaction(SIGIO, &old[2], NULL);
+	sigaction(SIGBUS, &old[3], NULL);
+	if (stats)
+		*stats = host.stats;
 	return ret;
 }

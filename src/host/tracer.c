@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
@@ -172,7 +173,8 @@ static bool our_call(struct host *host, pid_t tid, const struct user_regs_struct
 	case SYS_pwritev:
 		return (regs->r10 & CBIT_VFIO_OFFSET_MARK) != 0;
 	case SYS_mmap:
-		return (regs->r9 & CBIT_VFIO_OFFSET_MARK) != 0;
+		return regs->r9 & CBIT_VFIO_OFFSET_MARK ||
+		       (regs->r10 & (MAP_SHARED | MAP_ANONYMOUS)) == MAP_SHARED;
 	case SYS_open:
 		return host_path_prompt(host, tid, AT_FDCWD, regs->rdi);
 	case SYS_openat:
@@ -235,6 +237,7 @@ static void stopped(struct tracer *t, pid_t tid, int status)
 		 */
 		forget_owner(t);
 		host_tid_gone(t->host, tid);
+		__atomic_store_n(&t->host->shm_news, true, __ATOMIC_RELAXED);
 		ptrace(PTRACE_DETACH, tid, 0, 0);
 		return;
 	} else if (event == PTRACE_EVENT_STOP) {

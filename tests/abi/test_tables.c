@@ -181,7 +181,7 @@ static void run(struct seen *seen, const char *policy, const char *membar, enum 
 	seen->mmio_c = !strcmp(policy, "linux-7.2") || !strcmp(policy, "linux-6.17");
 	seen->ram_may_lack_c = !strcmp(policy, "posted-mmio");
 	assert_int_equal(cbit_platform_preset("sme", &config.platform), 0);
-	if (host_run(&config, &got, &err))
+	if (host_run(&config, &got, NULL, &err))
 		fail_msg("%s", err.text);
 	assert_true(WIFEXITED(got));
 	assert_int_equal(WEXITSTATUS(got), status);

@@ -48,7 +48,7 @@ client_basics() {
 	end
 
 	begin "client: eight threads"
-	run -- "$clients/client_threads" 60
+	run --device ioat,membar=64K -- "$clients/client_threads" 60
 	want_rc 0
 	want_out 'all right$'
 	want_findings
@@ -96,6 +96,25 @@ client_basics() {
 	want_out 'all right$'
 	end
 
+	begin "client: shared and private memory hold the same bytes"
+	run --stats -- "$clients/client_shared" equal
+	want_rc 0
+	want_findings
+	# Two of three buffers are shared: what is moved in them goes without a call.
+	want_err '^cbit: stat dma-bytes-by-pointer [0-9]{8}$'
+	want_err '^cbit: stat dma-bytes-by-call [0-9]{8}$'
+	end
+	begin "client: private memory alone goes by call"
+	run --stats -- "$clients/client_memory" 2M
+	want_rc 0
+	want_err '^cbit: stat dma-bytes-by-pointer 0$'
+	end
+	begin "client: a shared file cut short amid DMA"
+	run -- "$clients/client_shared" truncate
+	want_rc 0
+	want_findings client-memory-gone=1
+	end
+
 	begin "client: DMA to an IOVA never mapped"
 	run -- "$clients/client_faults" unmapped-target
 	want_rc 0
@@ -138,7 +157,7 @@ section_clients() {
 	end
 
 	begin "client: eight threads, 500 rounds"
-	limit=180 run -- "$clients/client_threads" 500
+	limit=180 run --device ioat,membar=64K -- "$clients/client_threads" 500
 	want_rc 0
 	want_findings
 	end
@@ -164,6 +183,12 @@ section_clients() {
 	want_rc 1
 	want_out "^span: the memory's half lost, the BAR's half arrived"
 	want_findings wrong-key=1
+	end
+	begin "client: files in memory are let go of"
+	run --stats -- "$clients/client_shared" files
+	want_rc 0
+	want_err '^cbit: stat dma-bytes-by-pointer 245760$'
+	want_findings
 	end
 	begin "client: three mappings left behind"
 	run -- "$clients/client_leak" 3
