@@ -102,9 +102,14 @@ int cbit_guest_create(struct cbit_mem *mem, const struct cbit_guest_config *cfg,
 
 void cbit_guest_destroy(struct cbit_guest *guest)
 {
+	struct cbit_pt *pt;
+
 	if (!guest)
 		return;
-	cbit_pt_destroy(guest->pt);
+	/* Its frames go back to the guest, whose pages are not looked up in it meanwhile. */
+	pt = guest->pt;
+	guest->pt = NULL;
+	cbit_pt_destroy(pt);
 	guest_views_destroy(guest);
 	cbit_pt_destroy(guest->npt);
 	for (size_t i = 0; i < guest->slot_count; i++) {

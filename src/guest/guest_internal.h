@@ -95,7 +95,11 @@ void guest_views_destroy(struct cbit_guest *guest);
 /* alloc.c */
 int guest_alloc_add(struct cbit_guest *guest, uint64_t gpa, uint64_t size);
 
-/* state.c: pages go to the guest, validated, or back to the hypervisor. */
+/* state.c: what the RMP says to the guest, or to a write by the hypervisor. */
+enum cbit_guest_outcome guest_rmp_check(struct cbit_guest *guest, uint64_t gpa, uint64_t spa,
+					bool c, enum guest_access access);
+bool guest_rmp_refuses(struct cbit_guest *guest, uint64_t spa);
+/* Pages go to the guest, validated, or back to the hypervisor. */
 int guest_rmp_launch(struct cbit_guest *guest, uint64_t gpa, uint64_t spa, uint64_t size);
 void guest_rmp_reclaim(struct cbit_guest *guest, uint64_t spa, uint64_t size);
 

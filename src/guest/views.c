@@ -136,13 +136,14 @@ static void *walker_page(void *opaque, struct cbit_bus addr)
  * Its mapping is by memory slot, and has the C-bit as the NPT's leaves do. It knows nothing of the
  * guest's C-bit: an address that has it is in no slot.
  */
-static bool hv_place(struct cbit_guest *guest, uint64_t gpa, struct cbit_bus *out)
+static bool hv_place(struct cbit_guest *guest, uint64_t gpa, uint64_t *spa, struct cbit_bus *out)
 {
 	const struct guest_slot *slot = guest_slot(guest, gpa);
 
 	if (!slot)
 		return false;
-	*out = cbit_mem_bus(guest->mem, CBIT_SPA(slot->spa + (gpa - slot->region.base.v)),
+	*spa = slot->spa + (gpa - slot->region.base.v);
+	*out = cbit_mem_bus(guest->mem, CBIT_SPA(*spa),
 			    guest->cfg.npt_c && slot->region.encrypts);
 	return true;
 }
@@ -156,11 +157,12 @@ static enum cbit_mem_outcome hv_move(struct cbit_guest *guest, struct cbit_bus a
 		size_t n = CBIT_PAGE_SIZE - (gpa & ~CBIT_PAGE_MASK);
 		enum cbit_mem_outcome o = CBIT_MEM_ABORT;
 		struct cbit_bus bus;
+		uint64_t spa;
 
 		if (n > len)
 			n = len;
-		if (!hv_place(guest, gpa, &bus) ||
-		    (write && guest_rmp_owned(guest, bus.v & CBIT_PAGE_MASK))) {
+		if (!hv_place(guest, gpa, &spa, &bus) ||
+		    (write && guest_rmp_refuses(guest, spa))) {
 			if (!write)
 				memset(buf, 0xff, n);
 		} else {
@@ -191,8 +193,9 @@ static void *hv_page(void *opaque, struct cbit_bus addr)
 {
 	struct cbit_guest *guest = opaque;
 	struct cbit_bus bus;
+	uint64_t spa;
 
-	return hv_place(guest, addr.v & CBIT_PAGE_MASK, &bus) ? cbit_mem_page(guest->mem, bus) :
+	return hv_place(guest, addr.v & CBIT_PAGE_MASK, &spa, &bus) ? cbit_mem_page(guest->mem, bus) :
 								NULL;
 }
 
