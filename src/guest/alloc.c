@@ -135,17 +135,17 @@ void cbit_guest_free(struct cbit_guest *guest, struct cbit_gpa gpa, uint64_t siz
 static int kernel_read(void *opaque, struct cbit_phys phys, void *buf, size_t len)
 {
 	return cbit_guest_read(opaque, cbit_guest_direct(CBIT_GPA(phys.v)), buf, len, NULL) ==
-			       CBIT_GUEST_OK ?
-		       0 :
-		       -EFAULT;
+			       CBIT_GUEST_OK
+		       ? 0
+		       : -EFAULT;
 }
 
 static int kernel_write(void *opaque, struct cbit_phys phys, const void *buf, size_t len)
 {
 	return cbit_guest_write(opaque, cbit_guest_direct(CBIT_GPA(phys.v)), buf, len, NULL) ==
-			       CBIT_GUEST_OK ?
-		       0 :
-		       -EFAULT;
+			       CBIT_GUEST_OK
+		       ? 0
+		       : -EFAULT;
 }
 
 static int kernel_alloc(void *opaque, uint64_t size, uint64_t align, uint64_t limit,
@@ -166,8 +166,8 @@ static void kernel_free(void *opaque, struct cbit_phys phys, uint64_t size)
 
 static int kernel_set_decrypted(void *opaque, struct cbit_phys phys, uint64_t size, bool decrypted)
 {
-	return decrypted ? cbit_guest_share(opaque, CBIT_GPA(phys.v), size) :
-			   cbit_guest_unshare(opaque, CBIT_GPA(phys.v), size);
+	return decrypted ? cbit_guest_share(opaque, CBIT_GPA(phys.v), size)
+			 : cbit_guest_unshare(opaque, CBIT_GPA(phys.v), size);
 }
 
 static bool kernel_is_mmio(void *opaque, struct cbit_phys phys)

@@ -25,13 +25,13 @@ const char *cbit_guest_kind_name(enum cbit_guest_kind kind)
 const char *cbit_guest_outcome_name(enum cbit_guest_outcome outcome)
 {
 	static const char *const names[] = {
-		[CBIT_GUEST_OK] = "ok",         [CBIT_GUEST_PF] = "#PF",
-		[CBIT_GUEST_NPF] = "#NPF",      [CBIT_GUEST_RMP] = "#NPF(RMP)",
-		[CBIT_GUEST_VC] = "#VC",        [CBIT_GUEST_ABORT] = "abort",
+		[CBIT_GUEST_OK] = "ok",    [CBIT_GUEST_PF] = "#PF",
+		[CBIT_GUEST_NPF] = "#NPF", [CBIT_GUEST_RMP] = "#NPF(RMP)",
+		[CBIT_GUEST_VC] = "#VC",   [CBIT_GUEST_ABORT] = "abort",
 	};
 
-	return (unsigned int)outcome < sizeof(names) / sizeof(names[0]) ? names[outcome] :
-									  "unknown";
+	return (unsigned int)outcome < sizeof(names) / sizeof(names[0]) ? names[outcome]
+									: "unknown";
 }
 
 static int check_config(struct cbit_mem *mem, const struct cbit_guest_config *cfg,

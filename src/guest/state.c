@@ -27,8 +27,8 @@ static uint16_t asid(const struct cbit_guest *guest)
 enum cbit_guest_outcome guest_rmp_check(struct cbit_guest *guest, uint64_t gpa, uint64_t spa,
 					bool c, enum guest_access access)
 {
-	enum cbit_rmp_access kind = access == GUEST_WRITE ? CBIT_RMP_GUEST_WRITE :
-							    CBIT_RMP_GUEST_READ;
+	enum cbit_rmp_access kind =
+		access == GUEST_WRITE ? CBIT_RMP_GUEST_WRITE : CBIT_RMP_GUEST_READ;
 
 	if (guest->cfg.kind != CBIT_GUEST_SNP)
 		kind = access == GUEST_WRITE ? CBIT_RMP_HOST_WRITE : CBIT_RMP_HOST_READ;
@@ -112,8 +112,7 @@ int cbit_guest_set_c(struct cbit_guest *guest, struct cbit_gpa gpa, uint64_t siz
 	return ret;
 }
 
-int cbit_guest_page_state(struct cbit_guest *guest, struct cbit_gpa gpa, uint64_t size,
-			  bool shared)
+int cbit_guest_page_state(struct cbit_guest *guest, struct cbit_gpa gpa, uint64_t size, bool shared)
 {
 	struct cbit_rmp_entry entry = { .assigned = !shared, .asid = asid(guest) };
 	int ret = check_range(guest, gpa.v, size);

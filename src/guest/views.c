@@ -62,9 +62,9 @@ static void *cpu_page(struct cbit_guest *guest, struct cbit_bus addr, enum guest
 
 	if (guest_place(guest, gpa, c, access, &place) != CBIT_GUEST_OK || place.window)
 		return NULL;
-	return guest->key != CBIT_KEY_NONE && place.key == guest->key ?
-		       cbit_mem_page_as(guest->mem, place.spa, place.key) :
-		       cbit_mem_page(guest->mem, place.bus);
+	return guest->key != CBIT_KEY_NONE && place.key == guest->key
+		       ? cbit_mem_page_as(guest->mem, place.spa, place.key)
+		       : cbit_mem_page(guest->mem, place.bus);
 }
 
 /* Who asks for a pointer builds tables: it has to be able to write. */
@@ -143,8 +143,7 @@ static bool hv_place(struct cbit_guest *guest, uint64_t gpa, uint64_t *spa, stru
 	if (!slot)
 		return false;
 	*spa = slot->spa + (gpa - slot->region.base.v);
-	*out = cbit_mem_bus(guest->mem, CBIT_SPA(*spa),
-			    guest->cfg.npt_c && slot->region.encrypts);
+	*out = cbit_mem_bus(guest->mem, CBIT_SPA(*spa), guest->cfg.npt_c && slot->region.encrypts);
 	return true;
 }
 
@@ -161,13 +160,12 @@ static enum cbit_mem_outcome hv_move(struct cbit_guest *guest, struct cbit_bus a
 
 		if (n > len)
 			n = len;
-		if (!hv_place(guest, gpa, &spa, &bus) ||
-		    (write && guest_rmp_refuses(guest, spa))) {
+		if (!hv_place(guest, gpa, &spa, &bus) || (write && guest_rmp_refuses(guest, spa))) {
 			if (!write)
 				memset(buf, 0xff, n);
 		} else {
-			o = write ? cbit_mem_write(guest->mem, bus, buf, n) :
-				    cbit_mem_read(guest->mem, bus, buf, n);
+			o = write ? cbit_mem_write(guest->mem, bus, buf, n)
+				  : cbit_mem_read(guest->mem, bus, buf, n);
 		}
 		if (o > worst)
 			worst = o;
@@ -195,8 +193,8 @@ static void *hv_page(void *opaque, struct cbit_bus addr)
 	struct cbit_bus bus;
 	uint64_t spa;
 
-	return hv_place(guest, addr.v & CBIT_PAGE_MASK, &spa, &bus) ? cbit_mem_page(guest->mem, bus) :
-								NULL;
+	return hv_place(guest, addr.v & CBIT_PAGE_MASK, &spa, &bus) ? cbit_mem_page(guest->mem, bus)
+								    : NULL;
 }
 
 /* --- */

@@ -46,9 +46,9 @@ enum cbit_guest_outcome guest_place(struct cbit_guest *guest, uint64_t gpa, bool
 	if (c)
 		out->key = guest->key;
 	else
-		out->key = out->bus.v & host_c || cbit_mem_platform(guest->mem)->tsme ?
-				   CBIT_KEY_HOST :
-				   CBIT_KEY_NONE;
+		out->key = out->bus.v & host_c || cbit_mem_platform(guest->mem)->tsme
+				   ? CBIT_KEY_HOST
+				   : CBIT_KEY_NONE;
 	return guest_rmp_check(guest, gpa, out->spa.v, c, access);
 }
 
@@ -64,11 +64,11 @@ enum cbit_guest_outcome guest_move(struct cbit_guest *guest, const struct guest_
 	bool own = guest->key != CBIT_KEY_NONE && place->key == guest->key;
 
 	if (access == GUEST_WRITE)
-		return outcome_of(own ? cbit_mem_write_as(guest->mem, place->spa, place->key, buf,
-							  len) :
-					cbit_mem_write(guest->mem, place->bus, buf, len));
-	return outcome_of(own ? cbit_mem_read_as(guest->mem, place->spa, place->key, buf, len) :
-				cbit_mem_read(guest->mem, place->bus, buf, len));
+		return outcome_of(
+			own ? cbit_mem_write_as(guest->mem, place->spa, place->key, buf, len)
+			    : cbit_mem_write(guest->mem, place->bus, buf, len));
+	return outcome_of(own ? cbit_mem_read_as(guest->mem, place->spa, place->key, buf, len)
+			      : cbit_mem_read(guest->mem, place->bus, buf, len));
 }
 
 int guest_walk(struct cbit_guest *guest, uint64_t gva, struct cbit_pt_leaf *leaf)
