@@ -178,6 +178,13 @@ struct cbit_mapping_info {
  *      none yet; @count groups are in it.
  * @CBIT_EVENT_MEMORY_CHANGED: a call (@what, @call) took away client memory that @mapping has
  *      pinned: the device keeps the old pages, the program does not see them any more.
+ * @CBIT_EVENT_DMA_PRIVATE: a DMA, or a device that the hypervisor emulates, reached a page that a
+ *      guest has private: what was read is ciphertext, what was written is noise to the guest.
+ * @CBIT_EVENT_TABLE_PRIVATE: an IOMMU that the hypervisor emulates was led to a table or ring in the
+ *      guest's private memory; @spa is the GPA that the guest meant, @entry what pointed there.
+ * @CBIT_EVENT_RMP_FAULT: the reverse map table refused an access to the page at @spa.
+ * @CBIT_EVENT_INTERRUPT_LOST: a message at address @iova reached no CPU; @count is the
+ *      destination that it named.
  * @CBIT_EVENT_MAPPING_LEAKED: a container went away with @count mappings left in it;
  *      @mapping is the one with the lowest IOVA, @len the sum of their sizes in bytes.
  */
@@ -195,6 +202,10 @@ enum cbit_event_type {
 	CBIT_EVENT_UNMAPPED_NOTHING,
 	CBIT_EVENT_NO_IOMMU,
 	CBIT_EVENT_MEMORY_CHANGED,
+	CBIT_EVENT_DMA_PRIVATE,
+	CBIT_EVENT_TABLE_PRIVATE,
+	CBIT_EVENT_RMP_FAULT,
+	CBIT_EVENT_INTERRUPT_LOST,
 	CBIT_EVENT_MAPPING_LEAKED,
 };
 

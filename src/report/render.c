@@ -104,6 +104,44 @@ const struct finding_text finding_texts[NR_FINDING_IDS] = {
 		"which sees other pages at that address or none, never meets the device's data",
 		"VFIO_IOMMU_UNMAP_DMA first, once the device has stopped; then give the memory up",
 	},
+	[FINDING_PRIVATE_PAGE] = {
+		"private-page",
+		"a device that is not trusted reached a page that a guest has private",
+		"the page is encrypted with the guest's key, which such a device never has: it read "
+		"ciphertext, or left noise for the guest",
+		"bounce the buffer (SWIOTLB), or have the guest share the page first "
+		"(set_memory_decrypted)",
+	},
+	[FINDING_TABLE_PRIVATE] = {
+		"table-in-private-memory",
+		"a virtual IOMMU was pointed at tables in the guest's private memory",
+		"the hypervisor, which emulates it, sees ciphertext there, or an address with the C-bit "
+		"that is no memory of the guest's: the IOMMU is dead",
+		"device table, page tables, rings and interrupt tables in shared pages, pointers to them "
+		"without the C-bit",
+	},
+	[FINDING_SHARED_ENTRY_ENCRYPTED] = {
+		"shared-entry-encrypted",
+		"a virtual IOMMU's entry for a shared page has the C-bit set",
+		"to the hypervisor the C-bit is part of the address: the entry leads to no memory of "
+		"the guest's, reads give all ones and writes are lost",
+		"C-bit clear in entries for pages that are shared with the hypervisor",
+	},
+	[FINDING_RMP_FAULT] = {
+		"rmp-fault",
+		"an access was refused by the reverse map table",
+		"the page belongs to an SNP guest, or is not in the state that the access needs",
+		"change the page's state first (page-state change request, RMPUPDATE, PVALIDATE), or "
+		"use a shared page",
+	},
+	[FINDING_INTERRUPT_LOST] = {
+		"interrupt-lost",
+		"an interrupt reached no CPU",
+		"no CPU has the APIC id that the message names, or could name in its format, or the "
+		"IOMMU aborted it",
+		"a format with room for the id: 8 bits in compatibility format, 15 with "
+		"kvm-msi-ext-dest-id, 32 with interrupt remapping",
+	},
 	[FINDING_MAPPING_LEAKED] = {
 		"mapping-leaked",
 		"a container went away with mappings left in it",
@@ -128,6 +166,10 @@ const char *report_outcome(const struct hit *hit)
 		return "went where the old entry leads";
 	case CBIT_EVENT_DMA_REFUSED_MAP:
 		return "went to the older mapping's memory";
+	case CBIT_EVENT_DMA_PRIVATE:
+		return hit->write ? "left noise for the guest" : "read ciphertext";
+	case CBIT_EVENT_INTERRUPT_LOST:
+		return "lost (no CPU)";
 	default:
 		return "refused (fault)";
 	}

@@ -70,9 +70,12 @@ static enum finding_id classify(const struct cbit_event *ev)
 	case CBIT_EVENT_DMA_NO_PERMISSION:
 		return ev->write ? FINDING_WRITE_TO_READ_ONLY : FINDING_READ_FROM_WRITE_ONLY;
 	case CBIT_EVENT_DMA_ABORT:
-		/* An abort is the C-bit's doing where a window would have decoded without it. */
-		return ev->entry & ev->c_mask && ev->region ? FINDING_MMIO_ENCRYPTED
-							    : FINDING_MASTER_ABORT;
+		/* An abort is the C-bit's doing where something would have decoded without it. */
+		if (!(ev->entry & ev->c_mask) || !ev->region)
+			return FINDING_MASTER_ABORT;
+		return ev->kind == CBIT_MEM_MMIO || ev->kind == CBIT_MEM_COHERENT ?
+			       FINDING_MMIO_ENCRYPTED :
+			       FINDING_SHARED_ENTRY_ENCRYPTED;
 	case CBIT_EVENT_DMA_NO_BACKING:
 		return FINDING_MEMORY_GONE;
 	case CBIT_EVENT_DMA_STALE_IOTLB:
@@ -87,6 +90,14 @@ static enum finding_id classify(const struct cbit_event *ev)
 		return FINDING_NO_IOMMU;
 	case CBIT_EVENT_MEMORY_CHANGED:
 		return FINDING_MEMORY_CHANGED;
+	case CBIT_EVENT_DMA_PRIVATE:
+		return FINDING_PRIVATE_PAGE;
+	case CBIT_EVENT_TABLE_PRIVATE:
+		return FINDING_TABLE_PRIVATE;
+	case CBIT_EVENT_RMP_FAULT:
+		return FINDING_RMP_FAULT;
+	case CBIT_EVENT_INTERRUPT_LOST:
+		return FINDING_INTERRUPT_LOST;
 	case CBIT_EVENT_MAP: /* not reached */
 	case CBIT_EVENT_MAPPING_LEAKED:
 		break;
@@ -115,6 +126,7 @@ static bool is_dma(enum cbit_event_type type)
 	case CBIT_EVENT_UNMAPPED_NOTHING:
 	case CBIT_EVENT_NO_IOMMU:
 	case CBIT_EVENT_MEMORY_CHANGED:
+	case CBIT_EVENT_TABLE_PRIVATE:
 	case CBIT_EVENT_MAPPING_LEAKED:
 		return false;
 	default:
