@@ -110,7 +110,26 @@ static int client_write(void *opaque, uint64_t offset, const void *buf, size_t l
 	return 0;
 }
 
-static const struct cbit_mem_ops shared_ops = { .read = client_read, .write = client_write };
+static void *client_hold(void *opaque, uint64_t offset, size_t *len, bool write, void **cookie)
+{
+	const struct bench_rig *r = opaque;
+
+	(void)len;
+	(void)write;
+	*cookie = NULL;
+	return r->client + offset;
+}
+
+static int client_release(void *opaque, void *cookie)
+{
+	(void)opaque;
+	(void)cookie;
+	return 0;
+}
+
+static const struct cbit_mem_ops shared_ops = {
+	.read = client_read, .write = client_write, .hold = client_hold, .release = client_release
+};
 
 void bench_rig_init(struct bench_rig *r)
 {

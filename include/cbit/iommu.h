@@ -174,6 +174,27 @@ enum cbit_dma_status cbit_iommu_dma_write(struct cbit_iommu *iommu, uint16_t dev
 					  size_t *done);
 
 /**
+ * struct cbit_dma_copied - how a copy ended.
+ * @read, @write: CBIT_DMA_FAULT if the IOMMU refused one, otherwise CBIT_DMA_ABORT if one was not
+ *                decoded anywhere.
+ */
+struct cbit_dma_copied {
+	enum cbit_dma_status read, write;
+};
+
+/**
+ * cbit_iommu_dma_copy() - a device reads at @from and writes what it got at @to, a piece after the
+ * other. As cbit_iommu_dma_read() and cbit_iommu_dma_write() of pieces of @room bytes by way of
+ * @buf, and with the same events; but where both sides can be reached by pointers (cbit_mem_copy())
+ * nothing stops in @buf. Sides that overlap are copied piece by piece.
+ * It ends at the first refused request: bytes read before it are still written. Any thread, as
+ * above.
+ */
+void cbit_iommu_dma_copy(struct cbit_iommu *iommu, uint16_t devid, struct cbit_iova to,
+			 struct cbit_iova from, size_t len, void *buf, size_t room,
+			 struct cbit_dma_copied *out);
+
+/**
  * struct cbit_iommu_log_entry - one event log entry in hardware layout (AMD I/O
  * Virtualization Technology Specification, section 2.5): code in dw1[31:28].
  */

@@ -204,6 +204,20 @@ enum cbit_mem_outcome cbit_mem_write(struct cbit_mem *mem, struct cbit_bus addr,
 				     size_t len);
 
 /**
+ * cbit_mem_copy() - read @len bytes at @from and write them at @to without a buffer in between,
+ * where both sides are direct memory or a backing that lends pointers, and at most one of them
+ * is reached through another key than its resident one.
+ * @outcome: of the read and of the write, CBIT_MEM_OK or CBIT_MEM_WRONG_KEY; unset if nothing was
+ *           moved.
+ * Return: bytes moved from the start, up to the end of a region or of what is lent; 0 when it
+ * has to be done by cbit_mem_read() and cbit_mem_write() instead: they say why. (The bytes at
+ * @to are then undefined until that is done.) Short copies and such whose sides overlap are left
+ * to those as well. Any thread.
+ */
+size_t cbit_mem_copy(struct cbit_mem *mem, struct cbit_bus to, struct cbit_bus from, size_t len,
+		     enum cbit_mem_outcome outcome[2]);
+
+/**
  * cbit_mem_atomic() - an atomic access, as the completer of a PCI Express AtomicOp does it.
  * @size:    4 or 8 bytes; 16 too for CBIT_ATOMIC_CAS. @addr is a multiple of it.
  * @operand: what is added or stored; @compare: for CBIT_ATOMIC_CAS, otherwise ignored and may be

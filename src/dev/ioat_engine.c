@@ -180,25 +180,19 @@ static uint32_t check(const struct ioat_desc *desc)
 static uint32_t move_chunk(struct ioat *ioat, const struct ioat_desc *desc, uint64_t offset,
 			   size_t len)
 {
-	uint32_t error = 0;
+	enum pci_dma read = PCI_DMA_OK, write;
 
 	if (IOAT_CTL_OP(desc->control) == IOAT_OP_FILL) {
 		for (size_t i = 0; i < len; i += sizeof(desc->source))
 			memcpy(ioat->chunk + i, &desc->source, sizeof(desc->source));
+		write = pci_dma_write(ioat->pci, desc->destination + offset, ioat->chunk, len,
+				      NULL);
 	} else {
-		size_t got = len;
-
-		if (!read_arrived(pci_dma_read(ioat->pci, desc->source + offset, ioat->chunk, len,
-					       &got))) {
-			/* What came before the fault was on its way already. */
-			error = IOAT_ERR_SOURCE;
-			len = got;
-		}
+		pci_dma_copy(ioat->pci, desc->destination + offset, desc->source + offset, len,
+			     ioat->chunk, IOAT_CHUNK, &read, &write);
 	}
-	if (len && !write_arrived(pci_dma_write(ioat->pci, desc->destination + offset, ioat->chunk,
-						len, NULL)))
-		error |= IOAT_ERR_DESTINATION;
-	return error;
+	return (read_arrived(read) ? 0 : IOAT_ERR_SOURCE) |
+	       (write_arrived(write) ? 0 : IOAT_ERR_DESTINATION);
 }
 
 /* Run the descriptor in @cur to its end. False: the channel changed or failed. */

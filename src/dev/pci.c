@@ -146,3 +146,19 @@ enum pci_dma pci_dma_write(struct cbit_pci *pci, uint64_t iova, const void *buf,
 	return (enum pci_dma)cbit_iommu_dma_write(pci->host.iommu, pci->devid, CBIT_IOVA(iova), buf,
 						  len, done);
 }
+
+void pci_dma_copy(struct cbit_pci *pci, uint64_t to, uint64_t from, size_t len, void *buf,
+		  size_t room, enum pci_dma *read, enum pci_dma *write)
+{
+	struct cbit_dma_copied copied;
+
+	if (!atomic_load(&pci->mastering)) {
+		*read = no_master(pci, from, len, false);
+		*write = PCI_DMA_OK;
+		return;
+	}
+	cbit_iommu_dma_copy(pci->host.iommu, pci->devid, CBIT_IOVA(to), CBIT_IOVA(from), len, buf,
+			    room, &copied);
+	*read = (enum pci_dma)copied.read;
+	*write = (enum pci_dma)copied.write;
+}

@@ -135,4 +135,11 @@ enum pci_dma pci_dma_read(struct cbit_pci *pci, uint64_t iova, void *buf, size_t
 enum pci_dma pci_dma_write(struct cbit_pci *pci, uint64_t iova, const void *buf, size_t len,
 			   size_t *done);
 
+/*
+ * pci_dma_copy() - read and write as cbit_iommu_dma_copy() has it, by way of @room bytes at @buf
+ * where need be. With bus mastering off neither happens.
+ */
+void pci_dma_copy(struct cbit_pci *pci, uint64_t to, uint64_t from, size_t len, void *buf,
+		  size_t room, enum pci_dma *read, enum pci_dma *write);
+
 #endif

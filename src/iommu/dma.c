@@ -331,38 +331,56 @@ static void aborted(struct dma *d, enum cbit_event_type type, uint64_t n,
 	d->off += n;
 }
 
+/* The leaf at the DMA's place, from the last run if it looked ahead. */
+static int next_leaf(struct dma *d, struct cbit_pt_leaf *leaf)
+{
+	uint64_t iova = dma_iova(d);
+	int err = 0;
+
+	if (d->ahead.size && iova - d->ahead.iova.v < d->ahead.size)
+		*leaf = d->ahead;
+	else
+		err = translate(d, iova, leaf);
+	d->ahead.size = 0;
+	return err;
+}
+
+static bool permits(const struct dma *d, const struct cbit_pt_leaf *leaf)
+{
+	return leaf->attrs & d->dte.rights & (d->write ? CBIT_ATTR_WRITE : CBIT_ATTR_READ);
+}
+
+static struct cbit_bus leaf_bus(const struct dma *d, const struct cbit_pt_leaf *leaf)
+{
+	return cbit_mem_bus(d->iommu->mem, CBIT_SPA(leaf->spa.v + (dma_iova(d) - leaf->iova.v)),
+			    leaf->attrs & CBIT_ATTR_ENCRYPTED);
+}
+
 /* One run. False when the DMA is over or the chunk has to end. */
 static bool dma_run(struct dma *d, uint64_t want)
 {
 	struct cbit_iommu *iommu = d->iommu;
 	uint64_t iova = dma_iova(d);
-	unsigned int right = d->write ? CBIT_ATTR_WRITE : CBIT_ATTR_READ;
 	enum cbit_mem_outcome outcome;
 	struct cbit_pt_leaf leaf;
 	struct cbit_bus bus;
 	uint64_t n;
 	int err;
 
-	if (d->ahead.size && iova - d->ahead.iova.v < d->ahead.size) {
-		leaf = d->ahead;
-	} else {
-		err = translate(d, iova, &leaf);
-		if (err) {
-			fault_walk(d, err, want, &leaf);
-			return false;
-		}
+	err = next_leaf(d, &leaf);
+	if (err) {
+		fault_walk(d, err, want, &leaf);
+		return false;
 	}
-	d->ahead.size = 0;
 	n = run_length(d, &leaf, want);
-	if (!(leaf.attrs & d->dte.rights & right)) {
+	if (!permits(d, &leaf)) {
 		if (leaf.attrs & LEAF_STALE)
 			note(d, CBIT_EVENT_DMA_STALE_IOTLB, n, &leaf);
 		log_fault(d, CBIT_VI_EVT_IO_PAGE_FAULT, CBIT_VI_EVT_PR | CBIT_VI_EVT_PE, iova);
 		fault(d, CBIT_EVENT_DMA_NO_PERMISSION, n, &leaf);
 		return false;
 	}
-	bus = cbit_mem_bus(iommu->mem, CBIT_SPA(leaf.spa.v + (iova - leaf.iova.v)),
-			   leaf.attrs & CBIT_ATTR_ENCRYPTED);
+	bus = leaf_bus(d, &leaf);
 	if (d->write)
 		outcome = cbit_mem_write(iommu->mem, bus, d->buf + d->off, n);
 	else
@@ -429,26 +447,40 @@ static bool dma_chunk(struct dma *d)
 	return d->off < d->len;
 }
 
+static void start(struct dma *d, struct cbit_iommu *iommu, uint16_t devid, struct cbit_iova iova,
+		  void *buf, size_t len, bool write)
+{
+	/* Not zeroed as a whole: the notes are large and seldom used. */
+	d->iommu = iommu;
+	d->buf = buf;
+	d->iova = iova.v;
+	d->len = len;
+	d->off = 0;
+	d->good = 0;
+	d->devid = devid;
+	d->write = write;
+	d->by_page = false;
+	d->status = CBIT_DMA_OK;
+	d->walks = 0;
+	d->hits = 0;
+	d->n = 0;
+}
+
+static void count(const struct dma *d)
+{
+	if (d->walks)
+		cbit_stat_add(&d->iommu->stats.walks, d->walks);
+	if (d->hits)
+		cbit_stat_add(&d->iommu->stats.iotlb_hits, d->hits);
+}
+
 static enum cbit_dma_status dma(struct cbit_iommu *iommu, uint16_t devid, struct cbit_iova iova,
 				void *buf, size_t len, bool write, size_t *done)
 {
 	struct dma d;
 	bool more = len;
 
-	/* Not zeroed as a whole: the notes are large and seldom used. */
-	d.iommu = iommu;
-	d.buf = buf;
-	d.iova = iova.v;
-	d.len = len;
-	d.off = 0;
-	d.good = 0;
-	d.devid = devid;
-	d.write = write;
-	d.by_page = false;
-	d.status = CBIT_DMA_OK;
-	d.walks = 0;
-	d.hits = 0;
-	d.n = 0;
+	start(&d, iommu, devid, iova, buf, len, write);
 	while (more) {
 		size_t from = d.off;
 
@@ -460,10 +492,7 @@ static enum cbit_dma_status dma(struct cbit_iommu *iommu, uint16_t devid, struct
 		if (d.n >= NOTES - 1 || !more)
 			tell(&d);
 	}
-	if (d.walks)
-		cbit_stat_add(&iommu->stats.walks, d.walks);
-	if (d.hits)
-		cbit_stat_add(&iommu->stats.iotlb_hits, d.hits);
+	count(&d);
 	if (!write && d.off < len)
 		memset(d.buf + d.off, 0xff, len - d.off);
 	if (done)
@@ -483,4 +512,125 @@ enum cbit_dma_status cbit_iommu_dma_write(struct cbit_iommu *iommu, uint16_t dev
 {
 	/* Only ever read from: one loop serves both ways. */
 	return dma(iommu, devid, iova, (void *)(uintptr_t)buf, len, true, done);
+}
+
+/* --- from memory to memory --- */
+
+/* What is left of the run that one side of a copy is in. */
+struct run {
+	struct cbit_pt_leaf leaf;
+	uint64_t left;
+};
+
+/* False where something is to be said of the request: the long way does that. */
+static bool find_run(struct dma *d, struct run *run)
+{
+	uint64_t iova = dma_iova(d), want = d->len - d->off;
+
+	if (run->left)
+		return true;
+	if (d->off && iova < d->iova)
+		return false;
+	if (iova && want > -iova)
+		want = -iova;
+	if (next_leaf(d, &run->leaf) || !permits(d, &run->leaf) || run->leaf.attrs & LEAF_STALE)
+		return false;
+	run->left = run_length(d, &run->leaf, want);
+	return true;
+}
+
+static void moved(struct dma *d, struct run *run, size_t n, enum cbit_mem_outcome outcome)
+{
+	if (outcome == CBIT_MEM_WRONG_KEY)
+		note(d, CBIT_EVENT_DMA_WRONG_KEY, n, &run->leaf);
+	d->off += n;
+	run->left -= n;
+}
+
+/* One chunk, with the lock held for reading. False at the end, and where it goes no further. */
+static bool copy_chunk(struct dma *from, struct dma *to)
+{
+	size_t end = from->len - from->off < CHUNK ? from->len : from->off + CHUNK;
+	struct run src = { .left = 0 }, dst = { .left = 0 };
+	enum cbit_mem_outcome outcome[2];
+
+	cbit_dte_decode(from->iommu, from->devid, &from->dte);
+	to->dte = from->dte;
+	if (from->dte.state != DTE_TRANSLATE && from->dte.state != DTE_PASS)
+		return false;
+	from->compare =
+		from->dte.state == DTE_TRANSLATE && cbit_stale_possible(from->iommu, &from->dte);
+	to->compare = from->compare;
+	from->ahead.size = 0;
+	to->ahead.size = 0;
+	while (from->off < end) {
+		size_t n = end - from->off;
+
+		if (from->n >= NOTES - 1 || to->n >= NOTES - 1)
+			return true;
+		if (!find_run(from, &src) || !find_run(to, &dst))
+			return false;
+		n = src.left < n ? src.left : n;
+		n = dst.left < n ? dst.left : n;
+		n = cbit_mem_copy(from->iommu->mem, leaf_bus(to, &dst.leaf),
+				  leaf_bus(from, &src.leaf), n, outcome);
+		if (!n)
+			return false;
+		moved(from, &src, n, outcome[0]);
+		moved(to, &dst, n, outcome[1]);
+	}
+	return from->off < from->len;
+}
+
+/* Bytes copied without a stop in between. */
+static size_t copy_straight(struct cbit_iommu *iommu, uint16_t devid, struct cbit_iova to,
+			    struct cbit_iova from, size_t len)
+{
+	struct dma rd, wr;
+	bool more = true;
+
+	start(&rd, iommu, devid, from, NULL, len, false);
+	start(&wr, iommu, devid, to, NULL, len, true);
+	while (more) {
+		pthread_rwlock_rdlock(&iommu->lock);
+		more = copy_chunk(&rd, &wr);
+		cbit_iommu_unlock(iommu);
+		if (rd.n >= NOTES - 1 || wr.n >= NOTES - 1 || !more) {
+			tell(&rd);
+			tell(&wr);
+		}
+	}
+	count(&rd);
+	count(&wr);
+	return rd.off;
+}
+
+void cbit_iommu_dma_copy(struct cbit_iommu *iommu, uint16_t devid, struct cbit_iova to,
+			 struct cbit_iova from, size_t len, void *buf, size_t room,
+			 struct cbit_dma_copied *out)
+{
+	size_t done = 0;
+
+	*out = (struct cbit_dma_copied){ CBIT_DMA_OK, CBIT_DMA_OK };
+	while (done < len && out->read != CBIT_DMA_FAULT && out->write != CBIT_DMA_FAULT) {
+		enum cbit_dma_status status;
+		size_t n, got;
+
+		done += copy_straight(iommu, devid, CBIT_IOVA(to.v + done),
+				      CBIT_IOVA(from.v + done), len - done);
+		n = len - done < room ? len - done : room;
+		if (!n)
+			break;
+		status = dma(iommu, devid, CBIT_IOVA(from.v + done), buf, n, false, &got);
+		if (status != CBIT_DMA_OK && out->read != CBIT_DMA_FAULT)
+			out->read = status;
+		/* What came before the fault was on its way already. */
+		n = status == CBIT_DMA_FAULT ? got : n;
+		if (!n)
+			break;
+		status = dma(iommu, devid, CBIT_IOVA(to.v + done), buf, n, true, NULL);
+		if (status != CBIT_DMA_OK && out->write != CBIT_DMA_FAULT)
+			out->write = status;
+		done += n;
+	}
 }

@@ -123,6 +123,29 @@ enum cbit_mem_outcome cbit_mem_write(struct cbit_mem *mem, struct cbit_bus addr,
 	return worst;
 }
 
+/* Below this a copy is not worth the two pointers, and words have to stay whole. */
+#define COPY_MIN 256
+
+size_t cbit_mem_copy(struct cbit_mem *mem, struct cbit_bus to, struct cbit_bus from, size_t len,
+		     enum cbit_mem_outcome outcome[2])
+{
+	struct access a = access_start(mem, from), b = access_start(mem, to);
+	const struct mem_region *src, *dst;
+
+	if (len < COPY_MIN)
+		return 0;
+	src = decode(mem, &a, &len);
+	dst = decode(mem, &b, &len);
+	if (!src || !dst || len < COPY_MIN || !(src->direct || src->ops.hold) ||
+	    !(dst->direct || dst->ops.hold))
+		return 0;
+	len = cbit_mem_held_copy(mem, &(struct mem_side){ dst, b.spa, key_of(mem, dst, b.c) },
+				 &(struct mem_side){ src, a.spa, key_of(mem, src, a.c) }, len);
+	outcome[0] = key_of(mem, src, a.c) == src->resident ? CBIT_MEM_OK : CBIT_MEM_WRONG_KEY;
+	outcome[1] = key_of(mem, dst, b.c) == dst->resident ? CBIT_MEM_OK : CBIT_MEM_WRONG_KEY;
+	return len;
+}
+
 static bool atomic_exists(enum cbit_atomic_op op, unsigned int size, uint64_t addr)
 {
 	if (size != 4 && size != 8 && !(size == 16 && op == CBIT_ATOMIC_CAS))

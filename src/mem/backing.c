@@ -137,21 +137,19 @@ static enum cbit_mem_outcome outcome(const struct mem_region *r, cbit_key_t key,
 	return key == r->resident ? CBIT_MEM_OK : CBIT_MEM_WRONG_KEY;
 }
 
-/* A stretch at @spa that the backing lends, or that it does not (@at is NULL). */
-struct piece {
-	uint8_t *at;
-	size_t len;
-	void *cookie;
-};
-
-/* The stretch around @len bytes at @spa, with the blocks that they lie in unless @straight. */
-static struct piece hold(const struct mem_region *r, uint64_t spa, size_t len, bool write,
-			 bool straight)
+/*
+ * cbit_mem_hold() - the stretch at @spa, at most @len bytes, as the region lends it; with the
+ * blocks that it lies in unless @straight. One that is not lent has @at NULL.
+ */
+struct mem_piece cbit_mem_hold(const struct mem_region *r, uint64_t spa, size_t len, bool write,
+			       bool straight)
 {
 	size_t lead = straight ? 0 : (size_t)(spa & (MEM_BLOCK - 1));
-	struct piece p = { .len = lead + len };
+	struct mem_piece p = { .len = lead + len };
 
 	if (!r->ops.hold) {
+		if (r->direct)
+			p.at = r->direct + (spa - r->pub.base.v);
 		p.len = len;
 		return p;
 	}
@@ -166,17 +164,18 @@ static struct piece hold(const struct mem_region *r, uint64_t spa, size_t len, b
 	return p;
 }
 
-static int release(const struct mem_region *r, const struct piece *p)
+/* cbit_mem_release() - and give it back. Return: 0, or what the backing says. */
+int cbit_mem_release(const struct mem_region *r, const struct mem_piece *p)
 {
-	return r->ops.release(r->opaque, p->cookie);
+	return r->ops.release && p->at ? r->ops.release(r->opaque, p->cookie) : 0;
 }
 
 static int read_piece(struct cbit_mem *mem, const struct mem_region *r, uint64_t spa,
-		      cbit_key_t key, uint8_t *buf, const struct piece *p)
+		      cbit_key_t key, uint8_t *buf, const struct mem_piece *p)
 {
 	if (p->at) {
 		cbit_mem_held_read(mem, r, spa, key, p->at, buf, p->len);
-		return release(r, p);
+		return cbit_mem_release(r, p);
 	}
 	if (cbit_mem_is_straight(mem, r, key))
 		return ops_read(r, spa, buf, p->len);
@@ -190,7 +189,7 @@ static int read_all(struct cbit_mem *mem, const struct mem_region *r, uint64_t s
 	int ret = 0;
 
 	while (len && !ret) {
-		struct piece p = hold(r, spa, len, false, straight);
+		struct mem_piece p = cbit_mem_hold(r, spa, len, false, straight);
 
 		ret = read_piece(mem, r, spa, key, buf, &p);
 		spa += p.len;
@@ -212,11 +211,11 @@ enum cbit_mem_outcome cbit_mem_backing_read(struct cbit_mem *mem, const struct m
 }
 
 static int write_piece(struct cbit_mem *mem, const struct mem_region *r, uint64_t spa,
-		       cbit_key_t key, const uint8_t *buf, const struct piece *p)
+		       cbit_key_t key, const uint8_t *buf, const struct mem_piece *p)
 {
 	if (p->at) {
 		cbit_mem_held_write(mem, r, spa, key, p->at, buf, p->len);
-		return release(r, p);
+		return cbit_mem_release(r, p);
 	}
 	if (cbit_mem_is_straight(mem, r, key))
 		return ops_write(r, spa, buf, p->len);
@@ -232,7 +231,7 @@ enum cbit_mem_outcome cbit_mem_backing_write(struct cbit_mem *mem, const struct 
 	int ret = 0;
 
 	while (len && !ret) {
-		struct piece p = hold(r, spa, len, true, straight);
+		struct mem_piece p = cbit_mem_hold(r, spa, len, true, straight);
 
 		ret = write_piece(mem, r, spa, key, buf, &p);
 		spa += p.len;
@@ -273,12 +272,12 @@ enum cbit_mem_outcome cbit_mem_backing_atomic(struct cbit_mem *mem, const struct
 					      const struct mem_atomic *a)
 {
 	bool straight = cbit_mem_is_straight(mem, r, key);
-	struct piece p = hold(r, spa, a->size, true, straight);
+	struct mem_piece p = cbit_mem_hold(r, spa, a->size, true, straight);
 	int ret = -EOPNOTSUPP;
 
 	if (p.at) {
 		cbit_mem_held_atomic(mem, r, spa, key, p.at, a);
-		return outcome(r, key, release(r, &p));
+		return outcome(r, key, cbit_mem_release(r, &p));
 	}
 	if (straight && r->ops.atomic)
 		ret = r->ops.atomic(r->opaque, spa - r->pub.base.v, a->op, a->size, a->operand,

@@ -148,3 +148,58 @@ void cbit_mem_held_atomic(struct cbit_mem *mem, const struct mem_region *r, uint
 	else
 		change_block(mem, r, spa - at, key, held - at, &c);
 }
+
+static bool overlap(const uint8_t *a, const uint8_t *b, size_t len)
+{
+	return (uintptr_t)a - (uintptr_t)b < len || (uintptr_t)b - (uintptr_t)a < len;
+}
+
+/*
+ * Both sides lie at a pointer. At most one of them is turned, and that in one pass: what would
+ * need room in between is left to who has it.
+ */
+static bool copy_pieces(struct cbit_mem *mem, const struct mem_side *to, uint8_t *dst,
+			const struct mem_side *from, const uint8_t *src, size_t len)
+{
+	if (overlap(dst, src, len))
+		return false;
+	if (cbit_mem_is_straight(mem, to->r, to->key))
+		cbit_mem_held_read(mem, from->r, from->spa, from->key, src, dst, len);
+	else
+		cbit_mem_held_write(mem, to->r, to->spa, to->key, dst, src, len);
+	return true;
+}
+
+static bool one_pass(struct cbit_mem *mem, const struct mem_side *s)
+{
+	return cbit_mem_is_straight(mem, s->r, s->key) || s->key == CBIT_KEY_NONE ||
+	       s->r->resident == CBIT_KEY_NONE;
+}
+
+/*
+ * cbit_mem_held_copy() - copy without a stop in between. Return: bytes copied, 0 when one side
+ * lends nothing there, or when it has to be done by reading and writing for other reasons.
+ */
+size_t cbit_mem_held_copy(struct cbit_mem *mem, const struct mem_side *to,
+			  const struct mem_side *from, size_t len)
+{
+	bool to_straight = cbit_mem_is_straight(mem, to->r, to->key);
+	bool from_straight = cbit_mem_is_straight(mem, from->r, from->key);
+	struct mem_piece src, dst;
+	size_t done = 0;
+
+	if ((!to_straight && !from_straight) || !one_pass(mem, to) || !one_pass(mem, from))
+		return 0;
+	src = cbit_mem_hold(from->r, from->spa, len, false, from_straight);
+	if (!src.at)
+		return 0;
+	dst = cbit_mem_hold(to->r, to->spa, src.len, true, to_straight);
+	if (dst.at && copy_pieces(mem, to, dst.at, from, src.at, dst.len))
+		done = dst.len;
+	/* what went away meanwhile is met again on the long way, which tells who lost it */
+	if (cbit_mem_release(to->r, &dst))
+		done = 0;
+	if (cbit_mem_release(from->r, &src))
+		done = 0;
+	return done;
+}

@@ -27,13 +27,22 @@
 enum { MEM_DECRYPT, MEM_ENCRYPT, MEM_DIRECTIONS };
 
 /*
+ * @tweak: where the cipher keeps the tweak, or NULL: then it has to be set by a call, which costs
+ *         as much as encrypting half a KiB.
+ */
+struct mem_cipher {
+	EVP_CIPHER_CTX *ctx;
+	uint8_t *tweak;
+};
+
+/*
  * One set of cipher contexts. A context holds the tweak of the page under way, so it belongs
  * to one thread at a time; several sets let threads run side by side without a thread-local.
  */
 struct mem_engine_slot {
 	pthread_mutex_t lock;
-	EVP_CIPHER_CTX *host[MEM_DIRECTIONS];
-	EVP_CIPHER_CTX *guest[MEM_DIRECTIONS];
+	struct mem_cipher host[MEM_DIRECTIONS];
+	struct mem_cipher guest[MEM_DIRECTIONS];
 	cbit_key_t guest_key[MEM_DIRECTIONS]; /* whose key schedule guest[] holds, 0 for none */
 };
 
@@ -173,6 +182,23 @@ enum cbit_mem_outcome cbit_mem_backing_atomic(struct cbit_mem *mem, const struct
 int cbit_mem_backing_raw(struct cbit_mem *mem, const struct mem_region *r, uint64_t spa,
 			 uint8_t *buf, size_t len);
 
+/* A stretch of a region's memory that can be reached by a pointer; @at is NULL if it cannot. */
+struct mem_piece {
+	uint8_t *at;
+	size_t len;
+	void *cookie;
+};
+struct mem_piece cbit_mem_hold(const struct mem_region *r, uint64_t spa, size_t len, bool write,
+			       bool straight);
+int cbit_mem_release(const struct mem_region *r, const struct mem_piece *p);
+
+/* One side of a copy between two places. */
+struct mem_side {
+	const struct mem_region *r;
+	uint64_t spa;
+	cbit_key_t key;
+};
+
 /* held.c: the same where a backing lends a pointer to the block or blocks in question */
 void cbit_mem_held_read(struct cbit_mem *mem, const struct mem_region *r, uint64_t spa,
 			cbit_key_t key, const uint8_t *held, uint8_t *buf, size_t len);
@@ -180,6 +206,8 @@ void cbit_mem_held_write(struct cbit_mem *mem, const struct mem_region *r, uint6
 			 cbit_key_t key, uint8_t *held, const uint8_t *buf, size_t len);
 void cbit_mem_held_atomic(struct cbit_mem *mem, const struct mem_region *r, uint64_t spa,
 			  cbit_key_t key, uint8_t *held, const struct mem_atomic *a);
+size_t cbit_mem_held_copy(struct cbit_mem *mem, const struct mem_side *to,
+			  const struct mem_side *from, size_t len);
 
 /* atomic.c: the arithmetic, on memory that others use and on memory that is ours alone */
 void cbit_mem_atomic_shared(uint8_t *at, const struct mem_atomic *a);

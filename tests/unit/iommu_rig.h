@@ -39,7 +39,9 @@ struct rig {
 	struct cbit_observer observer;
 	unsigned int n;
 	unsigned int described;
-	unsigned int calls; /* of the client's ops */
+	unsigned int calls; /* of the client's ops read and write */
+	bool lends;         /* its memory by pointers */
+	unsigned int lent;  /* pointers */
 	struct cbit_event ev[EVENTS];
 };
 
@@ -65,7 +67,32 @@ static inline int client_write(void *opaque, uint64_t offset, const void *buf, s
 	return 0;
 }
 
-static const struct cbit_mem_ops client_ops = { .read = client_read, .write = client_write };
+/* Lends everything up to the hole, or nothing at all. */
+static inline void *client_hold(void *opaque, uint64_t offset, size_t *len, bool write,
+				void **cookie)
+{
+	struct rig *r = opaque;
+
+	(void)write;
+	*cookie = NULL;
+	if (!r->lends || offset >= r->client_hole)
+		return NULL;
+	if (*len > r->client_hole - offset)
+		*len = r->client_hole - offset;
+	r->lent++;
+	return r->client + offset;
+}
+
+static inline int client_release(void *opaque, void *cookie)
+{
+	(void)opaque;
+	(void)cookie;
+	return 0;
+}
+
+static const struct cbit_mem_ops client_ops = {
+	.read = client_read, .write = client_write, .hold = client_hold, .release = client_release
+};
 
 static inline void on_event(void *opaque, const struct cbit_event *ev)
 {

@@ -110,6 +110,8 @@ static struct machine *make(const char *preset, bool lends)
 	return m;
 }
 
+static unsigned long straight; /* copies that went by pointers: there must be some */
+
 static uint64_t rnd(uint64_t *s)
 {
 	*s ^= *s << 13;
@@ -167,6 +169,35 @@ static void atomic(struct machine *a, struct machine *b, struct cbit_bus bus, ui
 	assert_memory_equal(x, y, sizeof(x));
 }
 
+/* From memory to memory: by pointers as far as that goes, and by a buffer where it does not. */
+static void copy(struct machine *a, struct machine *b, struct cbit_bus from, uint64_t *s,
+		 size_t len, uint8_t *x)
+{
+	uint64_t r = rnd(s) >> 8;
+	struct cbit_spa spa = CBIT_SPA(LOW + (r >> 8) % (PAGES * PAGE));
+	struct cbit_bus to = cbit_mem_bus(a->mem, spa, r & 1);
+
+	while (len) {
+		enum cbit_mem_outcome o[2];
+		size_t n = cbit_mem_copy(a->mem, to, from, len, o);
+
+		if (n) {
+			assert_int_equal(cbit_mem_read(b->mem, from, x, n), o[0]);
+			assert_int_equal(cbit_mem_write(b->mem, to, x, n), o[1]);
+			straight++;
+		} else {
+			n = len < 64 ? len : 64;
+			assert_int_equal(cbit_mem_read(b->mem, from, x, n),
+					 cbit_mem_read(a->mem, from, x, n));
+			assert_int_equal(cbit_mem_write(b->mem, to, x, n),
+					 cbit_mem_write(a->mem, to, x, n));
+		}
+		from.v += n;
+		to.v += n;
+		len -= n;
+	}
+}
+
 /* One access of both machines. Which kind, where and how long come from the seed alone. */
 static void step(struct machine *a, struct machine *b, uint64_t *s, uint8_t *x, uint8_t *y)
 {
@@ -189,6 +220,8 @@ static void step(struct machine *a, struct machine *b, uint64_t *s, uint8_t *x, 
 		}
 		assert_int_equal(cbit_mem_write(a->mem, bus, x, len),
 				 cbit_mem_write(b->mem, bus, x, len));
+	} else if ((r & 0xfc) == 0xc4) {
+		copy(a, b, bus, s, len, x);
 	} else if ((r & 0xfc) == 0x84) {
 		atomic(a, b, bus, s);
 	} else if ((r & 0xfc) == 0x44) {
@@ -239,7 +272,9 @@ static unsigned long wanted(const char *name, unsigned long otherwise)
 static void test_sme(void **state)
 {
 	(void)state;
+	straight = 0;
 	compare("sme", wanted("CBIT_TEST_SEED", 0x5eed), wanted("CBIT_TEST_OPS", 1000000));
+	assert_true(straight > 20);
 }
 
 static void test_tsme(void **state)
