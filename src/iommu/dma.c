@@ -11,152 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "internal.h"
-
-/* Long enough to hide the lock, short enough that a writer gets in. */
-#define CHUNK ((size_t)1 << 20)
-#define NOTES 16
-
-/*
- * @domain: pinned, or NULL when nobody is to be asked for the mapping.
- * @refused: what ev.call is to point to, of CBIT_EVENT_DMA_REFUSED_MAP.
- */
-struct note {
-	struct cbit_event ev;
-	struct cbit_domain *domain;
-	struct cbit_mapping_info refused;
-};
-
-/*
- * @ahead: the leaf after the last run, already translated; valid if its size is not 0.
- * @by_page: the backing refused a run: find the page that it lacks.
- */
-struct dma {
-	struct cbit_iommu *iommu;
-	uint8_t *buf;
-	uint64_t iova;
-	size_t len;
-	size_t off;
-	size_t good; /* bytes before the first that failed; == off while none has */
-	uint16_t devid;
-	bool write;
-	bool by_page;
-	bool compare; /* hits with the tables */
-	enum cbit_dma_status status;
-	struct dte dte;
-	struct cbit_pt_leaf ahead;
-	uint64_t walks;
-	uint64_t hits;
-	unsigned int n;
-	struct note notes[NOTES];
-};
-
-static uint64_t dma_iova(const struct dma *d)
-{
-	return d->iova + d->off;
-}
-
-/* --- notes --- */
-
-static void note(struct dma *d, enum cbit_event_type type, uint64_t len,
-		 const struct cbit_pt_leaf *leaf)
-{
-	struct cbit_iommu *iommu = d->iommu;
-	struct cbit_event ev = {
-		.type = type,
-		.devid = d->devid,
-		.write = d->write,
-		.iova = CBIT_IOVA(dma_iova(d)),
-		.len = len,
-		.c_mask = iommu->c_mask,
-	};
-	struct cbit_domain *domain = NULL;
-	struct note *last = d->n ? &d->notes[d->n - 1] : NULL;
-
-	if (!iommu->observer || !iommu->observer->event)
-		return;
-	if (type == CBIT_EVENT_DMA_STALE_IOTLB) {
-		struct cbit_pt_leaf now;
-
-		if (cbit_dte_walk(iommu, &d->dte, ev.iova.v, &now) != -ENOENT)
-			ev.entry_now = now.entry;
-	}
-	if (leaf) {
-		ev.entry = leaf->entry;
-		if (leaf->size)
-			cbit_event_target(iommu, &ev, leaf->spa.v + (ev.iova.v - leaf->iova.v),
-					  leaf->attrs);
-	}
-	if (d->dte.state == DTE_TRANSLATE)
-		domain = iommu->domains[d->dte.domid];
-	if (domain && !domain->owner.describe)
-		domain = NULL;
-	/* A long DMA through one mistaken mapping is one event. */
-	if (last && last->ev.type == type && last->domain == domain &&
-	    last->ev.iova.v + last->ev.len == ev.iova.v && last->ev.region == ev.region &&
-	    last->ev.key_used == ev.key_used) {
-		last->ev.len += len;
-		return;
-	}
-	if (d->n == NOTES)
-		return; /* never: a chunk ends when only one is left */
-	if (domain)
-		cbit_domain_pin(domain);
-	d->notes[d->n].ev = ev;
-	d->notes[d->n++].domain = domain;
-}
-
-/* Bytes of a chunk, from @from on, have gone where a refused mapping call wanted to be. */
-static void note_refused(struct dma *d, size_t from)
-{
-	struct cbit_iommu *iommu = d->iommu;
-	struct cbit_domain *domain =
-		d->dte.state == DTE_TRANSLATE ? iommu->domains[d->dte.domid] : NULL;
-	uint64_t first = d->iova + from, last = d->iova + (d->off - 1), end;
-	struct note *n = &d->notes[d->n];
-	const char *what;
-
-	if (!domain || d->off == from || d->n == NOTES || !iommu->observer ||
-	    !iommu->observer->event || !cbit_watch_hit(domain, first, last, &n->refused, &what))
-		return;
-	end = n->refused.iova.v + (n->refused.size - 1);
-	if (first < n->refused.iova.v)
-		first = n->refused.iova.v;
-	if (last > end)
-		last = end;
-	n->ev = (struct cbit_event){ .type = CBIT_EVENT_DMA_REFUSED_MAP,
-				     .devid = d->devid,
-				     .write = d->write,
-				     .iova = CBIT_IOVA(first),
-				     .len = last - first + 1,
-				     .c_mask = iommu->c_mask,
-				     .what = what };
-	n->domain = domain->owner.describe ? domain : NULL;
-	if (n->domain)
-		cbit_domain_pin(domain);
-	d->n++;
-}
-
-static void tell(struct dma *d)
-{
-	const struct cbit_observer *observer = d->iommu->observer;
-
-	for (unsigned int i = 0; i < d->n; i++) {
-		struct note *n = &d->notes[i];
-
-		if (n->ev.type == CBIT_EVENT_DMA_REFUSED_MAP)
-			n->ev.call = &n->refused;
-		if (n->domain) {
-			struct cbit_mapping_info info = { 0 };
-
-			if (n->domain->owner.describe(n->domain->owner.opaque, n->ev.iova, &info))
-				n->ev.mapping = info;
-			cbit_domain_unpin(n->domain);
-		}
-		observer->event(observer->opaque, &n->ev);
-	}
-	d->n = 0;
-}
+#include "dma.h"
 
 /* --- translation --- */
 
@@ -200,7 +55,7 @@ static void fault(struct dma *d, enum cbit_event_type type, uint64_t len,
 		  const struct cbit_pt_leaf *leaf)
 {
 	d->status = CBIT_DMA_FAULT;
-	note(d, type, len, leaf);
+	cbit_dma_note(d, type, len, leaf);
 }
 
 static void log_fault(struct dma *d, unsigned int code, unsigned int flags, uint64_t address)
@@ -219,7 +74,7 @@ static void log_fault(struct dma *d, unsigned int code, unsigned int flags, uint
 /* Bytes from here in which nothing is mapped either, at most @len. */
 static uint64_t hole(struct dma *d, uint64_t len, const struct cbit_pt_leaf *first)
 {
-	uint64_t iova = dma_iova(d);
+	uint64_t iova = cbit_dma_iova(d);
 	struct cbit_pt_leaf leaf = *first;
 	uint64_t n = 0;
 
@@ -245,26 +100,26 @@ static uint64_t entry_spa(const struct cbit_pt_leaf *leaf, uint64_t iova)
 static void fault_walk(struct dma *d, int err, uint64_t len, const struct cbit_pt_leaf *leaf)
 {
 	struct cbit_pt_leaf bad = { .entry = leaf->entry };
-	uint64_t page = CBIT_PAGE_SIZE - (dma_iova(d) & ~CBIT_PAGE_MASK);
+	uint64_t page = CBIT_PAGE_SIZE - (cbit_dma_iova(d) & ~CBIT_PAGE_MASK);
 
 	if (err == -ENOENT) {
-		log_fault(d, CBIT_VI_EVT_IO_PAGE_FAULT, 0, dma_iova(d));
+		log_fault(d, CBIT_VI_EVT_IO_PAGE_FAULT, 0, cbit_dma_iova(d));
 		fault(d, CBIT_EVENT_DMA_NOT_MAPPED, hole(d, len, leaf), NULL);
 		return;
 	}
 	if (leaf->entry)
 		log_fault(d, CBIT_VI_EVT_IO_PAGE_FAULT, CBIT_VI_EVT_PR | CBIT_VI_EVT_RZ,
-			  dma_iova(d));
+			  cbit_dma_iova(d));
 	else
 		log_fault(d, CBIT_VI_EVT_PAGETAB_HW_ERROR, CBIT_VI_EVT_MASTER_ABORT,
-			  entry_spa(leaf, dma_iova(d)));
+			  entry_spa(leaf, cbit_dma_iova(d)));
 	fault(d, CBIT_EVENT_DMA_NOT_MAPPED, len < page ? len : page, &bad);
 }
 
 /* A DTE under which nothing can be translated. */
 static void fault_dte(struct dma *d, uint64_t len)
 {
-	uint64_t iova = dma_iova(d);
+	uint64_t iova = cbit_dma_iova(d);
 
 	switch (d->dte.state) {
 	case DTE_ILLEGAL:
@@ -289,9 +144,9 @@ static void fault_dte(struct dma *d, uint64_t len)
 #define SAME_ATTRS (CBIT_ATTR_RW | CBIT_ATTR_ENCRYPTED | LEAF_STALE)
 
 /* Bytes of the run that starts in @leaf, at most @want. */
-static uint64_t run_length(struct dma *d, const struct cbit_pt_leaf *leaf, uint64_t want)
+uint64_t cbit_dma_run_length(struct dma *d, const struct cbit_pt_leaf *leaf, uint64_t want)
 {
-	uint64_t iova = dma_iova(d);
+	uint64_t iova = cbit_dma_iova(d);
 	uint64_t spa = leaf->spa.v + (iova - leaf->iova.v);
 	const struct cbit_mem_region *region = cbit_mem_find(d->iommu->mem, CBIT_SPA(spa));
 	uint64_t page = CBIT_PAGE_SIZE - (spa & ~CBIT_PAGE_MASK);
@@ -327,14 +182,14 @@ static void aborted(struct dma *d, enum cbit_event_type type, uint64_t n,
 		    const struct cbit_pt_leaf *leaf)
 {
 	d->status = CBIT_DMA_ABORT;
-	note(d, type, n, leaf);
+	cbit_dma_note(d, type, n, leaf);
 	d->off += n;
 }
 
 /* The leaf at the DMA's place, from the last run if it looked ahead. */
-static int next_leaf(struct dma *d, struct cbit_pt_leaf *leaf)
+int cbit_dma_next_leaf(struct dma *d, struct cbit_pt_leaf *leaf)
 {
-	uint64_t iova = dma_iova(d);
+	uint64_t iova = cbit_dma_iova(d);
 	int err = 0;
 
 	if (d->ahead.size && iova - d->ahead.iova.v < d->ahead.size)
@@ -345,42 +200,31 @@ static int next_leaf(struct dma *d, struct cbit_pt_leaf *leaf)
 	return err;
 }
 
-static bool permits(const struct dma *d, const struct cbit_pt_leaf *leaf)
-{
-	return leaf->attrs & d->dte.rights & (d->write ? CBIT_ATTR_WRITE : CBIT_ATTR_READ);
-}
-
-static struct cbit_bus leaf_bus(const struct dma *d, const struct cbit_pt_leaf *leaf)
-{
-	return cbit_mem_bus(d->iommu->mem, CBIT_SPA(leaf->spa.v + (dma_iova(d) - leaf->iova.v)),
-			    leaf->attrs & CBIT_ATTR_ENCRYPTED);
-}
-
 /* One run. False when the DMA is over or the chunk has to end. */
 static bool dma_run(struct dma *d, uint64_t want)
 {
 	struct cbit_iommu *iommu = d->iommu;
-	uint64_t iova = dma_iova(d);
+	uint64_t iova = cbit_dma_iova(d);
 	enum cbit_mem_outcome outcome;
 	struct cbit_pt_leaf leaf;
 	struct cbit_bus bus;
 	uint64_t n;
 	int err;
 
-	err = next_leaf(d, &leaf);
+	err = cbit_dma_next_leaf(d, &leaf);
 	if (err) {
 		fault_walk(d, err, want, &leaf);
 		return false;
 	}
-	n = run_length(d, &leaf, want);
-	if (!permits(d, &leaf)) {
+	n = cbit_dma_run_length(d, &leaf, want);
+	if (!cbit_dma_permits(d, &leaf)) {
 		if (leaf.attrs & LEAF_STALE)
-			note(d, CBIT_EVENT_DMA_STALE_IOTLB, n, &leaf);
+			cbit_dma_note(d, CBIT_EVENT_DMA_STALE_IOTLB, n, &leaf);
 		log_fault(d, CBIT_VI_EVT_IO_PAGE_FAULT, CBIT_VI_EVT_PR | CBIT_VI_EVT_PE, iova);
 		fault(d, CBIT_EVENT_DMA_NO_PERMISSION, n, &leaf);
 		return false;
 	}
-	bus = leaf_bus(d, &leaf);
+	bus = cbit_dma_bus(d, &leaf);
 	if (d->write)
 		outcome = cbit_mem_write(iommu->mem, bus, d->buf + d->off, n);
 	else
@@ -392,12 +236,12 @@ static bool dma_run(struct dma *d, uint64_t want)
 		return true;
 	}
 	if (leaf.attrs & LEAF_STALE)
-		note(d, CBIT_EVENT_DMA_STALE_IOTLB, n, &leaf);
+		cbit_dma_note(d, CBIT_EVENT_DMA_STALE_IOTLB, n, &leaf);
 	switch (outcome) {
 	case CBIT_MEM_OK:
 		break;
 	case CBIT_MEM_WRONG_KEY:
-		note(d, CBIT_EVENT_DMA_WRONG_KEY, n, &leaf);
+		cbit_dma_note(d, CBIT_EVENT_DMA_WRONG_KEY, n, &leaf);
 		break;
 	case CBIT_MEM_ABORT:
 		aborted(d, CBIT_EVENT_DMA_ABORT, n, &leaf);
@@ -415,7 +259,7 @@ static bool dma_run(struct dma *d, uint64_t want)
 /* One chunk, with the lock held for reading. False when the DMA is over. */
 static bool dma_chunk(struct dma *d)
 {
-	size_t end = d->len - d->off < CHUNK ? d->len : d->off + CHUNK;
+	size_t end = d->len - d->off < DMA_CHUNK ? d->len : d->off + DMA_CHUNK;
 
 	cbit_dte_decode(d->iommu, d->devid, &d->dte);
 	/* What was translated ahead may be gone since the lock was dropped. */
@@ -426,10 +270,10 @@ static bool dma_chunk(struct dma *d)
 		return false;
 	}
 	while (d->off < end) {
-		uint64_t iova = dma_iova(d);
+		uint64_t iova = cbit_dma_iova(d);
 		uint64_t want = end - d->off;
 
-		if (d->n >= NOTES - 1)
+		if (d->n >= DMA_NOTES - 1)
 			return true;
 		/* No request wraps: what would lie beyond the last page is at no address. */
 		if (d->off && iova < d->iova) {
@@ -447,8 +291,8 @@ static bool dma_chunk(struct dma *d)
 	return d->off < d->len;
 }
 
-static void start(struct dma *d, struct cbit_iommu *iommu, uint16_t devid, struct cbit_iova iova,
-		  void *buf, size_t len, bool write)
+void cbit_dma_start(struct dma *d, struct cbit_iommu *iommu, uint16_t devid, struct cbit_iova iova,
+		    void *buf, size_t len, bool write)
 {
 	/* Not zeroed as a whole: the notes are large and seldom used. */
 	d->iommu = iommu;
@@ -466,7 +310,7 @@ static void start(struct dma *d, struct cbit_iommu *iommu, uint16_t devid, struc
 	d->n = 0;
 }
 
-static void count(const struct dma *d)
+void cbit_dma_count(const struct dma *d)
 {
 	if (d->walks)
 		cbit_stat_add(&d->iommu->stats.walks, d->walks);
@@ -480,19 +324,19 @@ static enum cbit_dma_status dma(struct cbit_iommu *iommu, uint16_t devid, struct
 	struct dma d;
 	bool more = len;
 
-	start(&d, iommu, devid, iova, buf, len, write);
+	cbit_dma_start(&d, iommu, devid, iova, buf, len, write);
 	while (more) {
 		size_t from = d.off;
 
 		pthread_rwlock_rdlock(&iommu->lock);
 		more = dma_chunk(&d);
 		if (__builtin_expect(__atomic_load_n(&iommu->refused, __ATOMIC_RELAXED) != 0, 0))
-			note_refused(&d, from);
+			cbit_dma_note_refused(&d, from);
 		cbit_iommu_unlock(iommu);
-		if (d.n >= NOTES - 1 || !more)
-			tell(&d);
+		if (d.n >= DMA_NOTES - 1 || !more)
+			cbit_dma_tell(&d);
 	}
-	count(&d);
+	cbit_dma_count(&d);
 	if (!write && d.off < len)
 		memset(d.buf + d.off, 0xff, len - d.off);
 	if (done)
@@ -512,125 +356,4 @@ enum cbit_dma_status cbit_iommu_dma_write(struct cbit_iommu *iommu, uint16_t dev
 {
 	/* Only ever read from: one loop serves both ways. */
 	return dma(iommu, devid, iova, (void *)(uintptr_t)buf, len, true, done);
-}
-
-/* --- from memory to memory --- */
-
-/* What is left of the run that one side of a copy is in. */
-struct run {
-	struct cbit_pt_leaf leaf;
-	uint64_t left;
-};
-
-/* False where something is to be said of the request: the long way does that. */
-static bool find_run(struct dma *d, struct run *run)
-{
-	uint64_t iova = dma_iova(d), want = d->len - d->off;
-
-	if (run->left)
-		return true;
-	if (d->off && iova < d->iova)
-		return false;
-	if (iova && want > -iova)
-		want = -iova;
-	if (next_leaf(d, &run->leaf) || !permits(d, &run->leaf) || run->leaf.attrs & LEAF_STALE)
-		return false;
-	run->left = run_length(d, &run->leaf, want);
-	return true;
-}
-
-static void moved(struct dma *d, struct run *run, size_t n, enum cbit_mem_outcome outcome)
-{
-	if (outcome == CBIT_MEM_WRONG_KEY)
-		note(d, CBIT_EVENT_DMA_WRONG_KEY, n, &run->leaf);
-	d->off += n;
-	run->left -= n;
-}
-
-/* One chunk, with the lock held for reading. False at the end, and where it goes no further. */
-static bool copy_chunk(struct dma *from, struct dma *to)
-{
-	size_t end = from->len - from->off < CHUNK ? from->len : from->off + CHUNK;
-	struct run src = { .left = 0 }, dst = { .left = 0 };
-	enum cbit_mem_outcome outcome[2];
-
-	cbit_dte_decode(from->iommu, from->devid, &from->dte);
-	to->dte = from->dte;
-	if (from->dte.state != DTE_TRANSLATE && from->dte.state != DTE_PASS)
-		return false;
-	from->compare =
-		from->dte.state == DTE_TRANSLATE && cbit_stale_possible(from->iommu, &from->dte);
-	to->compare = from->compare;
-	from->ahead.size = 0;
-	to->ahead.size = 0;
-	while (from->off < end) {
-		size_t n = end - from->off;
-
-		if (from->n >= NOTES - 1 || to->n >= NOTES - 1)
-			return true;
-		if (!find_run(from, &src) || !find_run(to, &dst))
-			return false;
-		n = src.left < n ? src.left : n;
-		n = dst.left < n ? dst.left : n;
-		n = cbit_mem_copy(from->iommu->mem, leaf_bus(to, &dst.leaf),
-				  leaf_bus(from, &src.leaf), n, outcome);
-		if (!n)
-			return false;
-		moved(from, &src, n, outcome[0]);
-		moved(to, &dst, n, outcome[1]);
-	}
-	return from->off < from->len;
-}
-
-/* Bytes copied without a stop in between. */
-static size_t copy_straight(struct cbit_iommu *iommu, uint16_t devid, struct cbit_iova to,
-			    struct cbit_iova from, size_t len)
-{
-	struct dma rd, wr;
-	bool more = true;
-
-	start(&rd, iommu, devid, from, NULL, len, false);
-	start(&wr, iommu, devid, to, NULL, len, true);
-	while (more) {
-		pthread_rwlock_rdlock(&iommu->lock);
-		more = copy_chunk(&rd, &wr);
-		cbit_iommu_unlock(iommu);
-		if (rd.n >= NOTES - 1 || wr.n >= NOTES - 1 || !more) {
-			tell(&rd);
-			tell(&wr);
-		}
-	}
-	count(&rd);
-	count(&wr);
-	return rd.off;
-}
-
-void cbit_iommu_dma_copy(struct cbit_iommu *iommu, uint16_t devid, struct cbit_iova to,
-			 struct cbit_iova from, size_t len, void *buf, size_t room,
-			 struct cbit_dma_copied *out)
-{
-	size_t done = 0;
-
-	*out = (struct cbit_dma_copied){ CBIT_DMA_OK, CBIT_DMA_OK };
-	while (done < len && out->read != CBIT_DMA_FAULT && out->write != CBIT_DMA_FAULT) {
-		enum cbit_dma_status status;
-		size_t n, got;
-
-		done += copy_straight(iommu, devid, CBIT_IOVA(to.v + done),
-				      CBIT_IOVA(from.v + done), len - done);
-		n = len - done < room ? len - done : room;
-		if (!n)
-			break;
-		status = dma(iommu, devid, CBIT_IOVA(from.v + done), buf, n, false, &got);
-		if (status != CBIT_DMA_OK && out->read != CBIT_DMA_FAULT)
-			out->read = status;
-		/* What came before the fault was on its way already. */
-		n = status == CBIT_DMA_FAULT ? got : n;
-		if (!n)
-			break;
-		status = dma(iommu, devid, CBIT_IOVA(to.v + done), buf, n, true, NULL);
-		if (status != CBIT_DMA_OK && out->write != CBIT_DMA_FAULT)
-			out->write = status;
-		done += n;
-	}
 }

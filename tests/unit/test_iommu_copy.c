@@ -192,12 +192,39 @@ static void test_events(void **state)
 	rig_free(r);
 }
 
+/* A range that a mapping call was refused for is told of when a copy reads there, or writes. */
+static void test_refused_range(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		const struct cbit_mapping_info refused = {
+			.id = 3, .iova = CBIT_IOVA((i ? SECOND : GOOD) + KIB(16)), .size = KIB(4)
+		};
+		struct rig *r = make(true);
+		struct cbit_dma_copied copied;
+
+		cbit_domain_watch(r->domain, "it", &refused);
+		r->n = 0;
+		r->calls = 0;
+		cbit_iommu_dma_copy(r->iommu, DEV, CBIT_IOVA(SECOND), CBIT_IOVA(GOOD), KIB(64),
+				    NULL, 0, &copied);
+		assert_int_equal(r->calls, 0);
+		assert_int_equal(r->n, 1);
+		assert_int_equal(r->ev[0].type, CBIT_EVENT_DMA_REFUSED_MAP);
+		assert_int_equal(r->ev[0].write, i);
+		assert_int_equal(r->ev[0].iova.v, refused.iova.v);
+		assert_int_equal(r->ev[0].len, KIB(4));
+		rig_free(r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lent),
 		cmocka_unit_test(test_not_lent),
 		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_refused_range),
 	};
 
 	return cmocka_run_group_tests_name("iommu_copy", tests, NULL, NULL);

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the files of DMA share: a request under way, and what there is to say of it.
+ */
+#ifndef CBIT_IOMMU_DMA_H
+#define CBIT_IOMMU_DMA_H
+
+#include "internal.h"
+
+/* Long enough to hide the lock, short enough that a writer gets in. */
+#define DMA_CHUNK ((size_t)1 << 20)
+#define DMA_NOTES 16
+
+/*
+ * @domain: pinned, or NULL when nobody is to be asked for the mapping.
+ * @refused: what ev.call is to point to, of CBIT_EVENT_DMA_REFUSED_MAP.
+ */
+struct dma_note {
+	struct cbit_event ev;
+	struct cbit_domain *domain;
+	struct cbit_mapping_info refused;
+};
+
+/*
+ * @ahead: the leaf after the last run, already translated; valid if its size is not 0.
+ * @by_page: the backing refused a run: find the page that it lacks.
+ */
+struct dma {
+	struct cbit_iommu *iommu;
+	uint8_t *buf;
+	uint64_t iova;
+	size_t len;
+	size_t off;
+	size_t good; /* bytes before the first that failed; == off while none has */
+	uint16_t devid;
+	bool write;
+	bool by_page;
+	bool compare; /* hits with the tables */
+	enum cbit_dma_status status;
+	struct dte dte;
+	struct cbit_pt_leaf ahead;
+	uint64_t walks;
+	uint64_t hits;
+	unsigned int n;
+	struct dma_note notes[DMA_NOTES];
+};
+
+static inline uint64_t cbit_dma_iova(const struct dma *d)
+{
+	return d->iova + d->off;
+}
+
+static inline bool cbit_dma_permits(const struct dma *d, const struct cbit_pt_leaf *leaf)
+{
+	return leaf->attrs & d->dte.rights & (d->write ? CBIT_ATTR_WRITE : CBIT_ATTR_READ);
+}
+
+static inline struct cbit_bus cbit_dma_bus(const struct dma *d, const struct cbit_pt_leaf *leaf)
+{
+	return cbit_mem_bus(d->iommu->mem,
+			    CBIT_SPA(leaf->spa.v + (cbit_dma_iova(d) - leaf->iova.v)),
+			    leaf->attrs & CBIT_ATTR_ENCRYPTED);
+}
+
+/* dma.c: the lock is held for reading while a request looks for its next run */
+void cbit_dma_start(struct dma *d, struct cbit_iommu *iommu, uint16_t devid, struct cbit_iova iova,
+		    void *buf, size_t len, bool write);
+void cbit_dma_count(const struct dma *d);
+int cbit_dma_next_leaf(struct dma *d, struct cbit_pt_leaf *leaf);
+uint64_t cbit_dma_run_length(struct dma *d, const struct cbit_pt_leaf *leaf, uint64_t want);
+
+/* dma_note.c: noted under the lock, told without it */
+void cbit_dma_note(struct dma *d, enum cbit_event_type type, uint64_t len,
+		   const struct cbit_pt_leaf *leaf);
+void cbit_dma_note_refused(struct dma *d, size_t from);
+void cbit_dma_tell(struct dma *d);
+
+#endif

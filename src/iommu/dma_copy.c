@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * DMA from memory to memory: a read and a write of the same device, run by run without a stop in
+ * between as long as both are ordinary; where one is not, that piece is read and then written,
+ * which is also what says why.
+ */
+#include "dma.h"
+
+/* What is left of the run that one side of a copy is in. */
+struct run {
+	struct cbit_pt_leaf leaf;
+	uint64_t left;
+};
+
+/* False where something is to be said of the request: the long way does that. */
+static bool find_run(struct dma *d, struct run *run)
+{
+	uint64_t iova = cbit_dma_iova(d), want = d->len - d->off;
+
+	if (run->left)
+		return true;
+	if (d->off && iova < d->iova)
+		return false;
+	if (iova && want > -iova)
+		want = -iova;
+	if (cbit_dma_next_leaf(d, &run->leaf) || !cbit_dma_permits(d, &run->leaf) ||
+	    run->leaf.attrs & LEAF_STALE)
+		return false;
+	run->left = cbit_dma_run_length(d, &run->leaf, want);
+	return true;
+}
+
+static void moved(struct dma *d, struct run *run, size_t n, enum cbit_mem_outcome outcome)
+{
+	if (outcome == CBIT_MEM_WRONG_KEY)
+		cbit_dma_note(d, CBIT_EVENT_DMA_WRONG_KEY, n, &run->leaf);
+	d->off += n;
+	run->left -= n;
+}
+
+/* One chunk, with the lock held for reading. False at the end, and where it goes no further. */
+static bool copy_chunk(struct dma *from, struct dma *to)
+{
+	size_t end = from->len - from->off < DMA_CHUNK ? from->len : from->off + DMA_CHUNK;
+	struct run src = { .left = 0 }, dst = { .left = 0 };
+	enum cbit_mem_outcome outcome[2];
+
+	cbit_dte_decode(from->iommu, from->devid, &from->dte);
+	to->dte = from->dte;
+	if (from->dte.state != DTE_TRANSLATE && from->dte.state != DTE_PASS)
+		return false;
+	from->compare =
+		from->dte.state == DTE_TRANSLATE && cbit_stale_possible(from->iommu, &from->dte);
+	to->compare = from->compare;
+	from->ahead.size = 0;
+	to->ahead.size = 0;
+	while (from->off < end) {
+		size_t n = end - from->off;
+
+		if (from->n >= DMA_NOTES - 1 || to->n >= DMA_NOTES - 1)
+			return true;
+		if (!find_run(from, &src) || !find_run(to, &dst))
+			return false;
+		n = src.left < n ? src.left : n;
+		n = dst.left < n ? dst.left : n;
+		n = cbit_mem_copy(from->iommu->mem, cbit_dma_bus(to, &dst.leaf),
+				  cbit_dma_bus(from, &src.leaf), n, outcome);
+		if (!n)
+			return false;
+		moved(from, &src, n, outcome[0]);
+		moved(to, &dst, n, outcome[1]);
+	}
+	return from->off < from->len;
+}
+
+/* Bytes copied without a stop in between. */
+static size_t copy_straight(struct cbit_iommu *iommu, uint16_t devid, struct cbit_iova to,
+			    struct cbit_iova from, size_t len)
+{
+	struct dma rd, wr;
+	bool more = true;
+
+	cbit_dma_start(&rd, iommu, devid, from, NULL, len, false);
+	cbit_dma_start(&wr, iommu, devid, to, NULL, len, true);
+	while (more) {
+		size_t done = rd.off;
+
+		pthread_rwlock_rdlock(&iommu->lock);
+		more = copy_chunk(&rd, &wr);
+		if (__builtin_expect(__atomic_load_n(&iommu->refused, __ATOMIC_RELAXED) != 0, 0)) {
+			cbit_dma_note_refused(&rd, done);
+			cbit_dma_note_refused(&wr, done);
+		}
+		cbit_iommu_unlock(iommu);
+		if (rd.n >= DMA_NOTES - 1 || wr.n >= DMA_NOTES - 1 || !more) {
+			cbit_dma_tell(&rd);
+			cbit_dma_tell(&wr);
+		}
+	}
+	cbit_dma_count(&rd);
+	cbit_dma_count(&wr);
+	return rd.off;
+}
+
+void cbit_iommu_dma_copy(struct cbit_iommu *iommu, uint16_t devid, struct cbit_iova to,
+			 struct cbit_iova from, size_t len, void *buf, size_t room,
+			 struct cbit_dma_copied *out)
+{
+	size_t done = 0;
+
+	*out = (struct cbit_dma_copied){ CBIT_DMA_OK, CBIT_DMA_OK };
+	while (done < len && out->read != CBIT_DMA_FAULT && out->write != CBIT_DMA_FAULT) {
+		enum cbit_dma_status status;
+		size_t n, got;
+
+		done += copy_straight(iommu, devid, CBIT_IOVA(to.v + done),
+				      CBIT_IOVA(from.v + done), len - done);
+		n = len - done < room ? len - done : room;
+		if (!n)
+			break;
+		status = cbit_iommu_dma_read(iommu, devid, CBIT_IOVA(from.v + done), buf, n, &got);
+		if (status != CBIT_DMA_OK && out->read != CBIT_DMA_FAULT)
+			out->read = status;
+		/* What came before the fault was on its way already. */
+		n = status == CBIT_DMA_FAULT ? got : n;
+		if (!n)
+			break;
+		status = cbit_iommu_dma_write(iommu, devid, CBIT_IOVA(to.v + done), buf, n, NULL);
+		if (status != CBIT_DMA_OK && out->write != CBIT_DMA_FAULT)
+			out->write = status;
+		done += n;
+	}
+}
