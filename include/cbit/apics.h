@@ -32,8 +32,8 @@ enum cbit_msi_format {
  *          CBIT_MSI_REMAPPED the index of the entry.
  * @vector: 16..255; ignored for CBIT_MSI_REMAPPED.
  */
-void cbit_msi_compose(enum cbit_msi_format format, uint32_t dest, uint8_t vector,
-		      uint64_t *address, uint32_t *data);
+void cbit_msi_compose(enum cbit_msi_format format, uint32_t dest, uint8_t vector, uint64_t *address,
+		      uint32_t *data);
 
 /** cbit_msi_reach() - the highest APIC id that a format can name. */
 uint32_t cbit_msi_reach(enum cbit_msi_format format, bool broadcast_quirk);

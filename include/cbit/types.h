@@ -180,8 +180,8 @@ struct cbit_mapping_info {
  *      pinned: the device keeps the old pages, the program does not see them any more.
  * @CBIT_EVENT_DMA_PRIVATE: a DMA, or a device that the hypervisor emulates, reached a page that a
  *      guest has private: what was read is ciphertext, what was written is noise to the guest.
- * @CBIT_EVENT_TABLE_PRIVATE: an IOMMU that the hypervisor emulates was led to a table or ring in the
- *      guest's private memory; @spa is the GPA that the guest meant, @entry what pointed there.
+ * @CBIT_EVENT_TABLE_PRIVATE: an IOMMU that the hypervisor emulates was led to a table or ring in
+ * the guest's private memory; @spa is the GPA that the guest meant, @entry what pointed there.
  * @CBIT_EVENT_RMP_FAULT: the reverse map table refused an access to the page at @spa.
  * @CBIT_EVENT_INTERRUPT_LOST: a message at address @iova reached no CPU; @count is the
  *      destination that it named.

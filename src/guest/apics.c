@@ -8,16 +8,16 @@
 
 #include <cbit/apics.h>
 
-#define MSI_WINDOW     UINT64_C(0xfffff000fff00000) /* of the address: all but destination bits */
-#define DEST_SHIFT     12
-#define EXT_SHIFT      5
-#define EXT_MASK       0x7fu
-#define ADDR_LOGICAL   UINT64_C(4)
+#define MSI_WINDOW      UINT64_C(0xfffff000fff00000) /* of the address: all but destination bits */
+#define DEST_SHIFT      12
+#define EXT_SHIFT       5
+#define EXT_MASK        0x7fu
+#define ADDR_LOGICAL    UINT64_C(4)
 #define ADDR_REMAPPABLE UINT64_C(0x10)
-#define DELIVERY_SHIFT 8
-#define VECTORS        256u
-#define BROADCAST      UINT32_C(0xffffffff)
-#define BROADCAST_8    UINT32_C(0xff)
+#define DELIVERY_SHIFT  8
+#define VECTORS         256u
+#define BROADCAST       UINT32_C(0xffffffff)
+#define BROADCAST_8     UINT32_C(0xff)
 
 struct apic {
 	uint32_t id;
@@ -30,8 +30,8 @@ struct cbit_apics {
 	struct apic apic[]; /* by id */
 };
 
-void cbit_msi_compose(enum cbit_msi_format format, uint32_t dest, uint8_t vector,
-		      uint64_t *address, uint32_t *data)
+void cbit_msi_compose(enum cbit_msi_format format, uint32_t dest, uint8_t vector, uint64_t *address,
+		      uint32_t *data)
 {
 	*address = CBIT_MSI_ADDRESS;
 	*data = vector;

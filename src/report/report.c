@@ -73,9 +73,9 @@ static enum finding_id classify(const struct cbit_event *ev)
 		/* An abort is the C-bit's doing where something would have decoded without it. */
 		if (!(ev->entry & ev->c_mask) || !ev->region)
 			return FINDING_MASTER_ABORT;
-		return ev->kind == CBIT_MEM_MMIO || ev->kind == CBIT_MEM_COHERENT ?
-			       FINDING_MMIO_ENCRYPTED :
-			       FINDING_SHARED_ENTRY_ENCRYPTED;
+		return ev->kind == CBIT_MEM_MMIO || ev->kind == CBIT_MEM_COHERENT
+			       ? FINDING_MMIO_ENCRYPTED
+			       : FINDING_SHARED_ENTRY_ENCRYPTED;
 	case CBIT_EVENT_DMA_NO_BACKING:
 		return FINDING_MEMORY_GONE;
 	case CBIT_EVENT_DMA_STALE_IOTLB:

@@ -102,6 +102,7 @@ static void test_ids(void **state)
 		enum cbit_event_type type;
 		bool write, region, c;
 		const char *id;
+		enum cbit_mem_kind kind;
 	} cases[] = {
 		{ CBIT_EVENT_MMIO_ENCRYPTED, false, true, true, "mmio-encrypted" },
 		{ CBIT_EVENT_DMA_NOT_MAPPED, false, false, false, "iova-not-mapped" },
@@ -109,7 +110,9 @@ static void test_ids(void **state)
 		{ CBIT_EVENT_DMA_NO_PERMISSION, true, false, false, "write-to-read-only" },
 		{ CBIT_EVENT_DMA_NO_PERMISSION, false, false, false, "read-from-write-only" },
 		/* an abort is the C-bit's doing only where something would decode without it */
-		{ CBIT_EVENT_DMA_ABORT, true, true, true, "mmio-encrypted" },
+		{ CBIT_EVENT_DMA_ABORT, true, true, true, "mmio-encrypted", CBIT_MEM_MMIO },
+		{ CBIT_EVENT_DMA_ABORT, true, true, true, "mmio-encrypted", CBIT_MEM_COHERENT },
+		{ CBIT_EVENT_DMA_ABORT, true, true, true, "shared-entry-encrypted", CBIT_MEM_DRAM },
 		{ CBIT_EVENT_DMA_ABORT, true, true, false, "master-abort" },
 		{ CBIT_EVENT_DMA_ABORT, true, false, true, "master-abort" },
 		{ CBIT_EVENT_DMA_WRONG_KEY, true, true, false, "wrong-key" },
@@ -120,6 +123,10 @@ static void test_ids(void **state)
 		{ CBIT_EVENT_UNMAPPED_NOTHING, false, false, false, "unmapped-nothing" },
 		{ CBIT_EVENT_NO_IOMMU, false, false, false, "map-before-set-iommu" },
 		{ CBIT_EVENT_MEMORY_CHANGED, false, false, false, "unmapped-while-mapped" },
+		{ CBIT_EVENT_DMA_PRIVATE, false, true, false, "private-page" },
+		{ CBIT_EVENT_TABLE_PRIVATE, false, true, true, "table-in-private-memory" },
+		{ CBIT_EVENT_RMP_FAULT, true, true, false, "rmp-fault" },
+		{ CBIT_EVENT_INTERRUPT_LOST, true, false, false, "interrupt-lost" },
 		{ CBIT_EVENT_MAPPING_LEAKED, false, false, false, "mapping-leaked" },
 	};
 
@@ -133,6 +140,7 @@ static void test_ids(void **state)
 		setup(&own);
 		report = own;
 		ev.write = cases[i].write;
+		ev.kind = cases[i].kind;
 		ev.what = "some call";
 		ev.call = &(struct cbit_mapping_info){ .pid = 4711 };
 		ev.region = cases[i].region ? "client-dram" : NULL;
