@@ -7,7 +7,7 @@
 
 #include <cbit/types.h>
 
-/** struct cbit_policy - a preset; opaque, static, never freed. */
+/** struct cbit_policy - what a kernel decides; opaque. A preset is static and never freed. */
 struct cbit_policy;
 
 /** cbit_policy_preset() - by name ("linux-6.17", "linux-7.2", "complete", ...), or NULL. */
@@ -42,5 +42,133 @@ unsigned int cbit_policy_type1_attrs(const struct cbit_policy *policy,
 				     const struct cbit_platform *platform,
 				     struct cbit_policy_type1 *call, enum cbit_mem_kind kind,
 				     bool next_mmio, unsigned int attrs);
+
+/**
+ * struct cbit_policy_switches - what can be wrong behind the vIOMMU of a confidential guest.
+ * @tables_shared: the guest's IOMMU tables and rings are in shared pages.
+ * @shared_clear:  entries of shared and bounced pages have the C-bit clear.
+ * @mmio_clear:    entries of device windows have it clear.
+ */
+struct cbit_policy_switches {
+	bool tables_shared;
+	bool shared_clear;
+	bool mmio_clear;
+};
+
+/**
+ * cbit_policy_derive() - a policy like @base but for the switches.
+ * Return: 0 and *@out, which keeps @base's name and is to be given to cbit_policy_free(); -ENOMEM.
+ */
+int cbit_policy_derive(const struct cbit_policy *base, const struct cbit_policy_switches *switches,
+		       struct cbit_policy **out);
+
+/** cbit_policy_free() - of cbit_policy_derive(). NULL is allowed. */
+void cbit_policy_free(struct cbit_policy *policy);
+
+/**
+ * enum cbit_dma_pages - how the kernel at hand has the pages of a buffer in its own mapping.
+ * @CBIT_DMA_PAGES_C:     all with the C-bit set: private in a guest, encrypted on a host.
+ * @CBIT_DMA_PAGES_PLAIN: all with it clear: shared, plain.
+ * @CBIT_DMA_PAGES_MIXED: some so, some so.
+ */
+enum cbit_dma_pages {
+	CBIT_DMA_PAGES_C,
+	CBIT_DMA_PAGES_PLAIN,
+	CBIT_DMA_PAGES_MIXED,
+};
+
+/**
+ * struct cbit_policy_dma - what the DMA API of a kernel is asked to map.
+ * @platform:     of the kernel; a guest that is not confidential has no C-bit whatever it says.
+ * @guest, @confidential: as in struct cbit_dma_config.
+ * @iommu:        the device is behind an IOMMU that this kernel drives; else dma-direct.
+ * @untrusted, @tdisp_run: as in struct cbit_dma_dev_config.
+ * @mmio, @cc_shared, @require_coherent: what the caller says (DMA_ATTR_*).
+ * @window:       what it is: a device's window.
+ * @pages:        how the kernel has it mapped.
+ * @phys, @size:  the buffer, in bytes; @mask: the last address that the device can issue.
+ * @rw:           CBIT_ATTR_READ and CBIT_ATTR_WRITE as the direction says.
+ */
+struct cbit_policy_dma {
+	const struct cbit_platform *platform;
+	bool guest;
+	bool confidential;
+	bool iommu;
+	bool untrusted;
+	bool tdisp_run;
+	bool mmio;
+	bool cc_shared;
+	bool require_coherent;
+	bool window;
+	enum cbit_dma_pages pages;
+	uint64_t phys;
+	uint64_t size;
+	uint64_t mask;
+	unsigned int rw;
+};
+
+/** enum cbit_dma_way - what becomes of a buffer. */
+enum cbit_dma_way {
+	CBIT_DMA_WAY_DIRECT, /* the device reaches the buffer itself */
+	CBIT_DMA_WAY_BOUNCE, /* it reaches slots of SWIOTLB */
+	CBIT_DMA_WAY_REFUSE,
+};
+
+/** struct cbit_policy_step - a kernel function that had a say, and what it said. */
+struct cbit_policy_step {
+	const char *function;
+	const char *why;
+};
+
+#define CBIT_POLICY_STEPS 4
+
+/**
+ * struct cbit_policy_decision - what a policy decides.
+ * @way:     what becomes of the buffer; CBIT_DMA_WAY_DIRECT for memory of the kernel's own.
+ * @error:   a negative errno where refused, else 0.
+ * @attrs:   CBIT_ATTR_* of the entry. CBIT_ATTR_ENCRYPTED without an IOMMU: the address itself
+ *           carries the C-bit.
+ * @decrypt: the memory is to be made shared or plain first.
+ * @zero_padding: what shares pages with a bounced buffer is zeroed.
+ * @step:    the functions that decided, in their order; static text. @steps: how many.
+ */
+struct cbit_policy_decision {
+	enum cbit_dma_way way;
+	int error;
+	unsigned int attrs;
+	bool decrypt;
+	bool zero_padding;
+	unsigned int steps;
+	struct cbit_policy_step step[CBIT_POLICY_STEPS];
+};
+
+/**
+ * cbit_policy_dma_looks() - whether cbit_policy_dma_map() reads @window and @pages of its question:
+ * a kernel that trusts the caller does not look at pages.
+ */
+bool cbit_policy_dma_looks(const struct cbit_policy *policy);
+
+/**
+ * cbit_policy_dma_map() - dma_map_phys() of one buffer. Streaming only.
+ * Return: the decision's @error: -EOPNOTSUPP for attributes that the kernel refuses here, -ERANGE
+ * for an address that the mask cannot reach and that must not be bounced.
+ */
+int cbit_policy_dma_map(const struct cbit_policy *policy, const struct cbit_policy_dma *ask,
+			struct cbit_policy_decision *out);
+
+/**
+ * cbit_policy_dma_coherent() - dma_alloc_coherent(). Reads @platform, @guest, @confidential,
+ * @iommu, @tdisp_run and @mask (the coherent one) of @ask.
+ */
+void cbit_policy_dma_coherent(const struct cbit_policy *policy, const struct cbit_policy_dma *ask,
+			      struct cbit_policy_decision *out);
+
+/**
+ * cbit_policy_iommu_tables() - where an IOMMU driver puts device table, page tables, rings and
+ * interrupt remapping tables: @decrypt says to make the pages shared, and CBIT_ATTR_ENCRYPTED that
+ * base registers, DTE and pointers carry the C-bit. Reads @platform, @guest, @confidential.
+ */
+void cbit_policy_iommu_tables(const struct cbit_policy *policy, const struct cbit_policy_dma *ask,
+			      struct cbit_policy_decision *out);
 
 #endif

@@ -2,23 +2,11 @@
 /*
  * The policy presets: what kernels decide for a mapping, each with where it was read.
  */
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include <cbit/policy.h>
-
-/**
- * struct cbit_policy - a kernel's behaviour as switches.
- * @type1_passes_mmio:  type1 passes IOMMU_MMIO for PFN maps.
- * @format_honours_mmio: the page-table format leaves the C-bit off for IOMMU_MMIO.
- * @mmio_leaks:         the flag is kept in the call's own prot: see "posted-mmio".
- */
-struct cbit_policy {
-	const char *name;
-	const char *about;
-	bool type1_passes_mmio;
-	bool format_honours_mmio;
-	bool mmio_leaks;
-};
+#include "policy_internal.h"
 
 static const struct cbit_policy presets[] = {
 	{
@@ -28,6 +16,8 @@ static const struct cbit_policy presets[] = {
 		 */
 		.name = "linux-6.17",
 		.about = "C-bit on everything; no format looks at IOMMU_MMIO",
+		/* dma_direct_map_resource() does not ask is_swiotlb_force_bounce() */
+		.mmio_unforced = true,
 	},
 	{
 		/*
@@ -37,12 +27,20 @@ static const struct cbit_policy presets[] = {
 		.name = "linux-7.2",
 		.about = "the format honours IOMMU_MMIO, type1 never passes it: C-bit on BARs",
 		.format_honours_mmio = true,
+		.phys_attrs = true,
 	},
 	{
 		.name = "complete",
 		.about = "type1 passes IOMMU_MMIO for each PFN-mapped run: C-bit on RAM only",
 		.type1_passes_mmio = true,
 		.format_honours_mmio = true,
+		.phys_attrs = true,
+		.mmio_unforced = true,
+		.sees_pages = true,
+		.iommu_bounces = true,
+		.iommu_shared_clear = true,
+		.tables_shared = true,
+		.tdisp = true,
 	},
 	{
 		/*
@@ -55,6 +53,7 @@ static const struct cbit_policy presets[] = {
 		.type1_passes_mmio = true,
 		.format_honours_mmio = true,
 		.mmio_leaks = true,
+		.phys_attrs = true,
 	},
 };
 
@@ -82,6 +81,26 @@ const char *cbit_policy_name(const struct cbit_policy *policy)
 const char *cbit_policy_about(const struct cbit_policy *policy)
 {
 	return policy->about;
+}
+
+int cbit_policy_derive(const struct cbit_policy *base, const struct cbit_policy_switches *switches,
+		       struct cbit_policy **out)
+{
+	struct cbit_policy *policy = malloc(sizeof(*policy));
+
+	if (!policy)
+		return -ENOMEM;
+	*policy = *base;
+	policy->tables_shared = switches->tables_shared;
+	policy->iommu_shared_clear = switches->shared_clear;
+	policy->format_honours_mmio = switches->mmio_clear;
+	*out = policy;
+	return 0;
+}
+
+void cbit_policy_free(struct cbit_policy *policy)
+{
+	free(policy);
 }
 
 unsigned int cbit_policy_type1_attrs(const struct cbit_policy *policy,
