@@ -14,23 +14,23 @@
 
 /**
  * enum cbit_msi_format - how the kernel of a machine writes a message.
- * @CBIT_MSI_COMPAT: destination 7:0 in address bits 19:12.
- * @CBIT_MSI_EXT_DEST_ID: and 14:8 in address bits 11:5, where the hypervisor offers that (CPUID
- *                   40000001 EAX[15]; struct x86_msi_addr_lo in arch/x86/include/asm/msi.h).
- * @CBIT_MSI_REMAPPED: an index into the device's interrupt remapping table, in the data (48882
- *                   2.2.5: data bits 10:0 with tables of 2048).
+ * @CBIT_MSI_FORMAT_COMPAT: destination 7:0 in address bits 19:12.
+ * @CBIT_MSI_FORMAT_EXT_DEST_ID: and 14:8 in address bits 11:5, where the hypervisor offers that
+ * (CPUID 40000001 EAX[15]; struct x86_msi_addr_lo in arch/x86/include/asm/msi.h).
+ * @CBIT_MSI_FORMAT_REMAPPED: an index into the device's interrupt remapping table, in the data
+ * (48882 2.2.5: data bits 10:0 with tables of 2048).
  */
 enum cbit_msi_format {
-	CBIT_MSI_COMPAT,
-	CBIT_MSI_EXT_DEST_ID,
-	CBIT_MSI_REMAPPED,
+	CBIT_MSI_FORMAT_COMPAT,
+	CBIT_MSI_FORMAT_EXT_DEST_ID,
+	CBIT_MSI_FORMAT_REMAPPED,
 };
 
 /**
  * cbit_msi_compose() - the message a kernel writes into a device, as __irq_msi_compose_msg() does.
  * @dest:   APIC id; bits that the format has no room for are lost, as they are there. For
- *          CBIT_MSI_REMAPPED the index of the entry.
- * @vector: 16..255; ignored for CBIT_MSI_REMAPPED.
+ *          CBIT_MSI_FORMAT_REMAPPED the index of the entry.
+ * @vector: 16..255; ignored for CBIT_MSI_FORMAT_REMAPPED.
  */
 void cbit_msi_compose(enum cbit_msi_format format, uint32_t dest, uint8_t vector, uint64_t *address,
 		      uint32_t *data);

@@ -8,7 +8,6 @@
 
 #include <cbit/apics.h>
 
-#define MSI_WINDOW      UINT64_C(0xfffff000fff00000) /* of the address: all but destination bits */
 #define DEST_SHIFT      12
 #define EXT_SHIFT       5
 #define EXT_MASK        0x7fu
@@ -36,13 +35,13 @@ void cbit_msi_compose(enum cbit_msi_format format, uint32_t dest, uint8_t vector
 	*address = CBIT_MSI_ADDRESS;
 	*data = vector;
 	switch (format) {
-	case CBIT_MSI_EXT_DEST_ID:
+	case CBIT_MSI_FORMAT_EXT_DEST_ID:
 		*address |= (uint64_t)(dest >> 8 & EXT_MASK) << EXT_SHIFT;
 		__attribute__((fallthrough));
-	case CBIT_MSI_COMPAT:
+	case CBIT_MSI_FORMAT_COMPAT:
 		*address |= (uint64_t)(dest & 0xff) << DEST_SHIFT;
 		break;
-	case CBIT_MSI_REMAPPED:
+	case CBIT_MSI_FORMAT_REMAPPED:
 		/* The mode of tables of 2048 wants DM=1 in the message. */
 		*address |= ADDR_LOGICAL;
 		*data = dest & 0x7ff;
@@ -53,11 +52,11 @@ void cbit_msi_compose(enum cbit_msi_format format, uint32_t dest, uint8_t vector
 uint32_t cbit_msi_reach(enum cbit_msi_format format, bool broadcast_quirk)
 {
 	switch (format) {
-	case CBIT_MSI_COMPAT:
+	case CBIT_MSI_FORMAT_COMPAT:
 		return broadcast_quirk ? 254 : 255;
-	case CBIT_MSI_EXT_DEST_ID:
+	case CBIT_MSI_FORMAT_EXT_DEST_ID:
 		return 0x7fff;
-	case CBIT_MSI_REMAPPED:
+	case CBIT_MSI_FORMAT_REMAPPED:
 		break;
 	}
 	return BROADCAST - 1;
