@@ -217,7 +217,8 @@ long vfio_cdev_attach(struct cbit_file *file, const struct vfio_call *call)
 		break;
 	}
 	if (pasid)
-		return -EOPNOTSUPP; /* the v1 page tables of this IOMMU have none */
+		return -EINVAL; /* page tables made by attaching have none
+				   (iommufd_hwpt_pasid_compat) */
 	ret = attach(dev, ioas);
 	if (ret)
 		return ret;

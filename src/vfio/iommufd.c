@@ -227,14 +227,10 @@ static uint64_t find_hole(struct vfio_space *space, uint64_t first, uint64_t las
 			return 0;
 		first &= ~(align - 1);
 		m = vfio_space_first(space, first, last);
-		end = m ? m->iova - 1 : last;
-		if (!m || m->iova > first) {
-			if (first < end && end - first >= len - 1)
-				return first;
-			if (!m)
-				return 0;
-		}
-		if (__builtin_add_overflow(m->iova, m->size, &first) || first > last)
+		end = m && m->iova > first ? m->iova - 1 : last;
+		if ((!m || m->iova > first) && first < end && end - first >= len - 1)
+			return first;
+		if (!m || __builtin_add_overflow(m->iova, m->size, &first) || first > last)
 			return 0;
 	}
 }
