@@ -23,6 +23,13 @@ section_abi() {
 		fi
 		end
 	done
+	begin "abi: client_hostile"
+	limit=180 run --device ioat,membar=64K --device ioat,group=2 \
+		--device ioat,group=2,addr=0000:02:00.1 -- "$clients/client_hostile"
+	want_rc 0
+	want_no_out '^not ok'
+	want_out '^1\.\.6'
+	end
 	get_selftests "abi: test_tables" || return 0
 	unit_cases abi "$build/tests/abi/test_tables" \
 		env CBIT_CLIENTS="$clients" CBIT_SELFTESTS="$selftests" "$build/tests/abi/test_tables"
