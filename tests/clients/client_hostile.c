@@ -49,7 +49,7 @@ static void hx_adopt(long fd, enum hx_fd as)
 static void hx_open(enum hx_fd fd)
 {
 	static const char *const nodes[] = {
-		[FD_CONTAINER - FD_CONTAINER] = "/dev/vfio/vfio",
+		[0] = "/dev/vfio/vfio",
 		[FD_GROUP - FD_CONTAINER] = "/dev/vfio/1",
 		[FD_IOMMUFD - FD_CONTAINER] = "/dev/iommu",
 		[FD_CDEV - FD_CONTAINER] = "/dev/vfio/devices/vfio1",

@@ -7,6 +7,7 @@
 #define JOIN(w, r, n)  CASE(w, FD_GROUP, UAPI_GROUP_SET_CONTAINER, r, 4, .arg.fd = (n))
 #define STATUS(w, r, l, ...) \
 	CASE(w, FD_GROUP, UAPI_GROUP_GET_STATUS, r, l, .arg.status = { __VA_ARGS__ })
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): a string that an array starts as stands alone */
 #define NAME(w, r, s) CASE(w, FD_GROUP, UAPI_GROUP_GET_DEVICE_FD, r, sizeof(s), .arg.text = s)
 #define UNTERMINATED(w, r, n) \
 	CASE(w, FD_GROUP, UAPI_GROUP_GET_DEVICE_FD, r, n, .arg.text = "0000:01:00.0")
@@ -82,7 +83,7 @@ static const struct hx_case cases[] = {
 	CASE(W_NEW, FD_GROUP, UAPI_GROUP_SET_CONTAINER, -EFAULT, 3,
 	     .arg.fd = FD_CONTAINER),           /* half */
 	JOIN(W_NEW, -EBADF, -1),                /* vfio_group_ioctl_set_container */
-	JOIN(W_NEW, -EBADF, FD_NONE),         /* the same */
+	JOIN(W_NEW, -EBADF, FD_NONE),           /* the same */
 	JOIN(W_NEW, -EBADF, INT32_MIN),         /* the same */
 	JOIN(W_NEW, -EBADFD, FD_EVENT),         /* neither container nor iommufd */
 	JOIN(W_NEW, -EBADFD, FD_PLAIN),         /* the same */
@@ -92,7 +93,7 @@ static const struct hx_case cases[] = {
 	JOIN(W_JOINED, -EINVAL, FD_CONTAINER),  /* vfio_group_has_iommu */
 	JOIN(W_JOINED, -EINVAL, FD_CONTAINER2), /* the same */
 	JOIN(W_JOINED, -EINVAL, FD_EVENT),      /* before the kind of file */
-	JOIN(W_JOINED, -EBADF, FD_NONE),      /* but after the descriptor */
+	JOIN(W_JOINED, -EBADF, FD_NONE),        /* but after the descriptor */
 	JOIN(W_V2, -EINVAL, FD_CONTAINER),      /* vfio_group_has_iommu */
 	JOIN(W_V2, -EBADF, -1),                 /* fd_empty first */
 

@@ -22,7 +22,7 @@ static void hx_get(uint64_t at, void *bytes, size_t len);
 static uint64_t hx_events(enum hx_fd fd); /* take an eventfd's count */
 /* What is held on the program's behalf, as far as it can be known. */
 static void hx_held(int64_t out[2]);
-static void hx_fatal(const char *what, long ret);
+static void hx_fatal(const char *what, long ret) __attribute__((noreturn));
 
 /* A call that belongs to the world, with a structure. */
 static long hx_call(int fd, uint32_t cmd, void *arg, size_t len)

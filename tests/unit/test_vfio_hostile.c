@@ -42,7 +42,7 @@ static void hx_open(enum hx_fd fd)
 		enum cbit_file_kind kind;
 		unsigned int number;
 	} nodes[] = {
-		[FD_CONTAINER - FD_CONTAINER] = { CBIT_FILE_CONTAINER, 0 },
+		[0] = { CBIT_FILE_CONTAINER, 0 },
 		[FD_GROUP - FD_CONTAINER] = { CBIT_FILE_GROUP, 1 },
 		[FD_IOMMUFD - FD_CONTAINER] = { CBIT_FILE_IOMMUFD, 0 },
 		[FD_CDEV - FD_CONTAINER] = { CBIT_FILE_DEVICE, 1 },
@@ -101,6 +101,7 @@ static void hx_held(int64_t out[2])
 static void hx_fatal(const char *what, long ret)
 {
 	fail_msg("%s: %ld", what, ret);
+	abort(); /* cmocka jumps, but does not say so */
 }
 
 static void run(const struct hx_table *table)
