@@ -26,7 +26,7 @@ static double run_hits(void *opaque)
 	double t = bench_now();
 
 	for (unsigned int i = 0; i < HITS; i++) {
-		MUST(cbit_iotlb_lookup(f->tlb, 1, (i & mask) << shift | 8, &leaf));
+		MUST(cbit_iotlb_lookup(f->tlb, iotlb_host(1), (i & mask) << shift | 8, &leaf));
 		sum += leaf.spa.v;
 	}
 	bench_use(sum);
@@ -90,7 +90,7 @@ static void fill(struct fixture *f, uint64_t pages, uint64_t size)
 			.attrs = CBIT_ATTR_RW,
 		};
 
-		cbit_iotlb_fill(f->tlb, 1, &leaf);
+		cbit_iotlb_fill(f->tlb, iotlb_host(1), &leaf);
 	}
 }
 

@@ -42,10 +42,12 @@
 #define CBIT_VI_CTRL_WAIT_INT     CBIT_VI_BIT(4)
 #define CBIT_VI_CTRL_COHERENT     CBIT_VI_BIT(10)
 #define CBIT_VI_CTRL_CMD          CBIT_VI_BIT(12)
+#define CBIT_VI_CTRL_GT           CBIT_VI_BIT(16) /* guest translation */
 #define CBIT_VI_CTRL_GA           CBIT_VI_BIT(17) /* IRTEs have 128 bits */
 #define CBIT_VI_CTRL_IRT_MASK     (UINT64_C(3) << 43)
 #define CBIT_VI_CTRL_IRT_2K       (UINT64_C(1) << 43) /* tables of up to 2048 IRTEs */
 #define CBIT_VI_CTRL_XT           CBIT_VI_BIT(50)     /* 32-bit destinations */
+#define CBIT_VI_CTRL_GCR3_GPA     CBIT_VI_BIT(58)     /* GCR3TRPMode: GCR3 tables are at GPAs */
 #define CBIT_VI_CTRL_IRT_UNCACHED CBIT_VI_BIT(59)
 
 /* Status register; the first three are cleared by writing a one. */
@@ -56,21 +58,26 @@
 #define CBIT_VI_STATUS_CMD_RUN      CBIT_VI_BIT(4)
 
 /* Extended feature registers. */
-#define CBIT_VI_EFR_PPR        CBIT_VI_BIT(1)
-#define CBIT_VI_EFR_XT         CBIT_VI_BIT(2)
-#define CBIT_VI_EFR_GT         CBIT_VI_BIT(4)
-#define CBIT_VI_EFR_IA         CBIT_VI_BIT(6)
-#define CBIT_VI_EFR_GA         CBIT_VI_BIT(7)
-#define CBIT_VI_EFR_HATS_SHIFT 10 /* levels of a host table, less four */
-#define CBIT_VI_EFR_HATS       (UINT64_C(3) << CBIT_VI_EFR_HATS_SHIFT)
-#define CBIT_VI_EFR_GATS       (UINT64_C(3) << 12)
-#define CBIT_VI_EFR_GLX_SHIFT  14
-#define CBIT_VI_EFR_GLX        (UINT64_C(3) << CBIT_VI_EFR_GLX_SHIFT)
-#define CBIT_VI_EFR_GIO        CBIT_VI_BIT(48)
-#define CBIT_VI_EFR_HA         CBIT_VI_BIT(49)
-#define CBIT_VI_EFR_EPH        CBIT_VI_BIT(50)
-#define CBIT_VI_EFR_HD         CBIT_VI_BIT(52)
-#define CBIT_VI_EFR2_IRT_2K    (UINT64_C(1) << 8)
+#define CBIT_VI_EFR_PPR          CBIT_VI_BIT(1)
+#define CBIT_VI_EFR_XT           CBIT_VI_BIT(2)
+#define CBIT_VI_EFR_NX           CBIT_VI_BIT(3)
+#define CBIT_VI_EFR_GT           CBIT_VI_BIT(4)
+#define CBIT_VI_EFR_IA           CBIT_VI_BIT(6)
+#define CBIT_VI_EFR_GA           CBIT_VI_BIT(7)
+#define CBIT_VI_EFR_HATS_SHIFT   10 /* levels of a host table, less four */
+#define CBIT_VI_EFR_HATS         (UINT64_C(3) << CBIT_VI_EFR_HATS_SHIFT)
+#define CBIT_VI_EFR_GATS_SHIFT   12 /* levels of a guest table, less four */
+#define CBIT_VI_EFR_GATS         (UINT64_C(3) << CBIT_VI_EFR_GATS_SHIFT)
+#define CBIT_VI_EFR_GLX_SHIFT    14
+#define CBIT_VI_EFR_GLX          (UINT64_C(3) << CBIT_VI_EFR_GLX_SHIFT)
+#define CBIT_VI_EFR_PASMAX_SHIFT 32 /* bits of a PASID, less one */
+#define CBIT_VI_EFR_PASMAX       (UINT64_C(0x1f) << CBIT_VI_EFR_PASMAX_SHIFT)
+#define CBIT_VI_EFR_GIO          CBIT_VI_BIT(48)
+#define CBIT_VI_EFR_HA           CBIT_VI_BIT(49)
+#define CBIT_VI_EFR_EPH          CBIT_VI_BIT(50)
+#define CBIT_VI_EFR_HD           CBIT_VI_BIT(52)
+#define CBIT_VI_EFR2_GCR3_GPA    CBIT_VI_BIT(3)
+#define CBIT_VI_EFR2_IRT_2K      (UINT64_C(1) << 8)
 
 /* Device table entry (section 2.2.2.1), quadword 0: host and guest translation. */
 #define CBIT_VI_DTE0_V          CBIT_VI_BIT(0)
@@ -84,7 +91,8 @@
 #define CBIT_VI_DTE0_GV         CBIT_VI_BIT(55)
 #define CBIT_VI_DTE0_GLX_SHIFT  56
 #define CBIT_VI_DTE0_GLX        (UINT64_C(3) << CBIT_VI_DTE0_GLX_SHIFT)
-#define CBIT_VI_DTE0_GCR3       (UINT64_C(7) << 58)
+#define CBIT_VI_DTE0_GCR3_SHIFT 58 /* bits 14:12 of the root of the GCR3 table */
+#define CBIT_VI_DTE0_GCR3       (UINT64_C(7) << CBIT_VI_DTE0_GCR3_SHIFT)
 #define CBIT_VI_DTE0_IR         CBIT_VI_BIT(61)
 #define CBIT_VI_DTE0_IW         CBIT_VI_BIT(62)
 #define CBIT_VI_DTE0_RESERVED   (UINT64_C(0x1f) << 2 | CBIT_VI_BIT(63))
@@ -92,7 +100,9 @@
 #define CBIT_VI_DTE1_DOMAIN      UINT64_C(0xffff)
 #define CBIT_VI_DTE1_SA          CBIT_VI_BIT(34) /* log no page fault of this device */
 #define CBIT_VI_DTE1_IOCTL_SHIFT 35
-#define CBIT_VI_DTE1_GCR3        (UINT64_C(0xffff) << 16 | UINT64_C(0x1fffff) << 43)
+#define CBIT_VI_DTE1_GCR3_MID    (UINT64_C(0xffff) << 16)   /* bits 30:15 */
+#define CBIT_VI_DTE1_GCR3_HIGH   (UINT64_C(0x1fffff) << 43) /* bits 51:31 */
+#define CBIT_VI_DTE1_GCR3        (CBIT_VI_DTE1_GCR3_MID | CBIT_VI_DTE1_GCR3_HIGH)
 #define CBIT_VI_DTE1_RESERVED    CBIT_VI_BIT(42)
 /* Quadword 2: interrupts. */
 #define CBIT_VI_DTE2_IV           CBIT_VI_BIT(0)
@@ -100,7 +110,8 @@
 #define CBIT_VI_DTE2_LEN_MAX      11u /* 2048 entries */
 #define CBIT_VI_DTE2_IG           CBIT_VI_BIT(5)
 #define CBIT_VI_DTE2_ROOT         UINT64_C(0x000fffffffffffc0)
-#define CBIT_VI_DTE2_GUEST_PAGING (UINT64_C(3) << 54)
+#define CBIT_VI_DTE2_GPM_SHIFT    54 /* GuestPagingMode: levels of the guest's tables, less 4 */
+#define CBIT_VI_DTE2_GUEST_PAGING (UINT64_C(3) << CBIT_VI_DTE2_GPM_SHIFT)
 #define CBIT_VI_DTE2_INIT         CBIT_VI_BIT(56)
 #define CBIT_VI_DTE2_EINT         CBIT_VI_BIT(57)
 #define CBIT_VI_DTE2_NMI          CBIT_VI_BIT(58)
@@ -112,6 +123,11 @@
 #define CBIT_VI_INTCTL_ABORT   0u
 #define CBIT_VI_INTCTL_FORWARD 1u
 #define CBIT_VI_INTCTL_REMAP   2u
+
+/* GCR3 tables (section 2.2.6): 512 entries of 8 bytes at each of GLX + 1 levels. */
+#define CBIT_VI_GCR3_V        CBIT_VI_BIT(0)
+#define CBIT_VI_GCR3_ADDR     UINT64_C(0x000ffffffffff000)
+#define CBIT_VI_GCR3_RESERVED UINT64_C(0xfff0000000000ffe)
 
 /* Commands (section 2.4): the code is dw1[31:28]. */
 #define CBIT_VI_CMD_SHIFT             28

@@ -151,6 +151,23 @@ enum cbit_dma_status {
 	CBIT_DMA_OK,    /* bytes moved; also with the wrong key: nobody tells the device */
 	CBIT_DMA_FAULT, /* the IOMMU refused (target abort) */
 	CBIT_DMA_ABORT, /* nothing decoded the address: reads gave all ones, writes vanished */
+	CBIT_DMA_UNSUPPORTED, /* an atomic of a size or alignment that there is not; nothing done */
+};
+
+/**
+ * struct cbit_dma_request - who makes a request, and what its PASID prefix says.
+ * @devid:       the requester, bus << 8 | devfn.
+ * @pasid_valid: it has a prefix; what follows is not looked at otherwise.
+ * @privileged:  Privileged Mode Requested: pages that users may not reach are allowed.
+ * @exec:        Execute Requested: the read is an instruction fetch.
+ * @pasid:       20 bits.
+ */
+struct cbit_dma_request {
+	uint16_t devid;
+	bool pasid_valid;
+	bool privileged;
+	bool exec;
+	uint32_t pasid;
 };
 
 /**
@@ -172,6 +189,33 @@ enum cbit_dma_status cbit_iommu_dma_read(struct cbit_iommu *iommu, uint16_t devi
 enum cbit_dma_status cbit_iommu_dma_write(struct cbit_iommu *iommu, uint16_t devid,
 					  struct cbit_iova iova, const void *buf, size_t len,
 					  size_t *done);
+
+/** cbit_iommu_request_read() - cbit_iommu_dma_read() with all that a request may carry. */
+enum cbit_dma_status cbit_iommu_request_read(struct cbit_iommu *iommu,
+					     const struct cbit_dma_request *rq,
+					     struct cbit_iova iova, void *buf, size_t len,
+					     size_t *done);
+
+/** cbit_iommu_request_write() - the other way. */
+enum cbit_dma_status cbit_iommu_request_write(struct cbit_iommu *iommu,
+					      const struct cbit_dma_request *rq,
+					      struct cbit_iova iova, const void *buf, size_t len,
+					      size_t *done);
+
+/**
+ * cbit_iommu_dma_atomic() - a device carries out an AtomicOp: see cbit_mem_atomic().
+ * @iova:    a multiple of @size, so it lies in one page.
+ * @size:    4 or 8 bytes, or 16 for CBIT_ATOMIC_CAS; anything else is CBIT_DMA_UNSUPPORTED.
+ * @operand, @compare: little-endian words, the low one first; @compare may be NULL but for CAS.
+ * @old:     filled in: what was there, or all ones in @size bytes. May not be NULL.
+ * The entry must allow reading and writing; a fault is logged, and told, as that of a write.
+ * Otherwise as cbit_iommu_dma_write().
+ */
+enum cbit_dma_status cbit_iommu_dma_atomic(struct cbit_iommu *iommu,
+					   const struct cbit_dma_request *rq, struct cbit_iova iova,
+					   enum cbit_atomic_op op, unsigned int size,
+					   const uint64_t operand[2], const uint64_t compare[2],
+					   uint64_t old[2]);
 
 /**
  * struct cbit_dma_copied - how a copy ended.
@@ -239,10 +283,18 @@ enum cbit_dte_verdict {
  */
 enum cbit_dte_verdict cbit_dte_check(const uint64_t dte[4], uint64_t efr, bool interrupt);
 
-/* What this IOMMU has: invalidate-all, 128-bit IRTEs, x2APIC, 6 levels; tables of 2048 IRTEs. */
-#define CBIT_IOMMU_EFR \
-	(CBIT_VI_EFR_IA | CBIT_VI_EFR_GA | CBIT_VI_EFR_XT | UINT64_C(2) << CBIT_VI_EFR_HATS_SHIFT)
-#define CBIT_IOMMU_EFR2 CBIT_VI_EFR2_IRT_2K
+/*
+ * What this IOMMU has: invalidate-all, 128-bit IRTEs, x2APIC, 6 levels of host tables; guest
+ * translation with 4 or 5 levels, NX, GIoV, PASIDs of 16 bits (Linux refuses more) in 1 to 3
+ * levels; tables of 2048 IRTEs, GCR3 tables at SPAs or GPAs.
+ */
+#define CBIT_IOMMU_PASID_BITS 16
+#define CBIT_IOMMU_EFR                                                                        \
+	(CBIT_VI_EFR_IA | CBIT_VI_EFR_GA | CBIT_VI_EFR_XT | CBIT_VI_EFR_GT | CBIT_VI_EFR_NX | \
+	 CBIT_VI_EFR_GIO | UINT64_C(2) << CBIT_VI_EFR_HATS_SHIFT |                            \
+	 UINT64_C(1) << CBIT_VI_EFR_GATS_SHIFT | UINT64_C(2) << CBIT_VI_EFR_GLX_SHIFT |       \
+	 (CBIT_IOMMU_PASID_BITS - UINT64_C(1)) << CBIT_VI_EFR_PASMAX_SHIFT)
+#define CBIT_IOMMU_EFR2 (CBIT_VI_EFR2_IRT_2K | CBIT_VI_EFR2_GCR3_GPA)
 
 /**
  * cbit_iommu_map_registers() - give the registers a window of 16 KiB in the address map, so that

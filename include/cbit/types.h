@@ -219,6 +219,7 @@ enum cbit_event_type {
  * @iova:    where; @len bytes.
  * @spa:     the SPA that the entry gave, without the C-bit; valid if @spa_valid.
  * @entry:   the IOPTE as read from or written to DRAM, 0 if there was none.
+ * @pasid:   of a DMA with @pasid_valid, whose @iova then is a GVA.
  * @entry_now: of a stale IOTLB entry: the IOPTE in DRAM, 0 if there is none any more.
  * @c_mask:  the C-bit of the platform as a mask.
  * @key_used, @key_right: names of the DRAM keys ("host key", "no key").
@@ -232,6 +233,8 @@ struct cbit_event {
 	uint16_t devid;
 	bool write;
 	bool spa_valid;
+	bool pasid_valid;
+	uint32_t pasid;
 	enum cbit_mem_kind kind;
 	struct cbit_iova iova;
 	struct cbit_spa spa;

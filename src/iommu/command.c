@@ -39,12 +39,15 @@ static void invalidate_devtab(struct cbit_iommu *iommu, const uint32_t dw[4])
 
 /*
  * With S the size is in the address: the lowest clear bit, counted from bit 12, is half of it.
- * The PDE bit asks for cached upper levels too, of which there are none.
+ * With GN the address is a GVA of a PASID, else a GPA or IOVA of the host's tables, and what the
+ * IOTLB has of guests by way of them goes, too. The PDE bit asks for cached upper levels too, of
+ * which there are none.
  */
 static void invalidate_pages(struct cbit_iommu *iommu, const uint32_t dw[4])
 {
 	uint64_t address = (uint64_t)dw[3] << 32 | (dw[2] & ~UINT32_C(0xfff));
 	uint64_t rest = CBIT_PAGE_SIZE - 1;
+	uint16_t domid = (uint16_t)dw[1];
 
 	if (dw[2] & CBIT_VI_PAGES_S) {
 		uint64_t zeros = ~(address | rest);
@@ -52,9 +55,16 @@ static void invalidate_pages(struct cbit_iommu *iommu, const uint32_t dw[4])
 		/* Bits up to and with the lowest zero; all of them if that is bit 63 or none. */
 		rest = zeros ? zeros ^ (zeros - 1) : ~UINT64_C(0);
 	}
-	cbit_iotlb_invalidate_range(&iommu->iotlb, (uint16_t)dw[1], address & ~rest,
-				    address | rest);
-	cbit_domain_flushed(iommu, (uint16_t)dw[1], address & ~rest, address | rest);
+	if (dw[2] & CBIT_VI_PAGES_GN) {
+		cbit_iotlb_invalidate_range(&iommu->iotlb, iotlb_guest(domid, dw[0] & 0xfffff),
+					    address & ~rest, address | rest);
+	} else {
+		cbit_iotlb_invalidate_range(&iommu->iotlb, iotlb_host(domid), address & ~rest,
+					    address | rest);
+		/* Which of these came by way of such a GPA is not known. */
+		cbit_iotlb_invalidate_guests(&iommu->iotlb, domid);
+		cbit_domain_flushed(iommu, domid, address & ~rest, address | rest);
+	}
 	cbit_stat_add(&iommu->stats.invalidations, 1);
 }
 
@@ -76,7 +86,7 @@ static void invalidate_all(struct cbit_iommu *iommu, const uint32_t dw[4])
 /*
  * What this IOMMU understands. Not in the list, and so illegal: INVALIDATE_IOTLB_PAGES (no
  * device has an IOTLB of its own: capability IotlbSup is 0), PREFETCH_IOMMU_PAGES (PreFSup),
- * COMPLETE_PPR_REQUEST (PPRSup), and INVALIDATE_IOMMU_PAGES for guests (GN without GTSup).
+ * COMPLETE_PPR_REQUEST (PPRSup).
  * @reserved: bits that must be zero.
  */
 static const struct command {
@@ -86,8 +96,7 @@ static const struct command {
 	[CBIT_VI_CMD_COMPLETION_WAIT] = { { 0, 0x0ff00000, 0, 0 }, completion_wait },
 	[CBIT_VI_CMD_INVALIDATE_DEVTAB] = { { 0xffff0000, 0x0fffffff, ~0u, ~0u },
 					    invalidate_devtab },
-	[CBIT_VI_CMD_INVALIDATE_PAGES] = { { 0xfff00000, 0x0fff0000, 0xff8 | CBIT_VI_PAGES_GN, 0 },
-					   invalidate_pages },
+	[CBIT_VI_CMD_INVALIDATE_PAGES] = { { 0xfff00000, 0x0fff0000, 0xff8, 0 }, invalidate_pages },
 	[CBIT_VI_CMD_INVALIDATE_IRT] = { { 0xffff0000, 0x0fffffff, ~0u, ~0u }, invalidate_irt },
 	[CBIT_VI_CMD_INVALIDATE_ALL] = { { ~0u, 0x0fffffff, ~0u, ~0u }, invalidate_all },
 };

@@ -1,55 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * DMA: the road from a device's read or write to the address map, and what is said when it
- * goes wrong.
+ * DMA: the road from a device's read, write or atomic to the address map.
  *
  * A request is carried out in chunks, each under the lock held for reading, and a chunk in
  * runs: neighbouring leaves that continue one another in SPA space with equal attributes,
- * within one region, are one access to memory. What went wrong is noted under the lock and
- * told after it was dropped.
+ * within one region, are one access to memory.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "dma.h"
 
-/* --- translation --- */
-
-int cbit_dte_walk(struct cbit_iommu *iommu, const struct dte *dte, uint64_t iova,
-		  struct cbit_pt_leaf *leaf)
-{
-	return cbit_pt_walk_from(iommu->mem, CBIT_PT_AMDV1, dte->root, dte->mode, CBIT_IOVA(iova),
-				 leaf);
-}
-
-static int translate(struct dma *d, uint64_t iova, struct cbit_pt_leaf *leaf)
-{
-	struct cbit_iommu *iommu = d->iommu;
-	int err;
-
-	if (d->dte.state == DTE_PASS) {
-		uint64_t size = (uint64_t)1 << 30;
-
-		*leaf = (struct cbit_pt_leaf){
-			.iova = CBIT_IOVA(iova & ~(size - 1)),
-			.size = size,
-			.spa = CBIT_SPA(iova & ~(size - 1) & ~iommu->c_mask),
-			.attrs = CBIT_ATTR_RW | (iova & iommu->c_mask ? CBIT_ATTR_ENCRYPTED : 0),
-		};
-		return 0;
-	}
-	if (cbit_iotlb_lookup(&iommu->iotlb, d->dte.domid, iova, leaf)) {
-		d->hits++;
-		if (__builtin_expect(d->compare, 0))
-			cbit_stale_compare(iommu, &d->dte, iova, leaf);
-		return 0;
-	}
-	d->walks++;
-	err = cbit_dte_walk(iommu, &d->dte, iova, leaf);
-	if (!err)
-		cbit_iotlb_fill(&iommu->iotlb, d->dte.domid, leaf);
-	return err;
-}
+/* --- refusals --- */
 
 static void fault(struct dma *d, enum cbit_event_type type, uint64_t len,
 		  const struct cbit_pt_leaf *leaf)
@@ -58,24 +20,12 @@ static void fault(struct dma *d, enum cbit_event_type type, uint64_t len,
 	cbit_dma_note(d, type, len, leaf);
 }
 
-static void log_fault(struct dma *d, unsigned int code, unsigned int flags, uint64_t address)
-{
-	if (code == CBIT_VI_EVT_IO_PAGE_FAULT && d->dte.silent)
-		return;
-	cbit_iommu_log(d->iommu, &(struct cbit_vi_event){
-					 .code = code,
-					 .flags = flags | (d->write ? CBIT_VI_EVT_RW : 0),
-					 .devid = d->devid,
-					 .domid = d->dte.domid,
-					 .address = address,
-				 });
-}
-
 /* Bytes from here in which nothing is mapped either, at most @len. */
 static uint64_t hole(struct dma *d, uint64_t len, const struct cbit_pt_leaf *first)
 {
 	uint64_t iova = cbit_dma_iova(d);
 	struct cbit_pt_leaf leaf = *first;
+	struct failure none;
 	uint64_t n = 0;
 
 	for (;;) {
@@ -84,72 +34,48 @@ static uint64_t hole(struct dma *d, uint64_t len, const struct cbit_pt_leaf *fir
 		if (rest >= len - n)
 			return len;
 		n += rest;
-		if (translate(d, iova + n, &leaf) != -ENOENT)
+		if (cbit_request_translate(&d->q, iova + n, &leaf, &none) != -ENOENT)
 			return n;
 	}
 }
 
-/* Where the entry for @iova stands in a table that could not be read. */
-static uint64_t entry_spa(const struct cbit_pt_leaf *leaf, uint64_t iova)
-{
-	unsigned int item = CBIT_PAGE_SHIFT + 9 * (leaf->level - 1);
-
-	return leaf->spa.v + (iova >> item & 0x1ff) * sizeof(uint64_t);
-}
-
-static void fault_walk(struct dma *d, int err, uint64_t len, const struct cbit_pt_leaf *leaf)
+static void fault_walk(struct dma *d, int err, uint64_t len, const struct cbit_pt_leaf *leaf,
+		       const struct failure *f)
 {
 	struct cbit_pt_leaf bad = { .entry = leaf->entry };
 	uint64_t page = CBIT_PAGE_SIZE - (cbit_dma_iova(d) & ~CBIT_PAGE_MASK);
 
-	if (err == -ENOENT) {
-		log_fault(d, CBIT_VI_EVT_IO_PAGE_FAULT, 0, cbit_dma_iova(d));
+	cbit_request_log(&d->q, f);
+	if (err == -ENOENT)
 		fault(d, CBIT_EVENT_DMA_NOT_MAPPED, hole(d, len, leaf), NULL);
-		return;
-	}
-	if (leaf->entry)
-		log_fault(d, CBIT_VI_EVT_IO_PAGE_FAULT, CBIT_VI_EVT_PR | CBIT_VI_EVT_RZ,
-			  cbit_dma_iova(d));
 	else
-		log_fault(d, CBIT_VI_EVT_PAGETAB_HW_ERROR, CBIT_VI_EVT_MASTER_ABORT,
-			  entry_spa(leaf, cbit_dma_iova(d)));
-	fault(d, CBIT_EVENT_DMA_NOT_MAPPED, len < page ? len : page, &bad);
+		fault(d, CBIT_EVENT_DMA_NOT_MAPPED, len < page ? len : page, &bad);
 }
 
-/* A DTE under which nothing can be translated. */
-static void fault_dte(struct dma *d, uint64_t len)
+static void fault_denied(struct dma *d, unsigned int flags, uint64_t len,
+			 const struct cbit_pt_leaf *leaf)
 {
-	uint64_t iova = cbit_dma_iova(d);
+	struct failure f = { CBIT_VI_EVT_IO_PAGE_FAULT, flags, cbit_dma_iova(d) };
 
-	switch (d->dte.state) {
-	case DTE_ILLEGAL:
-		log_fault(d, CBIT_VI_EVT_ILLEGAL_DTE, CBIT_VI_EVT_RZ, iova);
-		break;
-	case DTE_ILLEGAL_LEVEL:
-		log_fault(d, CBIT_VI_EVT_ILLEGAL_DTE, 0, iova);
-		break;
-	case DTE_UNREADABLE:
-		log_fault(d, CBIT_VI_EVT_DEVTAB_HW_ERROR, CBIT_VI_EVT_MASTER_ABORT,
-			  cbit_dte_spa(d->iommu, d->devid));
-		break;
-	default:
-		log_fault(d, CBIT_VI_EVT_IO_PAGE_FAULT, 0, iova);
-		break;
-	}
-	fault(d, CBIT_EVENT_DMA_NOT_MAPPED, len, NULL);
+	if (request_is_guest(&d->q))
+		cbit_guest_denied(&d->q, cbit_dma_iova(d), &f);
+	cbit_request_log(&d->q, &f);
+	fault(d, CBIT_EVENT_DMA_NO_PERMISSION, len, leaf);
 }
 
 /* --- transfer --- */
 
-#define SAME_ATTRS (CBIT_ATTR_RW | CBIT_ATTR_ENCRYPTED | LEAF_STALE)
+#define SAME_ATTRS \
+	(CBIT_ATTR_RW | CBIT_ATTR_ENCRYPTED | CBIT_ATTR_USER | CBIT_ATTR_NOEXEC | LEAF_STALE)
 
 /* Bytes of the run that starts in @leaf, at most @want. */
 uint64_t cbit_dma_run_length(struct dma *d, const struct cbit_pt_leaf *leaf, uint64_t want)
 {
 	uint64_t iova = cbit_dma_iova(d);
 	uint64_t spa = leaf->spa.v + (iova - leaf->iova.v);
-	const struct cbit_mem_region *region = cbit_mem_find(d->iommu->mem, CBIT_SPA(spa));
+	const struct cbit_mem_region *region = cbit_mem_find(d->q.iommu->mem, CBIT_SPA(spa));
 	uint64_t page = CBIT_PAGE_SIZE - (spa & ~CBIT_PAGE_MASK);
+	struct failure none;
 	uint64_t n;
 
 	/* Where nothing is behind the address, the map is tried page by page. */
@@ -161,7 +87,7 @@ uint64_t cbit_dma_run_length(struct dma *d, const struct cbit_pt_leaf *leaf, uin
 	while (n < want) {
 		struct cbit_pt_leaf *next = &d->ahead;
 
-		if (translate(d, iova + n, next)) {
+		if (cbit_request_translate(&d->q, iova + n, next, &none)) {
 			next->size = 0;
 			break;
 		}
@@ -187,7 +113,7 @@ static void aborted(struct dma *d, enum cbit_event_type type, uint64_t n,
 }
 
 /* The leaf at the DMA's place, from the last run if it looked ahead. */
-int cbit_dma_next_leaf(struct dma *d, struct cbit_pt_leaf *leaf)
+int cbit_dma_next_leaf(struct dma *d, struct cbit_pt_leaf *leaf, struct failure *f)
 {
 	uint64_t iova = cbit_dma_iova(d);
 	int err = 0;
@@ -195,40 +121,48 @@ int cbit_dma_next_leaf(struct dma *d, struct cbit_pt_leaf *leaf)
 	if (d->ahead.size && iova - d->ahead.iova.v < d->ahead.size)
 		*leaf = d->ahead;
 	else
-		err = translate(d, iova, leaf);
+		err = cbit_request_translate(&d->q, iova, leaf, f);
 	d->ahead.size = 0;
 	return err;
+}
+
+static enum cbit_mem_outcome access(struct dma *d, struct cbit_bus bus, uint64_t n)
+{
+	const struct dma_atomic *a = d->atomic;
+	struct cbit_mem *mem = d->q.iommu->mem;
+
+	if (a)
+		return cbit_mem_atomic(mem, bus, a->op, a->size, a->operand, a->compare, a->old);
+	if (d->q.write)
+		return cbit_mem_write(mem, bus, d->buf + d->off, n);
+	return cbit_mem_read(mem, bus, d->buf + d->off, n);
 }
 
 /* One run. False when the DMA is over or the chunk has to end. */
 static bool dma_run(struct dma *d, uint64_t want)
 {
-	struct cbit_iommu *iommu = d->iommu;
 	uint64_t iova = cbit_dma_iova(d);
+	unsigned int denied;
 	enum cbit_mem_outcome outcome;
 	struct cbit_pt_leaf leaf;
-	struct cbit_bus bus;
+	struct failure f;
 	uint64_t n;
 	int err;
 
-	err = cbit_dma_next_leaf(d, &leaf);
+	err = cbit_dma_next_leaf(d, &leaf, &f);
 	if (err) {
-		fault_walk(d, err, want, &leaf);
+		fault_walk(d, err, want, &leaf, &f);
 		return false;
 	}
 	n = cbit_dma_run_length(d, &leaf, want);
-	if (!cbit_dma_permits(d, &leaf)) {
+	denied = cbit_request_denied(&d->q, &leaf);
+	if (denied) {
 		if (leaf.attrs & LEAF_STALE)
 			cbit_dma_note(d, CBIT_EVENT_DMA_STALE_IOTLB, n, &leaf);
-		log_fault(d, CBIT_VI_EVT_IO_PAGE_FAULT, CBIT_VI_EVT_PR | CBIT_VI_EVT_PE, iova);
-		fault(d, CBIT_EVENT_DMA_NO_PERMISSION, n, &leaf);
+		fault_denied(d, denied, n, &leaf);
 		return false;
 	}
-	bus = cbit_dma_bus(d, &leaf);
-	if (d->write)
-		outcome = cbit_mem_write(iommu->mem, bus, d->buf + d->off, n);
-	else
-		outcome = cbit_mem_read(iommu->mem, bus, d->buf + d->off, n);
+	outcome = access(d, cbit_dma_bus(d, &leaf), n);
 	if (outcome == CBIT_MEM_NO_BACKING && !d->by_page &&
 	    n > CBIT_PAGE_SIZE - (iova & ~CBIT_PAGE_MASK)) {
 		/* Again from here, to find how far it goes: the same bytes twice. */
@@ -260,27 +194,29 @@ static bool dma_run(struct dma *d, uint64_t want)
 static bool dma_chunk(struct dma *d)
 {
 	size_t end = d->len - d->off < DMA_CHUNK ? d->len : d->off + DMA_CHUNK;
+	struct failure f;
 
-	cbit_dte_decode(d->iommu, d->devid, &d->dte);
 	/* What was translated ahead may be gone since the lock was dropped. */
 	d->ahead.size = 0;
-	d->compare = d->dte.state == DTE_TRANSLATE && cbit_stale_possible(d->iommu, &d->dte);
-	if (d->dte.state != DTE_TRANSLATE && d->dte.state != DTE_PASS) {
-		fault_dte(d, d->len - d->off);
+	if (!cbit_request_start(&d->q, cbit_dma_iova(d), &f)) {
+		cbit_request_log(&d->q, &f);
+		fault(d, CBIT_EVENT_DMA_NOT_MAPPED, d->len - d->off, NULL);
 		return false;
 	}
 	while (d->off < end) {
 		uint64_t iova = cbit_dma_iova(d);
 		uint64_t want = end - d->off;
 
-		if (d->n >= DMA_NOTES - 1)
+		if (!cbit_dma_room(d))
 			return true;
 		/* No request wraps: what would lie beyond the last page is at no address. */
 		if (d->off && iova < d->iova) {
 			struct cbit_pt_leaf beyond = { .size = CBIT_PAGE_SIZE };
 
+			cbit_failure_of_walk(&f, -ENOENT, &beyond, iova,
+					     request_is_guest(&d->q) ? CBIT_VI_EVT_GN : 0);
 			fault_walk(d, -ENOENT, want < CBIT_PAGE_SIZE ? want : CBIT_PAGE_SIZE,
-				   &beyond);
+				   &beyond, &f);
 			return false;
 		}
 		if (iova && want > -iova)
@@ -291,69 +227,117 @@ static bool dma_chunk(struct dma *d)
 	return d->off < d->len;
 }
 
-void cbit_dma_start(struct dma *d, struct cbit_iommu *iommu, uint16_t devid, struct cbit_iova iova,
-		    void *buf, size_t len, bool write)
+void cbit_dma_start(struct dma *d, struct cbit_iommu *iommu, const struct cbit_dma_request *rq,
+		    struct cbit_iova iova, void *buf, size_t len, bool write)
 {
 	/* Not zeroed as a whole: the notes are large and seldom used. */
-	d->iommu = iommu;
+	d->q.iommu = iommu;
+	d->q.rq = *rq;
+	d->q.write = write;
+	d->q.atomic = false;
+	d->q.walks = 0;
+	d->q.hits = 0;
 	d->buf = buf;
 	d->iova = iova.v;
 	d->len = len;
 	d->off = 0;
 	d->good = 0;
-	d->devid = devid;
-	d->write = write;
 	d->by_page = false;
 	d->status = CBIT_DMA_OK;
-	d->walks = 0;
-	d->hits = 0;
+	d->atomic = NULL;
 	d->n = 0;
 }
 
 void cbit_dma_count(const struct dma *d)
 {
-	if (d->walks)
-		cbit_stat_add(&d->iommu->stats.walks, d->walks);
-	if (d->hits)
-		cbit_stat_add(&d->iommu->stats.iotlb_hits, d->hits);
+	if (d->q.walks)
+		cbit_stat_add(&d->q.iommu->stats.walks, d->q.walks);
+	if (d->q.hits)
+		cbit_stat_add(&d->q.iommu->stats.iotlb_hits, d->q.hits);
 }
 
-static enum cbit_dma_status dma(struct cbit_iommu *iommu, uint16_t devid, struct cbit_iova iova,
-				void *buf, size_t len, bool write, size_t *done)
+static enum cbit_dma_status run(struct dma *d, size_t *done)
 {
-	struct dma d;
-	bool more = len;
+	struct cbit_iommu *iommu = d->q.iommu;
+	bool more = d->len;
 
-	cbit_dma_start(&d, iommu, devid, iova, buf, len, write);
 	while (more) {
-		size_t from = d.off;
+		size_t from = d->off;
 
 		pthread_rwlock_rdlock(&iommu->lock);
-		more = dma_chunk(&d);
+		more = dma_chunk(d);
 		if (__builtin_expect(__atomic_load_n(&iommu->refused, __ATOMIC_RELAXED) != 0, 0))
-			cbit_dma_note_refused(&d, from);
+			cbit_dma_note_refused(d, from);
 		cbit_iommu_unlock(iommu);
-		if (d.n >= DMA_NOTES - 1 || !more)
-			cbit_dma_tell(&d);
+		if (!cbit_dma_room(d) || !more)
+			cbit_dma_tell(d);
 	}
-	cbit_dma_count(&d);
-	if (!write && d.off < len)
-		memset(d.buf + d.off, 0xff, len - d.off);
+	cbit_dma_count(d);
+	if (!d->q.write && d->off < d->len)
+		memset(d->buf + d->off, 0xff, d->len - d->off);
 	if (done)
-		*done = d.good;
-	return d.status;
+		*done = d->good;
+	return d->status;
+}
+
+enum cbit_dma_status cbit_iommu_request_read(struct cbit_iommu *iommu,
+					     const struct cbit_dma_request *rq,
+					     struct cbit_iova iova, void *buf, size_t len,
+					     size_t *done)
+{
+	struct dma d;
+
+	cbit_dma_start(&d, iommu, rq, iova, buf, len, false);
+	return run(&d, done);
+}
+
+enum cbit_dma_status cbit_iommu_request_write(struct cbit_iommu *iommu,
+					      const struct cbit_dma_request *rq,
+					      struct cbit_iova iova, const void *buf, size_t len,
+					      size_t *done)
+{
+	struct dma d;
+
+	/* Only ever read from: one loop serves both ways. */
+	cbit_dma_start(&d, iommu, rq, iova, (void *)(uintptr_t)buf, len, true);
+	return run(&d, done);
 }
 
 enum cbit_dma_status cbit_iommu_dma_read(struct cbit_iommu *iommu, uint16_t devid,
 					 struct cbit_iova iova, void *buf, size_t len, size_t *done)
 {
-	return dma(iommu, devid, iova, buf, len, false, done);
+	const struct cbit_dma_request rq = { .devid = devid };
+
+	return cbit_iommu_request_read(iommu, &rq, iova, buf, len, done);
 }
 
 enum cbit_dma_status cbit_iommu_dma_write(struct cbit_iommu *iommu, uint16_t devid,
 					  struct cbit_iova iova, const void *buf, size_t len,
 					  size_t *done)
 {
-	/* Only ever read from: one loop serves both ways. */
-	return dma(iommu, devid, iova, (void *)(uintptr_t)buf, len, true, done);
+	const struct cbit_dma_request rq = { .devid = devid };
+
+	return cbit_iommu_request_write(iommu, &rq, iova, buf, len, done);
+}
+
+enum cbit_dma_status cbit_iommu_dma_atomic(struct cbit_iommu *iommu,
+					   const struct cbit_dma_request *rq, struct cbit_iova iova,
+					   enum cbit_atomic_op op, unsigned int size,
+					   const uint64_t operand[2], const uint64_t compare[2],
+					   uint64_t old[2])
+{
+	const struct dma_atomic a = { op, size, operand, compare, old };
+	bool wide = size == 16 && op == CBIT_ATOMIC_CAS;
+	struct dma d;
+
+	old[0] = ~UINT64_C(0);
+	old[1] = wide ? ~UINT64_C(0) : 0;
+	if (size == 4)
+		old[0] = UINT32_MAX;
+	if ((size != 4 && size != 8 && !wide) || iova.v % size)
+		return CBIT_DMA_UNSUPPORTED;
+	cbit_dma_start(&d, iommu, rq, iova, NULL, size, true);
+	d.q.atomic = true;
+	d.atomic = &a;
+	return run(&d, NULL);
 }

@@ -21,26 +21,30 @@ struct dma_note {
 	struct cbit_mapping_info refused;
 };
 
+struct dma_atomic {
+	enum cbit_atomic_op op;
+	unsigned int size;
+	const uint64_t *operand;
+	const uint64_t *compare;
+	uint64_t *old;
+};
+
 /*
  * @ahead: the leaf after the last run, already translated; valid if its size is not 0.
  * @by_page: the backing refused a run: find the page that it lacks.
+ * @atomic:  NULL for a read or a write.
  */
 struct dma {
-	struct cbit_iommu *iommu;
+	struct request q;
 	uint8_t *buf;
 	uint64_t iova;
 	size_t len;
 	size_t off;
 	size_t good; /* bytes before the first that failed; == off while none has */
-	uint16_t devid;
-	bool write;
 	bool by_page;
-	bool compare; /* hits with the tables */
 	enum cbit_dma_status status;
-	struct dte dte;
+	const struct dma_atomic *atomic;
 	struct cbit_pt_leaf ahead;
-	uint64_t walks;
-	uint64_t hits;
 	unsigned int n;
 	struct dma_note notes[DMA_NOTES];
 };
@@ -50,26 +54,31 @@ static inline uint64_t cbit_dma_iova(const struct dma *d)
 	return d->iova + d->off;
 }
 
-static inline bool cbit_dma_permits(const struct dma *d, const struct cbit_pt_leaf *leaf)
-{
-	return leaf->attrs & d->dte.rights & (d->write ? CBIT_ATTR_WRITE : CBIT_ATTR_READ);
-}
-
 static inline struct cbit_bus cbit_dma_bus(const struct dma *d, const struct cbit_pt_leaf *leaf)
 {
-	return cbit_mem_bus(d->iommu->mem,
+	return cbit_mem_bus(d->q.iommu->mem,
 			    CBIT_SPA(leaf->spa.v + (cbit_dma_iova(d) - leaf->iova.v)),
 			    leaf->attrs & CBIT_ATTR_ENCRYPTED);
 }
 
+/* Whether there is room for all that one run may have to say. */
+static inline bool cbit_dma_room(const struct dma *d)
+{
+	return d->n < DMA_NOTES - 1;
+}
+
 /* dma.c: the lock is held for reading while a request looks for its next run */
-void cbit_dma_start(struct dma *d, struct cbit_iommu *iommu, uint16_t devid, struct cbit_iova iova,
-		    void *buf, size_t len, bool write);
+void cbit_dma_start(struct dma *d, struct cbit_iommu *iommu, const struct cbit_dma_request *rq,
+		    struct cbit_iova iova, void *buf, size_t len, bool write);
 void cbit_dma_count(const struct dma *d);
-int cbit_dma_next_leaf(struct dma *d, struct cbit_pt_leaf *leaf);
+int cbit_dma_next_leaf(struct dma *d, struct cbit_pt_leaf *leaf, struct failure *f);
 uint64_t cbit_dma_run_length(struct dma *d, const struct cbit_pt_leaf *leaf, uint64_t want);
 
-/* dma_note.c: noted under the lock, told without it */
+/*
+ * dma_note.c: noted under the lock, told without it. What continues the last note is added to it.
+ * @leaf: where the bytes went or should have gone, NULL if there is none; of size 0: only its entry
+ * counts.
+ */
 void cbit_dma_note(struct dma *d, enum cbit_event_type type, uint64_t len,
 		   const struct cbit_pt_leaf *leaf);
 void cbit_dma_note_refused(struct dma *d, size_t from);

@@ -16,6 +16,7 @@ struct run {
 static bool find_run(struct dma *d, struct run *run)
 {
 	uint64_t iova = cbit_dma_iova(d), want = d->len - d->off;
+	struct failure f;
 
 	if (run->left)
 		return true;
@@ -23,7 +24,7 @@ static bool find_run(struct dma *d, struct run *run)
 		return false;
 	if (iova && want > -iova)
 		want = -iova;
-	if (cbit_dma_next_leaf(d, &run->leaf) || !cbit_dma_permits(d, &run->leaf) ||
+	if (cbit_dma_next_leaf(d, &run->leaf, &f) || cbit_request_denied(&d->q, &run->leaf) ||
 	    run->leaf.attrs & LEAF_STALE)
 		return false;
 	run->left = cbit_dma_run_length(d, &run->leaf, want);
@@ -44,26 +45,25 @@ static bool copy_chunk(struct dma *from, struct dma *to)
 	size_t end = from->len - from->off < DMA_CHUNK ? from->len : from->off + DMA_CHUNK;
 	struct run src = { .left = 0 }, dst = { .left = 0 };
 	enum cbit_mem_outcome outcome[2];
+	struct failure f;
 
-	cbit_dte_decode(from->iommu, from->devid, &from->dte);
-	to->dte = from->dte;
-	if (from->dte.state != DTE_TRANSLATE && from->dte.state != DTE_PASS)
+	if (!cbit_request_start(&from->q, cbit_dma_iova(from), &f))
 		return false;
-	from->compare =
-		from->dte.state == DTE_TRANSLATE && cbit_stale_possible(from->iommu, &from->dte);
-	to->compare = from->compare;
+	to->q.dte = from->q.dte;
+	to->q.ctx = from->q.ctx;
+	to->q.compare = from->q.compare;
 	from->ahead.size = 0;
 	to->ahead.size = 0;
 	while (from->off < end) {
 		size_t n = end - from->off;
 
-		if (from->n >= DMA_NOTES - 1 || to->n >= DMA_NOTES - 1)
+		if (!cbit_dma_room(from) || !cbit_dma_room(to))
 			return true;
 		if (!find_run(from, &src) || !find_run(to, &dst))
 			return false;
 		n = src.left < n ? src.left : n;
 		n = dst.left < n ? dst.left : n;
-		n = cbit_mem_copy(from->iommu->mem, cbit_dma_bus(to, &dst.leaf),
+		n = cbit_mem_copy(from->q.iommu->mem, cbit_dma_bus(to, &dst.leaf),
 				  cbit_dma_bus(from, &src.leaf), n, outcome);
 		if (!n)
 			return false;
@@ -77,11 +77,12 @@ static bool copy_chunk(struct dma *from, struct dma *to)
 static size_t copy_straight(struct cbit_iommu *iommu, uint16_t devid, struct cbit_iova to,
 			    struct cbit_iova from, size_t len)
 {
+	const struct cbit_dma_request rq = { .devid = devid };
 	struct dma rd, wr;
 	bool more = true;
 
-	cbit_dma_start(&rd, iommu, devid, from, NULL, len, false);
-	cbit_dma_start(&wr, iommu, devid, to, NULL, len, true);
+	cbit_dma_start(&rd, iommu, &rq, from, NULL, len, false);
+	cbit_dma_start(&wr, iommu, &rq, to, NULL, len, true);
 	while (more) {
 		size_t done = rd.off;
 
@@ -92,7 +93,7 @@ static size_t copy_straight(struct cbit_iommu *iommu, uint16_t devid, struct cbi
 			cbit_dma_note_refused(&wr, done);
 		}
 		cbit_iommu_unlock(iommu);
-		if (rd.n >= DMA_NOTES - 1 || wr.n >= DMA_NOTES - 1 || !more) {
+		if (!cbit_dma_room(&rd) || !cbit_dma_room(&wr) || !more) {
 			cbit_dma_tell(&rd);
 			cbit_dma_tell(&wr);
 		}

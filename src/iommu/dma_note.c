@@ -6,27 +6,40 @@
 
 #include "dma.h"
 
+/* The domain whose IOVAs the request uses. */
+static struct cbit_domain *owned(const struct dma *d)
+{
+	const struct request *q = &d->q;
+
+	if (q->dte.state != DTE_TRANSLATE || !q->dte.mode || request_is_guest(q))
+		return NULL;
+	return q->iommu->domains[q->dte.domid];
+}
+
 void cbit_dma_note(struct dma *d, enum cbit_event_type type, uint64_t len,
 		   const struct cbit_pt_leaf *leaf)
 {
-	struct cbit_iommu *iommu = d->iommu;
+	struct cbit_iommu *iommu = d->q.iommu;
 	struct cbit_event ev = {
 		.type = type,
-		.devid = d->devid,
-		.write = d->write,
+		.devid = d->q.rq.devid,
+		.write = d->q.write,
+		.pasid_valid = d->q.rq.pasid_valid,
+		.pasid = d->q.rq.pasid_valid ? d->q.rq.pasid : 0,
 		.iova = CBIT_IOVA(cbit_dma_iova(d)),
 		.len = len,
 		.c_mask = iommu->c_mask,
 	};
-	struct cbit_domain *domain = NULL;
+	struct cbit_domain *domain;
 	struct dma_note *last = d->n ? &d->notes[d->n - 1] : NULL;
 
 	if (!iommu->observer || !iommu->observer->event)
 		return;
 	if (type == CBIT_EVENT_DMA_STALE_IOTLB) {
 		struct cbit_pt_leaf now;
+		struct failure f;
 
-		if (cbit_dte_walk(iommu, &d->dte, ev.iova.v, &now) != -ENOENT)
+		if (cbit_request_walk(&d->q, ev.iova.v, &now, &f) != -ENOENT)
 			ev.entry_now = now.entry;
 	}
 	if (leaf) {
@@ -35,8 +48,7 @@ void cbit_dma_note(struct dma *d, enum cbit_event_type type, uint64_t len,
 			cbit_event_target(iommu, &ev, leaf->spa.v + (ev.iova.v - leaf->iova.v),
 					  leaf->attrs);
 	}
-	if (d->dte.state == DTE_TRANSLATE)
-		domain = iommu->domains[d->dte.domid];
+	domain = owned(d);
 	if (domain && !domain->owner.describe)
 		domain = NULL;
 	/* A long DMA through one mistaken mapping is one event. */
@@ -57,9 +69,8 @@ void cbit_dma_note(struct dma *d, enum cbit_event_type type, uint64_t len,
 /* Bytes of a chunk, from @from on, have gone where a refused mapping call wanted to be. */
 void cbit_dma_note_refused(struct dma *d, size_t from)
 {
-	struct cbit_iommu *iommu = d->iommu;
-	struct cbit_domain *domain =
-		d->dte.state == DTE_TRANSLATE ? iommu->domains[d->dte.domid] : NULL;
+	struct cbit_iommu *iommu = d->q.iommu;
+	struct cbit_domain *domain = owned(d);
 	uint64_t first = d->iova + from, last = d->iova + (d->off - 1), end;
 	struct dma_note *n = &d->notes[d->n];
 	const char *what;
@@ -73,8 +84,8 @@ void cbit_dma_note_refused(struct dma *d, size_t from)
 	if (last > end)
 		last = end;
 	n->ev = (struct cbit_event){ .type = CBIT_EVENT_DMA_REFUSED_MAP,
-				     .devid = d->devid,
-				     .write = d->write,
+				     .devid = d->q.rq.devid,
+				     .write = d->q.write,
 				     .iova = CBIT_IOVA(first),
 				     .len = last - first + 1,
 				     .c_mask = iommu->c_mask,
@@ -87,7 +98,7 @@ void cbit_dma_note_refused(struct dma *d, size_t from)
 
 void cbit_dma_tell(struct dma *d)
 {
-	const struct cbit_observer *observer = d->iommu->observer;
+	const struct cbit_observer *observer = d->q.iommu->observer;
 
 	for (unsigned int i = 0; i < d->n; i++) {
 		struct dma_note *n = &d->notes[i];

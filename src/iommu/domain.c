@@ -43,7 +43,8 @@ static void flush(struct cbit_domain *domain, uint64_t first, uint64_t last)
 	if (!first && !~last)
 		cbit_iotlb_invalidate_domain(&iommu->iotlb, domain->id);
 	else
-		cbit_iotlb_invalidate_range(&iommu->iotlb, domain->id, first, last);
+		cbit_iotlb_invalidate_range(&iommu->iotlb, iotlb_host(domain->id), first, last);
+	cbit_iotlb_invalidate_guests(&iommu->iotlb, domain->id);
 	cbit_stat_add(&iommu->stats.invalidations, 1);
 	if (domain->deferred)
 		cbit_domain_flushed(iommu, domain->id, first, last);

@@ -151,6 +151,29 @@ int cbit_dte_load(struct cbit_iommu *iommu, uint16_t devid, uint64_t dte[DTE_WOR
 	return 0;
 }
 
+/* The root of the GCR3 table is in three fields; its C-bit is among them. */
+static uint64_t gcr3_root(const uint64_t dte[DTE_WORDS])
+{
+	return (dte[0] & CBIT_VI_DTE0_GCR3) >> CBIT_VI_DTE0_GCR3_SHIFT << 12 |
+	       (dte[1] & CBIT_VI_DTE1_GCR3_MID) >> 16 << 15 |
+	       (dte[1] & CBIT_VI_DTE1_GCR3_HIGH) >> 43 << 31;
+}
+
+static void decode_guest(struct cbit_iommu *iommu, const uint64_t dte[DTE_WORDS], struct dte *out)
+{
+	uint64_t control = cbit_control(iommu);
+
+	if (!(dte[0] & CBIT_VI_DTE0_GV) || !(control & CBIT_VI_CTRL_GT))
+		return;
+	out->guest = true;
+	out->giov = dte[0] & CBIT_VI_DTE0_GIOV;
+	out->gcr3_gpa = control & CBIT_VI_CTRL_GCR3_GPA;
+	out->glx = (unsigned int)((dte[0] & CBIT_VI_DTE0_GLX) >> CBIT_VI_DTE0_GLX_SHIFT);
+	out->guest_mode =
+		4 + (unsigned int)((dte[2] & CBIT_VI_DTE2_GUEST_PAGING) >> CBIT_VI_DTE2_GPM_SHIFT);
+	out->gcr3.v = gcr3_root(dte);
+}
+
 void cbit_dte_decode(struct cbit_iommu *iommu, uint16_t devid, struct dte *out)
 {
 	uint64_t dte[DTE_WORDS];
@@ -173,6 +196,7 @@ void cbit_dte_decode(struct cbit_iommu *iommu, uint16_t devid, struct dte *out)
 		return;
 	}
 	out->domid = (uint16_t)(dte[1] & CBIT_VI_DTE1_DOMAIN);
+	decode_guest(iommu, dte, out);
 	out->silent = dte[1] & CBIT_VI_DTE1_SA;
 	if (!(dte[0] & CBIT_VI_DTE0_TV)) {
 		out->state = DTE_BLOCKED;
@@ -182,5 +206,5 @@ void cbit_dte_decode(struct cbit_iommu *iommu, uint16_t devid, struct dte *out)
 	out->root.v = dte[0] & CBIT_VI_BASE_MASK;
 	out->rights = (dte[0] & CBIT_VI_DTE0_IR ? CBIT_ATTR_READ : 0) |
 		      (dte[0] & CBIT_VI_DTE0_IW ? CBIT_ATTR_WRITE : 0);
-	out->state = out->mode ? DTE_TRANSLATE : DTE_PASS;
+	out->state = DTE_TRANSLATE;
 }

@@ -67,8 +67,11 @@ static enum cbit_dte_verdict check_dma(const uint64_t dte[4], uint64_t efr)
 		return dte[0] & CBIT_VI_DTE0_GIOV ? CBIT_DTE_RESERVED : CBIT_DTE_LEGAL;
 	if (glx_max > 2)
 		glx_max = 2;
-	return field(dte[0], CBIT_VI_DTE0_GLX, CBIT_VI_DTE0_GLX_SHIFT) > glx_max ? CBIT_DTE_LEVEL
-										 : CBIT_DTE_LEGAL;
+	if (field(dte[0], CBIT_VI_DTE0_GLX, CBIT_VI_DTE0_GLX_SHIFT) > glx_max ||
+	    field(dte[2], CBIT_VI_DTE2_GUEST_PAGING, CBIT_VI_DTE2_GPM_SHIFT) >
+		    field(efr, CBIT_VI_EFR_GATS, CBIT_VI_EFR_GATS_SHIFT))
+		return CBIT_DTE_LEVEL;
+	return CBIT_DTE_LEGAL;
 }
 
 static enum cbit_dte_verdict check_interrupts(const uint64_t dte[4], uint64_t efr)

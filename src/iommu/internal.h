@@ -38,9 +38,11 @@ _Static_assert(RING_PAGE_BYTES == 4096, "a ring is a page");
  * IOTLB: direct mapped, shared by all domains. An entry is filled under the lock held for
  * reading, so fills race with look-ups: a sequence number, odd while a fill is under way,
  * guards it, and whoever meets an odd one does without.
- * @meta: sequence number << 32 | domain id << 16 | level << 8 | attributes: one load and one
- *        comparison instead of four of small fields.
- * @tag:  IOVA of the leaf | log2 of its size << 1 | 1; 0 for an empty entry.
+ * @meta: sequence number << 36 | domain id << 20 | PASID: one load and one comparison instead of
+ *        several of small fields.
+ * @tag:  IOVA of the leaf | whether it is a GVA << 7 | log2 of its size << 1 | 1; 0 for an empty
+ *        entry.
+ * @spa:  | level << 8 | attributes.
  */
 struct iotlb_entry {
 	uint64_t meta;
@@ -49,22 +51,39 @@ struct iotlb_entry {
 	uint64_t entry;
 };
 
-#define IOTLB_SEQ ((uint64_t)1 << 32)
+#define IOTLB_DOMAIN_SHIFT 20
+#define IOTLB_SEQ          ((uint64_t)1 << 36)
+#define IOTLB_IDS          (IOTLB_SEQ - 1)
+
+/* Whose addresses: the ids as in @meta, and IOTLB_GUEST for those of a PASID. */
+#define IOTLB_GUEST ((uint64_t)1 << 63)
+
+static inline uint64_t iotlb_host(uint16_t domid)
+{
+	return (uint64_t)domid << IOTLB_DOMAIN_SHIFT;
+}
+
+static inline uint64_t iotlb_guest(uint16_t domid, uint32_t pasid)
+{
+	return IOTLB_GUEST | (uint64_t)domid << IOTLB_DOMAIN_SHIFT | pasid;
+}
 
 #define IOTLB_LG2     12
 #define IOTLB_ENTRIES (1u << IOTLB_LG2)
 
-/* @sizes: bit n: a leaf of 2^n bytes may be in the table. */
+/* @sizes: bit n: a leaf of 2^n bytes may be in the table; @guests: one of a PASID. */
 struct iotlb {
 	uint64_t sizes;
+	bool guests;
 	struct iotlb_entry entry[IOTLB_ENTRIES];
 };
 
-bool cbit_iotlb_lookup(const struct iotlb *tlb, uint16_t domid, uint64_t iova,
+bool cbit_iotlb_lookup(const struct iotlb *tlb, uint64_t ctx, uint64_t iova,
 		       struct cbit_pt_leaf *leaf);
-void cbit_iotlb_fill(struct iotlb *tlb, uint16_t domid, const struct cbit_pt_leaf *leaf);
-/* Both with the lock held for writing. @last is inclusive. */
-void cbit_iotlb_invalidate_range(struct iotlb *tlb, uint16_t domid, uint64_t first, uint64_t last);
+void cbit_iotlb_fill(struct iotlb *tlb, uint64_t ctx, const struct cbit_pt_leaf *leaf);
+/* All with the lock held for writing. @last is inclusive. */
+void cbit_iotlb_invalidate_range(struct iotlb *tlb, uint64_t ctx, uint64_t first, uint64_t last);
+void cbit_iotlb_invalidate_guests(struct iotlb *tlb, uint16_t domid);
 void cbit_iotlb_invalidate_domain(struct iotlb *tlb, uint16_t domid);
 void cbit_iotlb_invalidate_all(struct iotlb *tlb);
 
@@ -173,23 +192,35 @@ struct cbit_domain {
 
 /* What a DTE says of a DMA. */
 enum dte_state {
-	DTE_TRANSLATE,
-	DTE_PASS,    /* IOMMU off, V=0, or Mode 0: the IOVA is the SPA */
-	DTE_BLOCKED, /* TV=0 */
-	DTE_BEYOND,  /* the device table ends before this device */
+	DTE_TRANSLATE, /* by the host's tables; with Mode 0 the IOVA is the SPA */
+	DTE_PASS,      /* IOMMU off, or V=0: the IOVA is the SPA */
+	DTE_BLOCKED,   /* TV=0 */
+	DTE_BEYOND,    /* the device table ends before this device */
 	DTE_ILLEGAL,
 	DTE_ILLEGAL_LEVEL,
 	DTE_UNREADABLE,
 };
 
-/* @silent: SA is set: its page faults are not logged. */
+/*
+ * @silent: SA is set: its page faults are not logged.
+ * @guest: requests with a PASID, and with @giov those without, go through the guest's tables: the
+ *         GCR3 table at @gcr3 with @glx + 1 levels, then x86_64 tables of @guest_mode levels, whose
+ *         addresses go through the host's tables if @mode is not 0.
+ * @gcr3_gpa: the addresses of GCR3 tables do, too.
+ */
 struct dte {
 	enum dte_state state;
 	uint16_t domid;
 	bool silent;
+	bool guest;
+	bool giov;
+	bool gcr3_gpa;
 	unsigned int mode;
+	unsigned int glx;
+	unsigned int guest_mode;
 	unsigned int rights;
 	struct cbit_bus root;
+	struct cbit_bus gcr3;
 };
 
 /* dte.c */
@@ -208,21 +239,84 @@ void cbit_dte_forget_all(struct cbit_iommu *iommu);
 /* Where the entry of @devid is, without the C-bit. */
 uint64_t cbit_dte_spa(struct cbit_iommu *iommu, uint16_t devid);
 
-/* dma.c: look @iova up as the tables in memory have it. As cbit_pt_walk_from(). */
-int cbit_dte_walk(struct cbit_iommu *iommu, const struct dte *dte, uint64_t iova,
-		  struct cbit_pt_leaf *leaf);
+/*
+ * What a request needs to be translated.
+ * @ctx: whose addresses, for the IOTLB; IOTLB_GUEST in it: by the guest's tables.
+ * @compare: hits with the tables.
+ */
+struct request {
+	struct cbit_iommu *iommu;
+	struct cbit_dma_request rq;
+	bool write;
+	bool atomic;
+	struct dte dte;
+	uint64_t ctx;
+	bool compare;
+	uint64_t walks;
+	uint64_t hits;
+};
+
+static inline bool request_is_guest(const struct request *q)
+{
+	return q->ctx & IOTLB_GUEST;
+}
+
+/* What hardware logs of a translation that failed: see struct cbit_vi_event. */
+struct failure {
+	unsigned int code;
+	unsigned int flags;
+	uint64_t address;
+};
+
+/* translate.c */
+/*
+ * cbit_request_start() - read the DTE. False if nothing can be translated: @f is to be logged.
+ * With the lock held, and again whenever it was dropped.
+ */
+bool cbit_request_start(struct request *q, uint64_t iova, struct failure *f);
+/*
+ * cbit_request_translate() - as cbit_pt_walk_from(): on failure @leaf covers at least the page of
+ * @iova, and @f is to be logged. Rights are not checked.
+ */
+int cbit_request_translate(struct request *q, uint64_t iova, struct cbit_pt_leaf *leaf,
+			   struct failure *f);
+/* The same without the IOTLB. */
+int cbit_request_walk(struct request *q, uint64_t iova, struct cbit_pt_leaf *leaf,
+		      struct failure *f);
+/* What the leaf lacks for the request: flags of a page fault, 0 for nothing. */
+unsigned int cbit_request_denied(const struct request *q, const struct cbit_pt_leaf *leaf);
+/* Log a failure of the request, unless its DTE asks for silence. */
+void cbit_request_log(const struct request *q, const struct failure *f);
+
+/*
+ * cbit_failure_of_walk() - what hardware logs of a walk that ended with @err. @gn: CBIT_VI_EVT_GN
+ * or 0.
+ */
+void cbit_failure_of_walk(struct failure *f, int err, const struct cbit_pt_leaf *leaf,
+			  uint64_t address, unsigned int gn);
+
+/* Of an entry that is refused nothing is known but that it is in the way of @iova's page. */
+static inline void leaf_is_page(struct cbit_pt_leaf *leaf, uint64_t iova)
+{
+	leaf->iova.v = iova & CBIT_PAGE_MASK;
+	leaf->size = CBIT_PAGE_SIZE;
+}
+
+/* guest.c: which stage lacks the right, for a page fault in @f that names a GVA so far. */
+void cbit_guest_denied(struct request *q, uint64_t gva, struct failure *f);
+/* As cbit_request_walk(), for requests of a guest. */
+int cbit_guest_walk(struct request *q, uint64_t gva, struct cbit_pt_leaf *leaf, struct failure *f);
 
 /* stale.c */
 #define LEAF_STALE (1u << 31) /* in the attributes of a leaf: the tables say otherwise */
 
-/* Whether what the IOTLB has for a device may differ from the tables. */
-bool cbit_stale_possible(struct cbit_iommu *iommu, const struct dte *dte);
+/* Whether what the IOTLB has for a request may differ from the tables. */
+bool cbit_stale_possible(const struct request *q);
 /*
  * Compare @leaf, which the IOTLB had for @iova, with the tables. Afterwards it covers no more than
  * the part around @iova of which the answer, LEAF_STALE or not, is true.
  */
-void cbit_stale_compare(struct cbit_iommu *iommu, const struct dte *dte, uint64_t iova,
-			struct cbit_pt_leaf *leaf);
+void cbit_stale_compare(struct request *q, uint64_t iova, struct cbit_pt_leaf *leaf);
 
 /* domain.c, with the lock held for writing: the IOTLB forgot this range of a domain, or all. */
 void cbit_domain_flushed(struct cbit_iommu *iommu, uint16_t domid, uint64_t first, uint64_t last);

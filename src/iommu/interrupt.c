@@ -26,7 +26,7 @@
 #define IRTE128_HI_XT    UINT64_C(0x00ffffffffffff00)
 
 /* @control: as it was when the request came. */
-struct request {
+struct msi_request {
 	struct cbit_iommu *iommu;
 	uint16_t devid;
 	uint64_t address;
@@ -39,18 +39,18 @@ struct request {
 
 /* --- cache --- */
 
-static struct irt_slot *slot(struct cbit_iommu *iommu, const struct request *r)
+static struct irt_slot *slot(struct cbit_iommu *iommu, const struct msi_request *r)
 {
 	return &iommu->irt.slot[(r->devid * 31u + r->index) % IRT_CACHE];
 }
 
-static uint64_t make_tag(const struct request *r)
+static uint64_t make_tag(const struct msi_request *r)
 {
 	return UINT64_C(1) << 63 | (uint64_t)(r->control & CBIT_VI_CTRL_GA ? 1 : 0) << 32 |
 	       (uint64_t)r->devid << 16 | r->index;
 }
 
-static bool lookup(struct request *r, uint64_t irte[2])
+static bool lookup(struct msi_request *r, uint64_t irte[2])
 {
 	const struct irt_slot *s = slot(r->iommu, r);
 	bool hit;
@@ -65,7 +65,7 @@ static bool lookup(struct request *r, uint64_t irte[2])
 	return hit;
 }
 
-static void fill(struct request *r, const uint64_t irte[2])
+static void fill(struct msi_request *r, const uint64_t irte[2])
 {
 	struct irt_slot *s = slot(r->iommu, r);
 
@@ -91,7 +91,7 @@ void cbit_irt_forget_all(struct cbit_iommu *iommu)
 
 /* --- faults --- */
 
-static enum cbit_msi_fate fault(struct request *r, unsigned int code, unsigned int flags,
+static enum cbit_msi_fate fault(struct msi_request *r, unsigned int code, unsigned int flags,
 				uint64_t address)
 {
 	cbit_iommu_log(r->iommu, &(struct cbit_vi_event){
@@ -105,7 +105,7 @@ static enum cbit_msi_fate fault(struct request *r, unsigned int code, unsigned i
 }
 
 /* No entry, or one that does not remap. The device's DTE may ask for silence. */
-static enum cbit_msi_fate unmapped(struct request *r, uint64_t irte)
+static enum cbit_msi_fate unmapped(struct msi_request *r, uint64_t irte)
 {
 	if (r->dte[2] & CBIT_VI_DTE2_IG || irte & CBIT_VI_IRTE_SUP_IOPF)
 		return CBIT_MSI_ABORTED;
@@ -114,7 +114,7 @@ static enum cbit_msi_fate unmapped(struct request *r, uint64_t irte)
 
 /* --- remapping --- */
 
-static int fetch(struct request *r, uint64_t irte[2], struct cbit_bus *at)
+static int fetch(struct msi_request *r, uint64_t irte[2], struct cbit_bus *at)
 {
 	unsigned int size = r->control & CBIT_VI_CTRL_GA ? 16 : 4;
 	int err;
@@ -134,7 +134,7 @@ static int fetch(struct request *r, uint64_t irte[2], struct cbit_bus *at)
 }
 
 /* False for a reserved bit or encoding. */
-static bool decode_irte(struct request *r, const uint64_t irte[2])
+static bool decode_irte(struct msi_request *r, const uint64_t irte[2])
 {
 	bool ga = r->control & CBIT_VI_CTRL_GA, xt = ga && r->control & CBIT_VI_CTRL_XT;
 	unsigned int type = (unsigned int)(irte[0] >> CBIT_VI_IRTE_TYPE_SHIFT & 7);
@@ -159,7 +159,7 @@ static bool decode_irte(struct request *r, const uint64_t irte[2])
 	return !(irte[0] & IRTE128_LO_XT) && !(irte[1] & IRTE128_HI_XT);
 }
 
-static enum cbit_msi_fate remap(struct request *r)
+static enum cbit_msi_fate remap(struct msi_request *r)
 {
 	unsigned int limit = 1u << (r->dte[2] >> CBIT_VI_DTE2_LEN_SHIFT & 0xf);
 	bool big = r->control & CBIT_VI_CTRL_IRT_2K;
@@ -187,7 +187,7 @@ static enum cbit_msi_fate remap(struct request *r)
 
 /* --- decisions --- */
 
-static enum cbit_msi_fate forward(struct request *r)
+static enum cbit_msi_fate forward(struct msi_request *r)
 {
 	r->out = (struct cbit_msi){
 		.dest = (uint32_t)(r->address >> 12 & 0xff),
@@ -199,7 +199,7 @@ static enum cbit_msi_fate forward(struct request *r)
 }
 
 /* NMI, INIT and ExtINT have a bit each in the DTE that lets them pass; others have none. */
-static bool passes(const struct request *r, unsigned int delivery)
+static bool passes(const struct msi_request *r, unsigned int delivery)
 {
 	switch (delivery) {
 	case DELIVERY_NMI:
@@ -213,7 +213,7 @@ static bool passes(const struct request *r, unsigned int delivery)
 	}
 }
 
-static enum cbit_msi_fate decide(struct request *r)
+static enum cbit_msi_fate decide(struct msi_request *r)
 {
 	unsigned int delivery = r->data >> 8 & 7;
 	bool dm = r->address & 4;
@@ -254,7 +254,7 @@ static enum cbit_msi_fate decide(struct request *r)
 enum cbit_msi_fate cbit_iommu_msi(struct cbit_iommu *iommu, uint16_t devid, uint64_t address,
 				  uint32_t data, struct cbit_msi *out)
 {
-	struct request r = {
+	struct msi_request r = {
 		.iommu = iommu,
 		.devid = devid,
 		.address = address,

@@ -15,8 +15,9 @@
 	(CBIT_VI_BIT(1) | UINT64_C(7) << 5 | CBIT_VI_BIT(8) | CBIT_VI_BIT(9) | CBIT_VI_BIT(11))
 #define CTRL_WRITABLE                                                                         \
 	(CBIT_VI_CTRL_ENABLE | CBIT_VI_CTRL_EVT_LOG | CBIT_VI_CTRL_EVT_INT |                  \
-	 CBIT_VI_CTRL_WAIT_INT | CBIT_VI_CTRL_COHERENT | CBIT_VI_CTRL_CMD | CBIT_VI_CTRL_GA | \
-	 CBIT_VI_CTRL_IRT_MASK | CBIT_VI_CTRL_XT | CBIT_VI_CTRL_IRT_UNCACHED | CTRL_BUS)
+	 CBIT_VI_CTRL_WAIT_INT | CBIT_VI_CTRL_COHERENT | CBIT_VI_CTRL_CMD | CBIT_VI_CTRL_GT | \
+	 CBIT_VI_CTRL_GA | CBIT_VI_CTRL_IRT_MASK | CBIT_VI_CTRL_XT | CBIT_VI_CTRL_GCR3_GPA |  \
+	 CBIT_VI_CTRL_IRT_UNCACHED | CTRL_BUS)
 
 #define STATUS_W1C (CBIT_VI_STATUS_EVT_OVERFLOW | CBIT_VI_STATUS_EVT_INT | CBIT_VI_STATUS_WAIT_INT)
 
@@ -32,7 +33,7 @@ int cbit_regs_init(struct cbit_iommu *iommu)
 	regs->cmd_base = cbit_mem_bus(iommu->mem, iommu->cmd_ring, iommu->sme).v | len;
 	regs->evt_base = cbit_mem_bus(iommu->mem, iommu->evt_ring, iommu->sme).v | len;
 	regs->control = CBIT_VI_CTRL_ENABLE | CBIT_VI_CTRL_EVT_LOG | CBIT_VI_CTRL_COHERENT |
-			CBIT_VI_CTRL_CMD;
+			CBIT_VI_CTRL_CMD | CBIT_VI_CTRL_GT;
 	regs->status = CBIT_VI_STATUS_EVT_RUN | CBIT_VI_STATUS_CMD_RUN;
 	return 0;
 }

@@ -8,27 +8,26 @@
  * there is neither, nothing is compared. Tables that the embedder built may change in ways that
  * nobody sees, so every hit on them is compared.
  */
-#include <errno.h>
-
 #include "internal.h"
 #include "../mem/view.h"
 
-#define COMPARED (CBIT_ATTR_RW | CBIT_ATTR_ENCRYPTED)
+#define COMPARED (CBIT_ATTR_RW | CBIT_ATTR_ENCRYPTED | CBIT_ATTR_USER | CBIT_ATTR_NOEXEC)
 
 void cbit_iommu_set_stale_check(struct cbit_iommu *iommu, bool on)
 {
 	__atomic_store_n(&iommu->stale_check, on, __ATOMIC_RELAXED);
 }
 
-bool cbit_stale_possible(struct cbit_iommu *iommu, const struct dte *dte)
+bool cbit_stale_possible(const struct request *q)
 {
-	const struct cbit_domain *domain = iommu->domains[dte->domid];
+	struct cbit_iommu *iommu = q->iommu;
+	const struct cbit_domain *domain = iommu->domains[q->dte.domid];
 
 	if (!iommu->observer || !iommu->observer->event ||
 	    !__atomic_load_n(&iommu->stale_check, __ATOMIC_RELAXED))
 		return false;
-	return !domain || domain->deferred ||
-	       domain->top != (dte->root.v | (uint64_t)dte->mode << CBIT_VI_DTE0_MODE_SHIFT) ||
+	return request_is_guest(q) || !domain || domain->deferred ||
+	       domain->top != (q->dte.root.v | (uint64_t)q->dte.mode << CBIT_VI_DTE0_MODE_SHIFT) ||
 	       iommu->watched != cbit_mem_watched_writes(iommu->mem);
 }
 
@@ -42,18 +41,14 @@ static void narrow(struct cbit_pt_leaf *leaf, uint64_t base, uint64_t size)
 	leaf->size = size;
 }
 
-void cbit_stale_compare(struct cbit_iommu *iommu, const struct dte *dte, uint64_t iova,
-			struct cbit_pt_leaf *leaf)
+void cbit_stale_compare(struct request *q, uint64_t iova, struct cbit_pt_leaf *leaf)
 {
 	struct cbit_pt_leaf now;
-	int err = cbit_dte_walk(iommu, dte, iova, &now);
+	struct failure f;
+	int err = cbit_request_walk(q, iova, &now, &f);
 
 	if (err || now.spa.v + (iova - now.iova.v) != leaf->spa.v + (iova - leaf->iova.v) ||
 	    (now.attrs ^ leaf->attrs) & COMPARED)
 		leaf->attrs |= LEAF_STALE;
-	/* Where no table could be read, nothing is said of the pages around. */
-	if (err && err != -ENOENT)
-		narrow(leaf, iova & CBIT_PAGE_MASK, CBIT_PAGE_SIZE);
-	else
-		narrow(leaf, now.iova.v, now.size);
+	narrow(leaf, now.iova.v, now.size);
 }

@@ -161,12 +161,13 @@ static void test_iotlb_tags(void **state)
 	struct cbit_pt_leaf got;
 
 	(void)state;
-	cbit_iotlb_fill(tlb, 9, &leaf);
+	cbit_iotlb_fill(tlb, iotlb_host(9), &leaf);
 	for (unsigned int domid = 0; domid < DEVICES; domid++)
-		assert_int_equal(cbit_iotlb_lookup(tlb, (uint16_t)domid, 0x5678, &got), domid == 9);
+		assert_int_equal(cbit_iotlb_lookup(tlb, iotlb_host((uint16_t)domid), 0x5678, &got),
+				 domid == 9);
 	for (uint64_t iova = 0; iova < GIB(1); iova += 4096)
-		assert_int_equal(cbit_iotlb_lookup(tlb, 9, iova, &got), iova == 0x5000);
-	assert_true(cbit_iotlb_lookup(tlb, 9, 0x5fff, &got));
+		assert_int_equal(cbit_iotlb_lookup(tlb, iotlb_host(9), iova, &got), iova == 0x5000);
+	assert_true(cbit_iotlb_lookup(tlb, iotlb_host(9), 0x5fff, &got));
 	assert_memory_equal(&got, &leaf, sizeof(got));
 	free(tlb);
 }

@@ -25,10 +25,10 @@ static void check_reset(bool sme)
 	assert_int_equal(reg(r, CBIT_VI_REG_DEVTAB), r->iommu->devtab.v | c | 0x1ff);
 	assert_int_equal(reg(r, CBIT_VI_REG_CMD_BASE), r->iommu->cmd_ring.v | c | 8ull << 56);
 	assert_int_equal(reg(r, CBIT_VI_REG_EVT_BASE), r->iommu->evt_ring.v | c | 8ull << 56);
-	assert_int_equal(reg(r, CBIT_VI_REG_CONTROL), 0x1405);
+	assert_int_equal(reg(r, CBIT_VI_REG_CONTROL), 0x11405);
 	assert_int_equal(reg(r, CBIT_VI_REG_STATUS), 0x18);
-	assert_int_equal(reg(r, CBIT_VI_REG_EFR), 0x8c4);
-	assert_int_equal(reg(r, CBIT_VI_REG_EFR2), 0x100);
+	assert_int_equal(reg(r, CBIT_VI_REG_EFR), 0x1000f000098dc);
+	assert_int_equal(reg(r, CBIT_VI_REG_EFR2), 0x108);
 	assert_int_equal(reg(r, CBIT_VI_REG_CMD_HEAD) | reg(r, CBIT_VI_REG_CMD_TAIL), 0);
 	assert_int_equal(reg(r, CBIT_VI_REG_EVT_HEAD) | reg(r, CBIT_VI_REG_EVT_TAIL), 0);
 	rig_free(r);
@@ -85,10 +85,10 @@ static void test_bits(void **state)
 	set_reg(r, CBIT_VI_REG_EVT_BASE, SCRATCH | 8ull << 56);
 	assert_int_equal(reg(r, CBIT_VI_REG_EVT_HEAD) | reg(r, CBIT_VI_REG_EVT_TAIL), 0);
 	assert_int_equal(reg(r, CBIT_VI_REG_CMD_TAIL), 0x7fff0);
-	/* Control: no GTEn, no PPR, no GAM; reserved modes of NumIntRemapMode become 0. */
+	/* Control: no PPR, no GAM; reserved modes of NumIntRemapMode become 0. */
 	set_reg(r, CBIT_VI_REG_CMD_BASE, 8ull << 56);
 	set_reg(r, CBIT_VI_REG_CONTROL, ~0ull & ~CBIT_VI_CTRL_IRT_MASK);
-	assert_int_equal(reg(r, CBIT_VI_REG_CONTROL), 0x0804000000021fff & ~UINT64_C(0));
+	assert_int_equal(reg(r, CBIT_VI_REG_CONTROL), 0x0c04000000031fff);
 	set_reg(r, CBIT_VI_REG_CONTROL, CBIT_VI_CTRL_IRT_MASK);
 	assert_int_equal(reg(r, CBIT_VI_REG_CONTROL), 0);
 	set_reg(r, CBIT_VI_REG_CONTROL, CBIT_VI_CTRL_IRT_2K);

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * From a request to where it leads: which tables its DTE sends it through, the IOTLB, the host's
+ * tables, and what hardware logs when there is no way.
+ */
+#include <errno.h>
+
+#include "internal.h"
+
+/* --- the DTE --- */
+
+static bool refuse(struct failure *f, unsigned int code, unsigned int flags, uint64_t address)
+{
+	*f = (struct failure){ .code = code, .flags = flags, .address = address };
+	return false;
+}
+
+static uint32_t pasid_of(const struct request *q)
+{
+	return q->rq.pasid_valid ? q->rq.pasid : 0;
+}
+
+bool cbit_request_start(struct request *q, uint64_t iova, struct failure *f)
+{
+	unsigned int gn = q->rq.pasid_valid ? CBIT_VI_EVT_GN : 0;
+	struct dte *dte = &q->dte;
+
+	cbit_dte_decode(q->iommu, q->rq.devid, dte);
+	q->ctx = iotlb_host(dte->domid);
+	q->compare = false;
+	switch (dte->state) {
+	case DTE_PASS:
+		return true;
+	case DTE_TRANSLATE:
+		break;
+	case DTE_ILLEGAL:
+		return refuse(f, CBIT_VI_EVT_ILLEGAL_DTE, gn | CBIT_VI_EVT_RZ, iova);
+	case DTE_ILLEGAL_LEVEL:
+		return refuse(f, CBIT_VI_EVT_ILLEGAL_DTE, gn, iova);
+	case DTE_UNREADABLE:
+		return refuse(f, CBIT_VI_EVT_DEVTAB_HW_ERROR, CBIT_VI_EVT_MASTER_ABORT,
+			      cbit_dte_spa(q->iommu, q->rq.devid));
+	case DTE_BLOCKED:
+	case DTE_BEYOND:
+		return refuse(f, CBIT_VI_EVT_IO_PAGE_FAULT, gn, iova);
+	}
+	if (dte->guest && (q->rq.pasid_valid || dte->giov))
+		q->ctx = iotlb_guest(dte->domid, pasid_of(q) & 0xfffff);
+	/* A PASID where no guest is, or one that this IOMMU cannot tell from others. */
+	if (q->rq.pasid_valid && (!dte->guest || q->rq.pasid >> CBIT_IOMMU_PASID_BITS))
+		return refuse(f, CBIT_VI_EVT_IO_PAGE_FAULT, gn, iova);
+	if (dte->mode || request_is_guest(q))
+		q->compare = cbit_stale_possible(q);
+	return true;
+}
+
+/* --- tables --- */
+
+/* The IOVA is the SPA, and its C-bit is in the device's hands. */
+static int identity(const struct request *q, uint64_t iova, struct cbit_pt_leaf *leaf)
+{
+	uint64_t c = q->iommu->c_mask, size = (uint64_t)1 << 30;
+
+	*leaf = (struct cbit_pt_leaf){
+		.iova = CBIT_IOVA(iova & ~(size - 1)),
+		.size = size,
+		.spa = CBIT_SPA(iova & ~(size - 1) & ~c),
+		.attrs = CBIT_ATTR_RW | (iova & c ? CBIT_ATTR_ENCRYPTED : 0),
+	};
+	return 0;
+}
+
+void cbit_failure_of_walk(struct failure *f, int err, const struct cbit_pt_leaf *leaf,
+			  uint64_t address, unsigned int gn)
+{
+	f->code = CBIT_VI_EVT_IO_PAGE_FAULT;
+	f->flags = gn;
+	f->address = address;
+	if (err == -ENOENT)
+		return;
+	if (err == -EACCES) {
+		f->flags |= CBIT_VI_EVT_PR | CBIT_VI_EVT_PE;
+	} else if (leaf->entry) {
+		f->flags |= CBIT_VI_EVT_PR | CBIT_VI_EVT_RZ;
+	} else {
+		unsigned int item = CBIT_PAGE_SHIFT + 9 * (leaf->level ? leaf->level - 1 : 0);
+
+		/* The entry, not its table: it is where the read went. */
+		f->code = CBIT_VI_EVT_PAGETAB_HW_ERROR;
+		f->flags |= CBIT_VI_EVT_MASTER_ABORT;
+		f->address = leaf->spa.v + (address >> item & 0x1ff) * sizeof(uint64_t);
+	}
+}
+
+int cbit_request_walk(struct request *q, uint64_t iova, struct cbit_pt_leaf *leaf,
+		      struct failure *f)
+{
+	const struct dte *dte = &q->dte;
+	int err;
+
+	if (request_is_guest(q))
+		return cbit_guest_walk(q, iova, leaf, f);
+	if (dte->state == DTE_PASS || !dte->mode)
+		return identity(q, iova, leaf);
+	err = cbit_pt_walk_from(q->iommu->mem, CBIT_PT_AMDV1, dte->root, dte->mode, CBIT_IOVA(iova),
+				leaf);
+	if (__builtin_expect(err != 0, 0)) {
+		cbit_failure_of_walk(f, err, leaf, iova, 0);
+		if (err != -ENOENT)
+			leaf_is_page(leaf, iova);
+	}
+	return err;
+}
+
+int cbit_request_translate(struct request *q, uint64_t iova, struct cbit_pt_leaf *leaf,
+			   struct failure *f)
+{
+	struct cbit_iommu *iommu = q->iommu;
+	int err;
+
+	if (__builtin_expect(q->dte.state == DTE_PASS, 0))
+		return identity(q, iova, leaf);
+	if (cbit_iotlb_lookup(&iommu->iotlb, q->ctx, iova, leaf)) {
+		q->hits++;
+		if (__builtin_expect(q->compare, 0))
+			cbit_stale_compare(q, iova, leaf);
+		return 0;
+	}
+	if (!q->dte.mode && !request_is_guest(q))
+		return identity(q, iova, leaf);
+	q->walks++;
+	err = cbit_request_walk(q, iova, leaf, f);
+	if (!err)
+		cbit_iotlb_fill(&iommu->iotlb, q->ctx, leaf);
+	return err;
+}
+
+/* --- rights --- */
+
+unsigned int cbit_request_denied(const struct request *q, const struct cbit_pt_leaf *leaf)
+{
+	unsigned int want = q->write ? CBIT_ATTR_WRITE : CBIT_ATTR_READ;
+	unsigned int attrs = leaf->attrs;
+
+	if (q->atomic)
+		want = CBIT_ATTR_RW;
+	if ((attrs & q->dte.rights & want) != want)
+		return CBIT_VI_EVT_PR | CBIT_VI_EVT_PE;
+	if (!request_is_guest(q))
+		return 0;
+	if ((!(attrs & CBIT_ATTR_USER) && !(q->rq.pasid_valid && q->rq.privileged)) ||
+	    (attrs & CBIT_ATTR_NOEXEC && q->rq.pasid_valid && q->rq.exec))
+		return CBIT_VI_EVT_PR | CBIT_VI_EVT_PE;
+	return 0;
+}
+
+/* --- log --- */
+
+void cbit_request_log(const struct request *q, const struct failure *f)
+{
+	struct cbit_vi_event ev = {
+		.code = f->code,
+		.flags = f->flags | (q->write ? CBIT_VI_EVT_RW : 0),
+		.devid = q->rq.devid,
+		.domid = q->dte.domid,
+		.pasid = pasid_of(q),
+		.address = f->address,
+	};
+
+	if (f->code == CBIT_VI_EVT_IO_PAGE_FAULT && q->dte.silent)
+		return;
+	/* Without a prefix a request is a user's. */
+	if (f->flags & CBIT_VI_EVT_GN)
+		ev.flags |= (q->rq.pasid_valid && q->rq.privileged ? 0 : CBIT_VI_EVT_US) |
+			    (q->rq.pasid_valid && q->rq.exec ? CBIT_VI_EVT_NX : 0);
+	cbit_iommu_log(q->iommu, &ev);
+}
