@@ -36,17 +36,18 @@ void cbit_domain_flushed_all(struct cbit_iommu *iommu)
 }
 
 /* With the lock held for writing. @last is inclusive. */
-static void flush(struct cbit_domain *domain, uint64_t first, uint64_t last)
+static inline void flush(struct cbit_domain *domain, uint64_t first, uint64_t last)
 {
 	struct cbit_iommu *iommu = domain->iommu;
 
-	if (!first && !~last)
+	if (__builtin_expect(last - first == ~(uint64_t)0, 0))
 		cbit_iotlb_invalidate_domain(&iommu->iotlb, domain->id);
 	else
 		cbit_iotlb_invalidate_range(&iommu->iotlb, iotlb_host(domain->id), first, last);
-	cbit_iotlb_invalidate_guests(&iommu->iotlb, domain->id);
+	if (__builtin_expect(iommu->iotlb.guests, 0))
+		cbit_iotlb_invalidate_guests(&iommu->iotlb, domain->id);
 	cbit_stat_add(&iommu->stats.invalidations, 1);
-	if (domain->deferred)
+	if (__builtin_expect(domain->deferred, 0))
 		cbit_domain_flushed(iommu, domain->id, first, last);
 	/* Until then an entry of a table that is gone may still be in use. */
 	if (!domain->deferred)
