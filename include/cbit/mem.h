@@ -11,15 +11,35 @@
 struct cbit_mem;
 
 /**
- * typedef cbit_key_t - a DRAM key: 0 is none (raw), 1 the host key, 2 and up are guests'.
+ * typedef cbit_key_t - a DRAM key: 0 is none (raw), 1 the host key, 2 and up are guests'
+ * (cbit_mem_guest_key()).
  *
  * Where a caller names a key (a region's resident key, the key of new frames), it means the
  * key that the platform uses there: with TSME nothing is raw, so none means the host key;
- * without SME and TSME there is no engine, so every key means none.
+ * without SME and TSME the host's accesses are raw, so its key means none; without SEV a guest's
+ * key means what none does.
  */
 typedef uint16_t cbit_key_t;
 #define CBIT_KEY_NONE ((cbit_key_t)0)
 #define CBIT_KEY_HOST ((cbit_key_t)1)
+
+/**
+ * cbit_mem_guest_key() - the key of the guests with @asid, 1 to the platform's number of ASIDs.
+ * It is derived from the platform's host key (docs/semantics.md), so it is the same in every run.
+ * Return: CBIT_KEY_NONE for an ASID that the platform does not have.
+ */
+cbit_key_t cbit_mem_guest_key(const struct cbit_mem *mem, unsigned int asid);
+
+/**
+ * cbit_mem_guest_rekey() - a new guest takes over @asid (SEV DEACTIVATE and DECOMMISSION of the old
+ * one, then LAUNCH_START and ACTIVATE): cbit_mem_guest_key() stays, but the key behind it is
+ * another. What was written under the old one is noise under the new, and stays in DRAM as it is.
+ * (A backing with ops that is resident under that key goes on showing its plaintext.) Pointers from
+ * cbit_mem_page_as() with the key show the DRAM bytes from then on. Nobody may be using the key
+ * meanwhile. The time goes with the memory that was ever touched. Return: 0, -EINVAL for an ASID
+ * that the platform does not have.
+ */
+int cbit_mem_guest_rekey(struct cbit_mem *mem, unsigned int asid);
 
 /** cbit_mem_key_name() - "no key", "host key", "guest key". */
 const char *cbit_mem_key_name(cbit_key_t key);
@@ -115,8 +135,9 @@ enum cbit_mem_outcome {
  * cbit_mem_create() - an empty address space.
  * @platform: copied.
  * Return: 0 and *@out owned by the caller, or -ENOMEM, -EINVAL (C-bit below @pa_bits or
- * above 51, pa_bits outside 32..52, a host key of two equal halves), or -EIO if libcrypto has
- * no AES-XTS.
+ * above 51, pa_bits outside 32..52, a host key of two equal halves, SEV-ES without SEV or SNP
+ * without SEV-ES, SEV without ASIDs or ASIDs without SEV, more than 65534 of them, or 1023 with
+ * SNP), or -EIO if libcrypto has no AES-XTS.
  */
 int cbit_mem_create(const struct cbit_platform *platform, struct cbit_mem **out);
 
@@ -247,6 +268,24 @@ enum cbit_mem_outcome cbit_mem_atomic(struct cbit_mem *mem, struct cbit_bus addr
  * error) or there is no memory. Any thread.
  */
 void *cbit_mem_page(struct cbit_mem *mem, struct cbit_bus addr);
+
+/**
+ * cbit_mem_read_as(), cbit_mem_write_as(), cbit_mem_atomic_as(), cbit_mem_page_as() - the accesses
+ * of who has a key of his own: the CPU of a guest whose leaf has the C-bit, its table walks and
+ * fetches (24593 15.34.5), a trusted device. As those above, with the key named in place of the
+ * C-bit: CBIT_KEY_NONE for an access without it, CBIT_KEY_HOST for the host's. Every other key is a
+ * guest's. On a window that does not encrypt a named key is a C-bit that nothing takes off: the
+ * access aborts.
+ */
+enum cbit_mem_outcome cbit_mem_read_as(struct cbit_mem *mem, struct cbit_spa spa, cbit_key_t key,
+				       void *buf, size_t len);
+enum cbit_mem_outcome cbit_mem_write_as(struct cbit_mem *mem, struct cbit_spa spa, cbit_key_t key,
+					const void *buf, size_t len);
+enum cbit_mem_outcome cbit_mem_atomic_as(struct cbit_mem *mem, struct cbit_spa spa, cbit_key_t key,
+					 enum cbit_atomic_op op, unsigned int size,
+					 const uint64_t operand[2], const uint64_t compare[2],
+					 uint64_t old[2]);
+void *cbit_mem_page_as(struct cbit_mem *mem, struct cbit_spa spa, cbit_key_t key);
 
 /**
  * cbit_mem_raw() - what the DRAM chip holds at @spa: no key, no event, nothing created.

@@ -7,15 +7,29 @@
 
 #include "mem_internal.h"
 
-/* An access under way. The C-bit belongs to all of it; only the SPA counts up. */
+/* An access under way. The C-bit and the key belong to all of it; only the SPA counts up. */
 struct access {
 	uint64_t spa;
 	bool c;
+	cbit_key_t key; /* on memory that encrypts */
 };
 
 static struct access access_start(const struct cbit_mem *mem, struct cbit_bus addr)
 {
-	return (struct access){ .spa = addr.v & ~mem->c_mask, .c = (addr.v & mem->c_mask) != 0 };
+	bool c = (addr.v & mem->c_mask) != 0;
+
+	return (struct access){ .spa = addr.v & ~mem->c_mask,
+				.c = c,
+				.key = c || mem->platform.tsme ? CBIT_KEY_HOST : CBIT_KEY_NONE };
+}
+
+/* Who names a key has the C-bit set, as far as his platform has one: it is what selects a key. */
+static struct access access_as(const struct cbit_mem *mem, struct cbit_spa spa, cbit_key_t key)
+{
+	bool c = key == CBIT_KEY_HOST ? mem->platform.sme
+				      : key != CBIT_KEY_NONE && mem->platform.sev;
+
+	return (struct access){ .spa = spa.v, .c = c, .key = cbit_mem_key_here(mem, key) };
 }
 
 /* The window that answers, with *@len cut to its part of the access, or NULL. */
@@ -38,11 +52,9 @@ static struct cbit_bus access_bus(const struct cbit_mem *mem, const struct acces
 	return (struct cbit_bus){ a->spa | (a->c ? mem->c_mask : 0) };
 }
 
-static cbit_key_t key_of(const struct cbit_mem *mem, const struct mem_region *r, bool c)
+static cbit_key_t key_of(const struct mem_region *r, const struct access *a)
 {
-	if (!r->pub.encrypts)
-		return CBIT_KEY_NONE;
-	return c || mem->platform.tsme ? CBIT_KEY_HOST : CBIT_KEY_NONE;
+	return r->pub.encrypts ? a->key : CBIT_KEY_NONE;
 }
 
 static enum cbit_mem_outcome read_part(struct cbit_mem *mem, struct mem_region *r,
@@ -55,11 +67,11 @@ static enum cbit_mem_outcome read_part(struct cbit_mem *mem, struct mem_region *
 		return CBIT_MEM_ABORT;
 	}
 	if (r->has_ops)
-		return cbit_mem_backing_read(mem, r, a->spa, key_of(mem, r, a->c), buf, len);
+		return cbit_mem_backing_read(mem, r, a->spa, key_of(r, a), buf, len);
 	if (r->direct)
 		cbit_mem_copy_out(buf, r->direct + (a->spa - r->pub.base.v), len);
 	else
-		cbit_mem_sparse_read(r->sparse, a->spa, key_of(mem, r, a->c), buf, len);
+		cbit_mem_sparse_read(r->sparse, a->spa, key_of(r, a), buf, len);
 	return CBIT_MEM_OK;
 }
 
@@ -73,18 +85,16 @@ static enum cbit_mem_outcome write_part(struct cbit_mem *mem, struct mem_region 
 		return CBIT_MEM_ABORT;
 	}
 	if (r->has_ops)
-		return cbit_mem_backing_write(mem, r, a->spa, key_of(mem, r, a->c), buf, len);
+		return cbit_mem_backing_write(mem, r, a->spa, key_of(r, a), buf, len);
 	if (r->direct)
 		cbit_mem_copy_in(r->direct + (a->spa - r->pub.base.v), buf, len);
-	else if (cbit_mem_sparse_write(r->sparse, a->spa, key_of(mem, r, a->c), buf, len))
+	else if (cbit_mem_sparse_write(r->sparse, a->spa, key_of(r, a), buf, len))
 		return CBIT_MEM_NO_BACKING;
 	return CBIT_MEM_OK;
 }
 
-enum cbit_mem_outcome cbit_mem_read(struct cbit_mem *mem, struct cbit_bus addr, void *buf,
-				    size_t len)
+static enum cbit_mem_outcome read_all(struct cbit_mem *mem, struct access a, void *buf, size_t len)
 {
-	struct access a = access_start(mem, addr);
 	enum cbit_mem_outcome worst = CBIT_MEM_OK;
 	uint8_t *p = buf;
 
@@ -102,10 +112,9 @@ enum cbit_mem_outcome cbit_mem_read(struct cbit_mem *mem, struct cbit_bus addr, 
 	return worst;
 }
 
-enum cbit_mem_outcome cbit_mem_write(struct cbit_mem *mem, struct cbit_bus addr, const void *buf,
-				     size_t len)
+static enum cbit_mem_outcome write_all(struct cbit_mem *mem, struct access a, const void *buf,
+				       size_t len)
 {
-	struct access a = access_start(mem, addr);
 	enum cbit_mem_outcome worst = CBIT_MEM_OK;
 	const uint8_t *p = buf;
 
@@ -121,6 +130,30 @@ enum cbit_mem_outcome cbit_mem_write(struct cbit_mem *mem, struct cbit_bus addr,
 		len -= n;
 	}
 	return worst;
+}
+
+enum cbit_mem_outcome cbit_mem_read(struct cbit_mem *mem, struct cbit_bus addr, void *buf,
+				    size_t len)
+{
+	return read_all(mem, access_start(mem, addr), buf, len);
+}
+
+enum cbit_mem_outcome cbit_mem_write(struct cbit_mem *mem, struct cbit_bus addr, const void *buf,
+				     size_t len)
+{
+	return write_all(mem, access_start(mem, addr), buf, len);
+}
+
+enum cbit_mem_outcome cbit_mem_read_as(struct cbit_mem *mem, struct cbit_spa spa, cbit_key_t key,
+				       void *buf, size_t len)
+{
+	return read_all(mem, access_as(mem, spa, key), buf, len);
+}
+
+enum cbit_mem_outcome cbit_mem_write_as(struct cbit_mem *mem, struct cbit_spa spa, cbit_key_t key,
+					const void *buf, size_t len)
+{
+	return write_all(mem, access_as(mem, spa, key), buf, len);
 }
 
 /* Below this a copy is not worth the two pointers, and words have to stay whole. */
@@ -139,10 +172,10 @@ size_t cbit_mem_copy(struct cbit_mem *mem, struct cbit_bus to, struct cbit_bus f
 	if (!src || !dst || len < COPY_MIN || !(src->direct || src->ops.hold) ||
 	    !(dst->direct || dst->ops.hold))
 		return 0;
-	len = cbit_mem_held_copy(mem, &(struct mem_side){ dst, b.spa, key_of(mem, dst, b.c) },
-				 &(struct mem_side){ src, a.spa, key_of(mem, src, a.c) }, len);
-	outcome[0] = key_of(mem, src, a.c) == src->resident ? CBIT_MEM_OK : CBIT_MEM_WRONG_KEY;
-	outcome[1] = key_of(mem, dst, b.c) == dst->resident ? CBIT_MEM_OK : CBIT_MEM_WRONG_KEY;
+	len = cbit_mem_held_copy(mem, &(struct mem_side){ dst, b.spa, key_of(dst, &b) },
+				 &(struct mem_side){ src, a.spa, key_of(src, &a) }, len);
+	outcome[0] = key_of(src, &a) == src->resident ? CBIT_MEM_OK : CBIT_MEM_WRONG_KEY;
+	outcome[1] = key_of(dst, &b) == dst->resident ? CBIT_MEM_OK : CBIT_MEM_WRONG_KEY;
 	return len;
 }
 
@@ -176,12 +209,26 @@ static enum cbit_mem_outcome atomic_part(struct cbit_mem *mem, struct mem_region
 		return CBIT_MEM_ABORT;
 	}
 	if (r->has_ops)
-		return cbit_mem_backing_atomic(mem, r, a->spa, key_of(mem, r, a->c), atomic);
+		return cbit_mem_backing_atomic(mem, r, a->spa, key_of(r, a), atomic);
 	if (r->direct)
 		atomic_direct(mem, r->direct + (a->spa - r->pub.base.v), atomic);
-	else if (cbit_mem_sparse_atomic(r->sparse, a->spa, key_of(mem, r, a->c), atomic))
+	else if (cbit_mem_sparse_atomic(r->sparse, a->spa, key_of(r, a), atomic))
 		return CBIT_MEM_NO_BACKING;
 	return CBIT_MEM_OK;
+}
+
+static enum cbit_mem_outcome atomic_all(struct cbit_mem *mem, struct access a,
+					const struct mem_atomic *atomic)
+{
+	enum cbit_mem_outcome outcome = CBIT_MEM_ABORT;
+	size_t n = atomic->size;
+
+	memset(atomic->old, 0, 2 * sizeof(*atomic->old));
+	if (atomic_exists(atomic->op, atomic->size, a.spa))
+		outcome = atomic_part(mem, decode(mem, &a, &n), &a, atomic);
+	if (outcome == CBIT_MEM_ABORT || outcome == CBIT_MEM_NO_BACKING)
+		memset(atomic->old, 0xff, atomic->size < 16 ? atomic->size : 16);
+	return outcome;
 }
 
 enum cbit_mem_outcome cbit_mem_atomic(struct cbit_mem *mem, struct cbit_bus addr,
@@ -189,31 +236,43 @@ enum cbit_mem_outcome cbit_mem_atomic(struct cbit_mem *mem, struct cbit_bus addr
 				      const uint64_t operand[2], const uint64_t compare[2],
 				      uint64_t old[2])
 {
-	const struct mem_atomic atomic = { op, size, operand, compare, old };
-	struct access a = access_start(mem, addr);
-	enum cbit_mem_outcome outcome = CBIT_MEM_ABORT;
-	size_t n = size;
+	return atomic_all(mem, access_start(mem, addr),
+			  &(struct mem_atomic){ op, size, operand, compare, old });
+}
 
-	old[0] = 0;
-	old[1] = 0;
-	if (atomic_exists(op, size, addr.v))
-		outcome = atomic_part(mem, decode(mem, &a, &n), &a, &atomic);
-	if (outcome == CBIT_MEM_ABORT || outcome == CBIT_MEM_NO_BACKING)
-		memset(old, 0xff, size < 16 ? size : 16);
-	return outcome;
+enum cbit_mem_outcome cbit_mem_atomic_as(struct cbit_mem *mem, struct cbit_spa spa, cbit_key_t key,
+					 enum cbit_atomic_op op, unsigned int size,
+					 const uint64_t operand[2], const uint64_t compare[2],
+					 uint64_t old[2])
+{
+	return atomic_all(mem, access_as(mem, spa, key),
+			  &(struct mem_atomic){ op, size, operand, compare, old });
+}
+
+static void *page_of(struct cbit_mem *mem, const struct access *a)
+{
+	size_t n = 1;
+	struct mem_region *r = decode(mem, a, &n);
+
+	if (!r && forwards(mem, a))
+		return mem->forward.page(mem->forward_opaque, access_bus(mem, a));
+	if (!r || !r->sparse)
+		return NULL;
+	return cbit_mem_sparse_view(r->sparse, a->spa, key_of(r, a));
 }
 
 void *cbit_mem_page(struct cbit_mem *mem, struct cbit_bus addr)
 {
 	struct access a = access_start(mem, addr);
-	size_t n = 1;
-	struct mem_region *r = decode(mem, &a, &n);
 
-	if (!r && forwards(mem, &a))
-		return mem->forward.page(mem->forward_opaque, addr);
-	if (!r || !r->sparse)
-		return NULL;
-	return cbit_mem_sparse_view(r->sparse, a.spa, key_of(mem, r, a.c));
+	return page_of(mem, &a);
+}
+
+void *cbit_mem_page_as(struct cbit_mem *mem, struct cbit_spa spa, cbit_key_t key)
+{
+	struct access a = access_as(mem, spa, key);
+
+	return page_of(mem, &a);
 }
 
 int cbit_mem_raw(struct cbit_mem *mem, struct cbit_spa spa, void *buf, size_t len)

@@ -7,9 +7,10 @@
  * Real engines have a tweak of their own that nobody publishes; what the project needs of it
  * is only that it depends on the key and on the SPA.
  *
- * The host key is the platform's. Key n from 2 up is what the host key makes of 32 zero bytes
- * in data unit 2^64 + n, which is beyond every SPA: different for every n, and the same in
- * every run.
+ * The host key is the platform's, and the secret that guests' keys come from. Key n (of ASID
+ * n - 1), replaced r times, is what the host key makes of 32 zero bytes in data unit
+ * 2^64 + r * 2^16 + n, which is beyond every SPA: different for every n and r, and the same
+ * in every run.
  */
 #include <errno.h>
 
@@ -142,19 +143,26 @@ static bool unit_crypt(const struct mem_cipher *c, uint64_t lo, uint8_t hi, cons
 	return update(c, in, out, len);
 }
 
-static const struct mem_cipher *slot_cipher(struct mem_engine_slot *s, cbit_key_t key, int dir)
+static const struct mem_cipher *slot_cipher(struct cbit_mem *mem, struct mem_engine_slot *s,
+					    cbit_key_t key, int dir)
 {
 	uint8_t derived[MEM_KEY_BYTES] = { 0 };
+	unsigned int asid = key + 1u - MEM_KEY_GUEST;
+	uint32_t round = 0;
 
 	if (key == CBIT_KEY_HOST)
 		return &s->host[dir];
-	if (s->guest_key[dir] == key)
+	if (asid <= mem->platform.asids)
+		round = atomic_load_explicit(&mem->guest_keys[asid], memory_order_acquire);
+	if (s->guest_key[dir] == key && s->guest_round[dir] == round)
 		return &s->guest[dir];
 	s->guest_key[dir] = CBIT_KEY_NONE;
-	if (!unit_crypt(&s->host[MEM_ENCRYPT], key, 1, derived, derived, sizeof(derived)) ||
+	if (!unit_crypt(&s->host[MEM_ENCRYPT], (uint64_t)round << 16 | key, 1, derived, derived,
+			sizeof(derived)) ||
 	    EVP_CipherInit_ex(s->guest[dir].ctx, NULL, NULL, derived, NULL, dir) != 1)
 		return NULL;
 	s->guest_key[dir] = key;
+	s->guest_round[dir] = round;
 	return &s->guest[dir];
 }
 
@@ -189,7 +197,7 @@ void cbit_mem_aes(struct cbit_mem *mem, cbit_key_t key, struct cbit_spa spa, con
 		return;
 	}
 	slot = slot_take(&mem->engine);
-	c = slot_cipher(slot, key, encrypt ? MEM_ENCRYPT : MEM_DECRYPT);
+	c = slot_cipher(mem, slot, key, encrypt ? MEM_ENCRYPT : MEM_DECRYPT);
 	while (len) {
 		size_t n = MEM_PAGE - (size_t)(spa.v & (MEM_PAGE - 1));
 

@@ -18,6 +18,7 @@
 #define MEM_PAGE      ((size_t)4096)
 #define MEM_BLOCK     ((size_t)16) /* what one AES operation covers */
 #define MEM_KEY_BYTES 32
+#define MEM_KEY_GUEST ((cbit_key_t)2) /* of ASID 1; those of the others follow */
 
 #define MEM_ENGINE_SLOTS 4
 #define MEM_SPARSE_LOCKS 64
@@ -43,7 +44,9 @@ struct mem_engine_slot {
 	pthread_mutex_t lock;
 	struct mem_cipher host[MEM_DIRECTIONS];
 	struct mem_cipher guest[MEM_DIRECTIONS];
-	cbit_key_t guest_key[MEM_DIRECTIONS]; /* whose key schedule guest[] holds, 0 for none */
+	/* Whose key schedule guest[] holds, 0 for none, and which of his keys. */
+	cbit_key_t guest_key[MEM_DIRECTIONS];
+	uint32_t guest_round[MEM_DIRECTIONS];
 };
 
 struct mem_engine {
@@ -54,6 +57,7 @@ struct mem_engine {
 struct mem_sparse {
 	struct cbit_mem *mem;
 	uint64_t base;
+	uint64_t size;
 	uint8_t *bytes;
 	struct mem_page *pages;
 	_Atomic(uint8_t) *open;  /* by granule of addresses: they may be written */
@@ -122,6 +126,7 @@ struct cbit_mem {
 	size_t window_count;
 	struct mem_engine engine;
 	struct mem_frames frames;
+	_Atomic uint32_t *guest_keys; /* by ASID: how many times its key was replaced */
 	struct mem_rmp rmp;
 	bool forwards; /* what no window decodes goes to @forward */
 	struct cbit_mem_forward_ops forward;
@@ -160,6 +165,7 @@ void cbit_mem_sparse_destroy(struct mem_sparse *sp);
 uint64_t cbit_mem_sparse_direct(const struct mem_sparse *sp);
 void cbit_mem_sparse_dense(struct mem_sparse *sp, uint64_t spa);
 struct mem_page *cbit_mem_sparse_lookup(struct mem_sparse *sp, uint64_t spa);
+struct mem_page *cbit_mem_sparse_next(struct mem_sparse *sp, uint64_t *at);
 struct mem_page *cbit_mem_sparse_get(struct mem_sparse *sp, uint64_t spa, bool *fresh);
 void cbit_mem_sparse_read(struct mem_sparse *sp, uint64_t spa, cbit_key_t key, uint8_t *buf,
 			  size_t len);
@@ -167,6 +173,7 @@ int cbit_mem_sparse_write(struct mem_sparse *sp, uint64_t spa, cbit_key_t key, c
 			  size_t len);
 int cbit_mem_sparse_atomic(struct mem_sparse *sp, uint64_t spa, cbit_key_t key,
 			   const struct mem_atomic *a);
+void cbit_mem_sparse_settle(struct mem_sparse *sp, cbit_key_t key);
 uint8_t *cbit_mem_sparse_view(struct mem_sparse *sp, uint64_t spa, cbit_key_t key);
 int cbit_mem_sparse_zero(struct mem_sparse *sp, uint64_t spa, cbit_key_t key);
 

@@ -121,6 +121,7 @@ int cbit_mem_sparse_create(struct cbit_mem *mem, uint64_t base, uint64_t size,
 		return -ENOMEM;
 	sp->mem = mem;
 	sp->base = base;
+	sp->size = size;
 	/* under a limit of addresses (RLIMIT_AS) with less of them */
 	for (; !ok && direct >= CBIT_PAGE_SIZE; direct /= 4) {
 		ok = reserve_all(sp, (size_t)((direct + GRANULE - 1) >> GRANULE_SHIFT), all);
@@ -168,6 +169,25 @@ static struct mem_page *page_at(struct mem_sparse *sp, uint64_t offset)
 	if (!atomic_load_explicit(&sp->open[n], memory_order_acquire))
 		return NULL;
 	return &sp->pages[n * GRANULE_PAGES + at];
+}
+
+/*
+ * cbit_mem_sparse_next() - the first page at offset *@at or later that was touched, and its offset
+ * in *@at; NULL if there is none. What was never opened is passed over as a whole.
+ */
+struct mem_page *cbit_mem_sparse_next(struct mem_sparse *sp, uint64_t *at)
+{
+	while (*at < sp->size) {
+		struct mem_page *pg = page_at(sp, *at);
+
+		if (!pg)
+			*at = (*at | (GRANULE - 1)) + 1;
+		else if (atomic_load_explicit(&pg->state, memory_order_acquire) & MEM_STATE_HERE)
+			return pg;
+		else
+			*at += CBIT_PAGE_SIZE;
+	}
+	return NULL;
 }
 
 /* cbit_mem_sparse_lookup() - the page at @spa, NULL if it was never touched. */

@@ -255,6 +255,26 @@ int cbit_mem_sparse_atomic(struct mem_sparse *sp, uint64_t spa, cbit_key_t key,
 	return 0;
 }
 
+/*
+ * cbit_mem_sparse_settle() - turn every page that stands in @key's view to what DRAM holds: the
+ * key is about to be another.
+ */
+void cbit_mem_sparse_settle(struct mem_sparse *sp, cbit_key_t key)
+{
+	struct mem_page *pg;
+
+	for (uint64_t at = 0; (pg = cbit_mem_sparse_next(sp, &at)) != NULL; at += MEM_PAGE) {
+		uint64_t spa = sp->base + at;
+
+		if (page_tag(pg) != key)
+			continue;
+		pthread_mutex_lock(page_lock(sp, spa));
+		if (page_tag(pg) == key)
+			page_convert(sp, pg, spa, CBIT_KEY_NONE);
+		pthread_mutex_unlock(page_lock(sp, spa));
+	}
+}
+
 /* cbit_mem_sparse_view() - the page at @spa, turned into @key's view; NULL without memory. */
 uint8_t *cbit_mem_sparse_view(struct mem_sparse *sp, uint64_t spa, cbit_key_t key)
 {

@@ -19,6 +19,7 @@
 #define LOW     0x40000000u /* the first region; all lie in the 32 pages from here */
 #define PAGES   32u
 #define LONGEST (3 * PAGE)
+#define ASIDS   3u
 
 /* pages of the map: [0,8) dram, [8,12) ops host, [12,16) ops none, [16,18) hole, then: */
 #define OPS_HOST       8u
@@ -98,6 +99,10 @@ static struct machine *make(const char *preset, bool lends)
 	memset(m, 0, sizeof(*m));
 	m->lends = lends;
 	assert_int_equal(cbit_platform_preset(preset, &p), 0);
+	if (p.sme) {
+		p.sev = true;
+		p.asids = ASIDS;
+	}
 	assert_int_equal(cbit_mem_create(&p, &m->mem), 0);
 	add(m, CBIT_MEM_MMIO, false, BAR, END);
 	add(m, CBIT_MEM_DRAM, true, 0, OPS_HOST);
@@ -198,6 +203,30 @@ static void copy(struct machine *a, struct machine *b, struct cbit_bus from, uin
 	}
 }
 
+/* An access that names a key, of a guest's CPU or of a trusted device; at times a new guest comes.
+ */
+static void named(struct machine *a, struct machine *b, struct cbit_spa spa, uint64_t *s,
+		  size_t len, uint8_t *x, uint8_t *y)
+{
+	uint64_t r = rnd(s) >> 8;
+	cbit_key_t key = (cbit_key_t)(r % (2 + ASIDS));
+
+	if (!(r >> 8 & 1023)) {
+		unsigned int asid = 1 + (unsigned int)(r >> 20) % ASIDS;
+
+		assert_int_equal(cbit_mem_guest_rekey(a->mem, asid),
+				 cbit_mem_guest_rekey(b->mem, asid));
+	} else if (r & 0x100000) {
+		memset(x, (int)(r >> 32), len);
+		assert_int_equal(cbit_mem_write_as(a->mem, spa, key, x, len),
+				 cbit_mem_write_as(b->mem, spa, key, x, len));
+	} else {
+		assert_int_equal(cbit_mem_read_as(a->mem, spa, key, x, len),
+				 cbit_mem_read_as(b->mem, spa, key, y, len));
+		assert_memory_equal(x, y, len);
+	}
+}
+
 /* One access of both machines. Which kind, where and how long come from the seed alone. */
 static void step(struct machine *a, struct machine *b, uint64_t *s, uint8_t *x, uint8_t *y)
 {
@@ -220,6 +249,8 @@ static void step(struct machine *a, struct machine *b, uint64_t *s, uint8_t *x, 
 		}
 		assert_int_equal(cbit_mem_write(a->mem, bus, x, len),
 				 cbit_mem_write(b->mem, bus, x, len));
+	} else if ((r & 0x7c) == 0x24) {
+		named(a, b, spa, s, len, x, y);
 	} else if ((r & 0xfc) == 0xc4) {
 		copy(a, b, bus, s, len, x);
 	} else if ((r & 0xfc) == 0x84) {

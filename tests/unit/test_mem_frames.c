@@ -80,6 +80,44 @@ static void test_tebibyte_is_cheap(void **state)
 	assert_true(rss() - before < 16 * MIB);
 }
 
+/* Machines of 1 and 16 TiB: both ends, the middle and frames, each under keys of its own. */
+static void test_large_machines(void **state)
+{
+	static const uint64_t sizes[] = { TIB, 16 * TIB };
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		struct cbit_mem *mem = make(0, sizes[i]);
+		const uint64_t at[] = { 0x1000, sizes[i] / 2 - 4096, sizes[i] / 2,
+					sizes[i] - 4096 };
+		uint64_t before = rss();
+		uint8_t page[4096], got[4096];
+		struct cbit_spa spa[64];
+
+		for (unsigned int n = 0; n < 8; n++) {
+			struct cbit_bus bus = cbit_mem_bus(mem, CBIT_SPA(at[n / 2]), n & 1);
+
+			memset(page, (int)n + 1, sizeof(page));
+			assert_int_equal(cbit_mem_write(mem, bus, page, sizeof(page)), CBIT_MEM_OK);
+			assert_int_equal(cbit_mem_read(mem, bus, got, sizeof(got)), CBIT_MEM_OK);
+			assert_memory_equal(got, page, sizeof(page));
+			assert_memory_equal(cbit_mem_page(mem, bus), page, sizeof(page));
+		}
+		for (unsigned int n = 0; n < 64; n++) {
+			assert_int_equal(
+				cbit_mem_frames_alloc(mem, 1u << n % 10, CBIT_KEY_HOST, &spa[n]),
+				0);
+			assert_true(spa[n].v < sizes[i]);
+		}
+		for (unsigned int n = 0; n < 64; n++)
+			cbit_mem_frames_free(mem, spa[n], 1u << n % 10);
+		/* 6.5 * 1023 frames, which large pages may round up, and some state */
+		assert_true(rss() - before < 64 * MIB);
+		cbit_mem_destroy(mem);
+		assert_true(rss() < before + 8 * MIB);
+	}
+}
+
 static void test_frames_are_zero_under_their_key(void **state)
 {
 	struct cbit_mem *mem = make(0, 4 * MIB);
@@ -284,6 +322,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tebibyte_is_cheap),
+		cmocka_unit_test(test_large_machines),
 		cmocka_unit_test(test_frames_are_zero_under_their_key),
 		cmocka_unit_test(test_frames_all_of_them),
 		cmocka_unit_test(test_frames_need_sparse_dram),
