@@ -7,6 +7,7 @@
 #   clients    our own VFIO programs
 #   selftests  the kernel's VFIO selftests (built from Debian's source, then kept in a cache)
 #   dpdk       DPDK's dmadev_autotest
+#   sim        scenario files, the matrix, explanations
 #   contract   options, exit statuses, what a program sees
 #   kill       kill -9 of either side leaves nothing behind
 #   demo       make demo
@@ -29,11 +30,11 @@ clients=$build/tests/clients
 examples=$build/examples
 selftests=${CBIT_SELFTESTS:-}
 client_sections='abi clients selftests dpdk contract kill demo'
-all="unit $client_sections user fuzz sanitize"
+all="unit sim $client_sections user fuzz sanitize"
 
 # The parts below share these variables; shellcheck sees one file at a time.
 # shellcheck disable=SC2154
-for part in lib build clients thirdparty contract kill; do
+for part in lib build clients thirdparty contract kill sim; do
 	# shellcheck source=/dev/null
 	. "$here/suite/$part.sh"
 done

@@ -51,6 +51,12 @@ void cbit_report_destroy(struct cbit_report *report);
 /** cbit_report_observer() - the observer to give to a machine; any thread may call it. */
 struct cbit_observer cbit_report_observer(struct cbit_report *report);
 
+/** cbit_report_id() - the id of the finding that an event is ("wrong-key"), or NULL for none. */
+const char *cbit_report_id(const struct cbit_event *ev);
+
+/** cbit_report_id_at() - the ids that there are, one by one; NULL after the last. */
+const char *cbit_report_id_at(unsigned int index);
+
 /** cbit_report_count() - findings so far. */
 unsigned int cbit_report_count(struct cbit_report *report);
 

@@ -12,6 +12,8 @@
 #define EXIT_NOT_FOUND  127
 
 int cmd_run(int argc, char **argv);
+int cmd_sim(int argc, char **argv);
+int cmd_explain(int argc, char **argv);
 int cmd_devices(int argc, char **argv);
 
 #endif

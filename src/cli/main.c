@@ -13,6 +13,8 @@ static const struct {
 	const char *about;
 } commands[] = {
 	{ "run", cmd_run, "run a VFIO program on a modelled machine" },
+	{ "sim", cmd_sim, "carry out scenario files and check what they expect" },
+	{ "explain", cmd_explain, "tell a scenario stage by stage" },
 	{ "devices", cmd_devices, "the device models, platforms and policies there are" },
 };
 

@@ -117,6 +117,16 @@ static bool same_call(const struct finding *f, const struct cbit_event *ev)
 	return a->iova.v == b->iova.v && a->size == b->size;
 }
 
+const char *cbit_report_id(const struct cbit_event *ev)
+{
+	return ev->type == CBIT_EVENT_MAP ? NULL : finding_texts[classify(ev)].id;
+}
+
+const char *cbit_report_id_at(unsigned int index)
+{
+	return index < NR_FINDING_IDS ? finding_texts[index].id : NULL;
+}
+
 /* Is it about a transfer, and not about a call? */
 static bool is_dma(enum cbit_event_type type)
 {

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * sim: a whole machine in one object (memory of every kind, IOMMU, a kernel with a policy,
+ * devices, at most one guest) and the operations that can be carried out on it. Scenarios, the
+ * matrix, the explanations and the explorer all drive this one interface.
+ *
+ * Nothing is looked up: an operation goes the way that it goes in a machine, and what is
+ * reported are the bytes at its end, compared with what the owner of the memory last wrote.
+ *
+ * An object is used by one thread at a time.
+ */
+#ifndef CBIT_SIM_H
+#define CBIT_SIM_H
+
+#include <cbit/dma.h>
+#include <cbit/guest.h>
+#include <cbit/iommu.h>
+#include <cbit/policy.h>
+
+struct cbit_sim;
+
+#define CBIT_SIM_REGIONS 16
+#define CBIT_SIM_DEVICES 8
+#define CBIT_SIM_BUFS    32
+#define CBIT_SIM_MAPS    32
+#define CBIT_SIM_NAME    32
+
+/**
+ * struct cbit_sim_region - memory of the machine.
+ * @name:     as messages have it.
+ * @kind:     MMIO regions are made with their device, see struct cbit_sim_device.bar.
+ * @encrypts: of coherent memory: whether its controller consumes the C-bit. Else ignored.
+ * @base:     SPA; 0: placed by the machine. @size in bytes, page aligned.
+ * @guest:    bytes of it that the guest has as memory slot, from its start; page aligned.
+ */
+struct cbit_sim_region {
+	char name[CBIT_SIM_NAME];
+	enum cbit_mem_kind kind;
+	bool encrypts;
+	struct cbit_spa base;
+	uint64_t size;
+	uint64_t guest;
+};
+
+/**
+ * struct cbit_sim_device - a device.
+ * @name:   as messages have it; its BAR is the region "NAME.bar".
+ * @devid:  requester; 0: the next of 01:00.0, 02:00.0, ...
+ * @bar:    bytes of its BAR of plain memory, 0 for none.
+ * @mask, @coherent_mask: what it can address, all ones below its highest bit; 0: all.
+ * @guest:  assigned to the guest. @emulated: and made by the hypervisor, which reads the guest's
+ *          memory by its own mapping; else the device is real and behind the host's IOMMU.
+ * @direct: no IOMMU translates for its driver: dma-direct. On a host that is a machine whose
+ *          IOMMU passes the device through; in a guest, a device that is not behind the vIOMMU.
+ * @untrusted: an external device, which Linux bounces.
+ * @tdisp:  a trusted device in TDISP run state.
+ */
+struct cbit_sim_device {
+	char name[CBIT_SIM_NAME];
+	uint16_t devid;
+	uint64_t bar;
+	uint64_t mask;
+	uint64_t coherent_mask;
+	bool guest;
+	bool emulated;
+	bool direct;
+	bool untrusted;
+	bool tdisp;
+};
+
+/**
+ * struct cbit_sim_config - a machine.
+ * @platform: copied. @policy: the kernel, of the host and of the guest.
+ * @swiotlb:  bytes of the SWIOTLB pool of either kernel, 0 for Linux' rule.
+ * @observer: told of everything that goes wrong, may be NULL; must outlive the machine.
+ */
+struct cbit_sim_config {
+	struct cbit_platform platform;
+	const struct cbit_policy *policy;
+	struct cbit_sim_region regions[CBIT_SIM_REGIONS];
+	unsigned int nr_regions;
+	struct cbit_sim_device devices[CBIT_SIM_DEVICES];
+	unsigned int nr_devices;
+	uint64_t swiotlb;
+	const struct cbit_observer *observer;
+};
+
+/**
+ * cbit_sim_create() - power on.
+ * @config: copied.
+ * Return: 0, or a negative errno with words in @err (may be NULL).
+ */
+int cbit_sim_create(const struct cbit_sim_config *config, struct cbit_sim **out,
+		    struct cbit_error *err);
+
+/** cbit_sim_destroy() - NULL is allowed. */
+void cbit_sim_destroy(struct cbit_sim *sim);
+
+/** Its parts. The regions of BARs follow those of the configuration. */
+struct cbit_mem *cbit_sim_mem(struct cbit_sim *sim);
+struct cbit_iommu *cbit_sim_iommu(struct cbit_sim *sim);
+const struct cbit_sim_config *cbit_sim_config(const struct cbit_sim *sim);
+unsigned int cbit_sim_nr_regions(const struct cbit_sim *sim);
+const struct cbit_sim_region *cbit_sim_region(const struct cbit_sim *sim, unsigned int index);
+
+/** enum cbit_sim_mapper - who makes memory reachable for a device. */
+enum cbit_sim_mapper {
+	CBIT_SIM_TYPE1,   /* VFIO_IOMMU_MAP_DMA */
+	CBIT_SIM_IOMMUFD, /* IOMMU_IOAS_MAP_FILE: a memfd, or a dma-buf of a BAR */
+	CBIT_SIM_DMA,     /* dma_map_phys() by the kernel of the device's driver */
+	CBIT_SIM_NR_MAPPERS,
+};
+const char *cbit_sim_mapper_name(enum cbit_sim_mapper mapper);
+
+/** enum cbit_sim_who - whose CPU. */
+enum cbit_sim_who {
+	CBIT_SIM_HOST_CPU,
+	CBIT_SIM_GUEST_CPU,
+	CBIT_SIM_GUEST_FETCH, /* instruction fetch */
+	CBIT_SIM_HYPERVISOR,  /* the host's CPU by the hypervisor's mapping of guest memory */
+	CBIT_SIM_NR_WHO,
+};
+const char *cbit_sim_who_name(enum cbit_sim_who who);
+
+/**
+ * enum cbit_sim_op_kind - what can be done. Buffers (@buf) and mappings (@map) are numbers below
+ * CBIT_SIM_BUFS and CBIT_SIM_MAPS that the caller chooses.
+ * @CBIT_SIM_ALLOC: @pages of region @region become buffer @buf, zeroed by its owner: the host, or
+ *      with @guest the guest. @c_clear: the owner's own mapping of it has the C-bit clear
+ *      (always so on MMIO).
+ * @CBIT_SIM_FREE: give @buf back.
+ * @CBIT_SIM_WRITE: @who writes @len bytes at @offset of @buf: those at @data, or with NULL such as
+ *      @seed makes. The outcome is what the owner reads afterwards.
+ * @CBIT_SIM_READ: @who reads.
+ * @CBIT_SIM_RAW: what DRAM holds there: the outcome is PLAINTEXT or CIPHERTEXT.
+ * @CBIT_SIM_MAP: make @map: @buf for device @dev by @mapper, with @rights (CBIT_ATTR_READ, WRITE)
+ *      and, for CBIT_SIM_DMA, @dir and @attrs (CBIT_DMA_ATTR_*). @iova: where, for type1 and
+ *      iommufd; 0: anywhere.
+ * @CBIT_SIM_UNMAP: unmap and wait until no device can use it. @CBIT_SIM_UNMAP_NO_FLUSH: change the
+ *      tables and do not tell the IOTLB. @CBIT_SIM_FLUSH: tell it now.
+ * @CBIT_SIM_DMA_READ, @CBIT_SIM_DMA_WRITE: device @dev reads or writes @len bytes at @offset of
+ *      @map, also after it was unmapped.
+ * @CBIT_SIM_DMA_COPY: @dev reads from @map and writes to @map2.
+ * @CBIT_SIM_CHECK: the owner reads @buf (@offset, @len) by its own mapping.
+ */
+enum cbit_sim_op_kind {
+	CBIT_SIM_ALLOC,
+	CBIT_SIM_FREE,
+	CBIT_SIM_WRITE,
+	CBIT_SIM_READ,
+	CBIT_SIM_RAW,
+	CBIT_SIM_MAP,
+	CBIT_SIM_UNMAP,
+	CBIT_SIM_UNMAP_NO_FLUSH,
+	CBIT_SIM_FLUSH,
+	CBIT_SIM_DMA_READ,
+	CBIT_SIM_DMA_WRITE,
+	CBIT_SIM_DMA_COPY,
+	CBIT_SIM_CHECK,
+	CBIT_SIM_NR_OPS,
+};
+const char *cbit_sim_op_name(enum cbit_sim_op_kind kind);
+
+/** struct cbit_sim_op - an operation; fields that its kind does not name are ignored. */
+struct cbit_sim_op {
+	enum cbit_sim_op_kind kind;
+	unsigned int buf;
+	unsigned int map;
+	unsigned int map2;
+	unsigned int dev;
+	unsigned int region;
+	unsigned int pages;
+	bool guest;
+	bool c_clear;
+	enum cbit_sim_who who;
+	enum cbit_sim_mapper mapper;
+	unsigned int rights;
+	unsigned int attrs;
+	enum cbit_dma_dir dir;
+	struct cbit_iova iova;
+	uint64_t offset;
+	uint64_t len;
+	const uint8_t *data;
+	uint8_t seed;
+};
+
+/**
+ * enum cbit_sim_outcome - how it ended.
+ * @CBIT_SIM_OK:         carried out; nothing was read or written that could be compared.
+ * @CBIT_SIM_PLAINTEXT:  the bytes read are those that the owner last wrote; for a write, the owner
+ *                       reads what was written.
+ * @CBIT_SIM_CIPHERTEXT: they are not, nothing faulted, and another key makes the right bytes of
+ *                       what DRAM holds.
+ * @CBIT_SIM_STALE:      they are not, and no key does: bytes of another time or place.
+ * @CBIT_SIM_ABORT:      nobody decoded the address: a read of all ones.
+ * @CBIT_SIM_LOST:       nobody decoded the address: a write that vanished.
+ * @CBIT_SIM_FAULT:      a table, the IOMMU or the RMP refused the access.
+ * @CBIT_SIM_REFUSED:    a kernel refused the call; @error says with what.
+ */
+enum cbit_sim_outcome {
+	CBIT_SIM_OK,
+	CBIT_SIM_PLAINTEXT,
+	CBIT_SIM_CIPHERTEXT,
+	CBIT_SIM_STALE,
+	CBIT_SIM_ABORT,
+	CBIT_SIM_LOST,
+	CBIT_SIM_FAULT,
+	CBIT_SIM_REFUSED,
+	CBIT_SIM_NR_OUTCOMES,
+};
+const char *cbit_sim_outcome_name(enum cbit_sim_outcome outcome);
+
+/** enum cbit_sim_table - the tables on the way of an access. */
+enum cbit_sim_table {
+	CBIT_SIM_HOST_PT, /* the host CPU's page table */
+	CBIT_SIM_DEVTAB,  /* device table entry of the host's IOMMU */
+	CBIT_SIM_IOPT,    /* page table of the host's IOMMU */
+	CBIT_SIM_NR_TABLES,
+};
+const char *cbit_sim_table_name(enum cbit_sim_table table);
+
+/**
+ * struct cbit_sim_stage - an entry that the access met.
+ * @level: of the table, 1 is the lowest; 0 for a device table entry.
+ * @in:    the address that was looked up.
+ * @at:    where the entry stands: an SPA. @at_key: under which key it was read there.
+ * @entry: its 64 bits (the first of a longer one). @c: its C-bit.
+ * @leaf:  it ends the walk.
+ */
+struct cbit_sim_stage {
+	enum cbit_sim_table table;
+	unsigned int level;
+	uint64_t in;
+	uint64_t at;
+	cbit_key_t at_key;
+	uint64_t entry;
+	bool c;
+	bool leaf;
+};
+
+/** struct cbit_sim_decision - what the kernel decided, where, and why. Static strings. */
+struct cbit_sim_decision {
+	const char *function;
+	const char *text;
+};
+
+#define CBIT_SIM_SEEN      64
+#define CBIT_SIM_STAGES    32
+#define CBIT_SIM_DECISIONS 8
+#define CBIT_SIM_FINDINGS  8
+#define CBIT_SIM_EVENTS    4
+
+/**
+ * struct cbit_sim_result - what came of an operation.
+ * @outcome:  how it ended. @vendor: by rules that no vendor has published; what was executed
+ *            follows the region's parameter.
+ * @error:    a negative errno when a kernel refused, with words in @err.
+ * @len:      bytes in @seen (what was really read, or written) and @wanted (what the owner last
+ *            wrote), at most CBIT_SIM_SEEN; @dram: what DRAM held there when it was over; valid if
+ *            @dram_valid.
+ * @accessed: @spa, @c and @key tell of the last access to memory: where, with which C-bit and
+ *            under which key. @region is its name, @kind its kind.
+ * @iova:     of CBIT_SIM_MAP: what the device is told. @iopte: the leaf that was written, if one
+ *            was (@iopte_valid).
+ * @stages:   the entries on the way, in order.
+ * @findings: ids of what the observer was told, each once.
+ * @events:   entries of the IOMMU's event log that the operation caused.
+ */
+struct cbit_sim_result {
+	enum cbit_sim_outcome outcome;
+	bool vendor;
+	int error;
+	struct cbit_error err;
+	size_t len;
+	uint8_t seen[CBIT_SIM_SEEN];
+	uint8_t wanted[CBIT_SIM_SEEN];
+	uint8_t dram[CBIT_SIM_SEEN];
+	bool dram_valid;
+	bool accessed;
+	bool c;
+	struct cbit_spa spa;
+	cbit_key_t key;
+	enum cbit_mem_kind mem_kind;
+	const char *region;
+	struct cbit_iova iova;
+	bool iopte_valid;
+	uint64_t iopte;
+	unsigned int nr_stages;
+	struct cbit_sim_stage stages[CBIT_SIM_STAGES];
+	unsigned int nr_decisions;
+	struct cbit_sim_decision decisions[CBIT_SIM_DECISIONS];
+	unsigned int nr_findings;
+	const char *findings[CBIT_SIM_FINDINGS];
+	unsigned int nr_events;
+	struct cbit_iommu_log_entry events[CBIT_SIM_EVENTS];
+};
+
+/**
+ * cbit_sim_do() - carry out one operation.
+ * @result: filled in.
+ * Return: 0 also when the operation failed as it would in a machine (@result->outcome tells);
+ * -EINVAL for an operation that cannot be asked for (a number out of range, a buffer that is not
+ * there), with words in @result->err; -ENOMEM; -EIO when the bytes seen are not what the
+ * key makes of DRAM: an error of the model itself.
+ */
+int cbit_sim_do(struct cbit_sim *sim, const struct cbit_sim_op *op, struct cbit_sim_result *result);
+
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * DMA by the devices of a machine, and what became of it.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim_internal.h"
+
+/* A device's request went out to @iova. Where it ended, as the tables or the IOTLB have it. */
+static void find_place(struct cbit_sim *sim, unsigned int dev, uint64_t iova, struct sim_walk *walk,
+		       struct sim_place *place)
+{
+	sim_trace_device(sim, dev, iova, walk);
+	*place = (struct sim_place){ .known = walk->ok, .spa = CBIT_SPA(walk->out), .c = walk->c };
+	if (sim->stale.len && iova - sim->stale.iova.v < sim->stale.len) {
+		/* The IOTLB had another entry than the tables. */
+		place->known = sim->stale.spa_valid;
+		place->spa = CBIT_SPA(sim->stale.spa.v + (iova - sim->stale.iova.v));
+		place->c = (sim->stale.entry & sim->c_mask) != 0;
+	}
+	place->key = sim_key(sim, place->spa.v, place->c);
+}
+
+/* Bytes moved under another key than their owner's: nobody in the machine notices. */
+static void tell_wrong_key(struct cbit_sim *sim, const struct cbit_sim_op *op, uint64_t iova,
+			   const struct sim_place *place, uint64_t entry)
+{
+	const struct cbit_mem_region *region = cbit_mem_find(sim->mem, place->spa);
+	const struct cbit_event ev = {
+		.type = CBIT_EVENT_DMA_WRONG_KEY,
+		.devid = sim->devices[op->dev].cfg.devid,
+		.write = op->kind != CBIT_SIM_DMA_READ,
+		.spa_valid = true,
+		.kind = region ? region->kind : CBIT_MEM_DRAM,
+		.iova = CBIT_IOVA(iova),
+		.spa = place->spa,
+		.len = op->len,
+		.entry = entry,
+		.c_mask = sim->c_mask,
+		.key_used = cbit_mem_key_name(place->key),
+		.key_right = cbit_mem_key_name(place->key ? CBIT_KEY_NONE : CBIT_KEY_HOST),
+		.region = region ? region->name : NULL,
+	};
+
+	sim->observer.event(sim->observer.opaque, &ev);
+}
+
+static void show(struct cbit_sim *sim, const uint8_t *seen, const uint8_t *wanted, size_t len)
+{
+	struct cbit_sim_result *res = sim->res;
+
+	res->len = len < CBIT_SIM_SEEN ? len : CBIT_SIM_SEEN;
+	memcpy(res->seen, seen, res->len);
+	memcpy(res->wanted, wanted, res->len);
+}
+
+/* A finished DMA write of @data: what the owner's CPU sees at the place where it landed. */
+static int judge_write(struct cbit_sim *sim, const struct sim_place *place, uint8_t *data,
+		       size_t len)
+{
+	struct cbit_sim_result *mine = sim->res;
+	struct cbit_sim_result look = { 0 };
+	struct sim_place owner;
+	uint8_t *seen = malloc(len);
+	int ret;
+
+	if (!seen)
+		return -ENOMEM;
+	memset(seen, 0xff, len);
+	sim->res = &look;
+	ret = sim_cpu(sim, CBIT_SIM_HOST_CPU, place->spa.v, false, seen, len, &owner,
+		      &look.outcome);
+	if (!ret && look.outcome == CBIT_SIM_OK)
+		ret = sim_judge_read(sim, seen, data, len, &owner, &look.outcome);
+	/* Pages given back: nobody is left to read them. */
+	mine->outcome = look.outcome == CBIT_SIM_FAULT ? CBIT_SIM_STALE : look.outcome;
+	sim->res = mine;
+	show(sim, seen, data, len);
+	free(seen);
+	return ret;
+}
+
+/* The part of a mapping's buffer that lies at @place, if any of it does. */
+static uint8_t *truth_at(struct cbit_sim *sim, const struct sim_map *map,
+			 const struct sim_place *place, size_t len)
+{
+	struct sim_buf *buf = &sim->bufs[map->buf];
+
+	if (!place->known || !buf->used || place->spa.v < buf->spa.v ||
+	    place->spa.v - buf->spa.v > buf->size - len)
+		return NULL;
+	return buf->truth + (place->spa.v - buf->spa.v);
+}
+
+static int dma(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_map *map, bool write,
+	       uint8_t *data)
+{
+	const struct sim_device *dev = &sim->devices[op->dev];
+	struct sim_buf *buf = &sim->bufs[map->buf];
+	uint64_t iova = map->iova.v + op->offset;
+	size_t len = (size_t)op->len;
+	enum cbit_dma_status status;
+	struct sim_place place;
+	struct sim_walk walk;
+	const uint8_t *wanted;
+	uint8_t *truth;
+	int ret = 0;
+
+	sim->stale.len = 0;
+	if (write)
+		status = cbit_iommu_dma_write(sim->iommu, dev->cfg.devid, CBIT_IOVA(iova), data,
+					      len, NULL);
+	else
+		status = cbit_iommu_dma_read(sim->iommu, dev->cfg.devid, CBIT_IOVA(iova), data, len,
+					     NULL);
+	find_place(sim, op->dev, iova, &walk, &place);
+	truth = truth_at(sim, map, &place, len);
+	wanted = write || !buf->used ? data : buf->truth + op->offset;
+	show(sim, data, wanted, len);
+	switch (status) {
+	case CBIT_DMA_FAULT:
+		sim->res->outcome = CBIT_SIM_FAULT;
+		break;
+	case CBIT_DMA_ABORT:
+		sim->res->outcome = write ? CBIT_SIM_LOST : CBIT_SIM_ABORT;
+		break;
+	case CBIT_DMA_OK:
+		if (write && truth)
+			memcpy(truth, data, len);
+		if (!buf->used)
+			sim->res->outcome = CBIT_SIM_STALE;
+		else if (write)
+			ret = judge_write(sim, &place, data, len);
+		else
+			ret = sim_judge_read(sim, data, wanted, len, &place, &sim->res->outcome);
+		break;
+	}
+	if (ret)
+		return ret;
+	sim_note_place(sim, &place);
+	if (sim->res->outcome == CBIT_SIM_CIPHERTEXT)
+		tell_wrong_key(sim, op, iova, &place, walk.entry);
+	return 0;
+}
+
+static struct sim_map *check(struct cbit_sim *sim, const struct cbit_sim_op *op, unsigned int index)
+{
+	struct sim_map *map = sim_map_get(sim, index);
+
+	if (!map)
+		return NULL;
+	if (op->dev >= sim->cfg.nr_devices) {
+		sim_bad(sim, "there is no device %u", op->dev);
+		return NULL;
+	}
+	if (!op->len || op->len > map->size || op->offset > map->size - op->len) {
+		sim_bad(sim,
+			"offset 0x%" PRIx64 " length 0x%" PRIx64
+			" is not within the mapping's 0x%" PRIx64 " bytes",
+			op->offset, op->len, map->size);
+		return NULL;
+	}
+	return map;
+}
+
+int sim_op_dma(struct cbit_sim *sim, const struct cbit_sim_op *op, bool write)
+{
+	struct sim_map *map = check(sim, op, op->map);
+	uint8_t *data;
+	int ret;
+
+	if (!map)
+		return -EINVAL;
+	data = malloc((size_t)op->len);
+	if (!data)
+		return -ENOMEM;
+	if (write && op->data)
+		memcpy(data, op->data, (size_t)op->len);
+	else if (write)
+		sim_pattern(op->seed, data, (size_t)op->len);
+	ret = dma(sim, op, map, write, data);
+	free(data);
+	return ret;
+}
+
+/* The result tells of the write, or of the read if that was the end of it. */
+int sim_op_dma_copy(struct cbit_sim *sim, const struct cbit_sim_op *op)
+{
+	struct sim_map *from = check(sim, op, op->map);
+	struct sim_map *to = from ? check(sim, op, op->map2) : NULL;
+	uint8_t *data;
+	int ret;
+
+	if (!to)
+		return -EINVAL;
+	data = malloc((size_t)op->len);
+	if (!data)
+		return -ENOMEM;
+	ret = dma(sim, op, from, false, data);
+	if (!ret && sim->res->outcome != CBIT_SIM_FAULT)
+		ret = dma(sim, op, to, true, data);
+	free(data);
+	return ret;
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Reading a scenario: the machine.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "scenario_internal.h"
+
+/* Letters, digits, '-', '_' and '.': what can be quoted and told apart from YAML. */
+int scn_name(struct scn_read *r, const yaml_node_t *node, const char *what, char out[CBIT_SIM_NAME])
+{
+	static const char legal[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+	const char *text = yaml_text(&r->in, node, what);
+
+	if (!text)
+		return -EINVAL;
+	if (!*text || strlen(text) >= CBIT_SIM_NAME || strspn(text, legal) != strlen(text))
+		return yaml_error(
+			&r->in, node,
+			"%s: '%.80s' is not a name: letters, digits, '-', '_' and '.', at "
+			"most %d",
+			what, text, CBIT_SIM_NAME - 1);
+	snprintf(out, CBIT_SIM_NAME, "%s", text);
+	return 0;
+}
+
+static int read_platform(struct scn_read *r, const yaml_node_t *node)
+{
+	static const char *const names[] = { "bare", "sme", "tsme" };
+	static const char *const keys[] = { "name", "c-bit" };
+	struct cbit_platform *platform = &r->scn->cfg.platform;
+	const yaml_node_t *name = node;
+	unsigned int index = 1;
+	uint64_t c_bit = 0;
+	int ret;
+
+	if (yaml_is_map(node)) {
+		ret = yaml_check_keys(&r->in, node, "platform", keys, COUNT(keys));
+		if (ret)
+			return ret;
+		name = yaml_get(&r->in, node, "name");
+	}
+	ret = yaml_word(&r->in, name, "a platform", names, COUNT(names), &index);
+	if (!ret)
+		ret = cbit_platform_preset(names[index], platform);
+	if (!ret && yaml_is_map(node)) {
+		const yaml_node_t *at = yaml_get(&r->in, node, "c-bit");
+
+		c_bit = platform->c_bit;
+		ret = yaml_number(&r->in, at, "c-bit", 51, &c_bit);
+		if (!ret && at && (c_bit < 47 || !platform->sme))
+			return yaml_error(&r->in, at,
+					  "c-bit: a position from 47 to 51, on platform sme");
+		platform->c_bit = (unsigned int)c_bit;
+		if (platform->sme && platform->pa_bits > c_bit)
+			platform->pa_bits = (unsigned int)c_bit;
+	}
+	return ret;
+}
+
+static int read_region(struct scn_read *r, const yaml_node_t *name, const yaml_node_t *node)
+{
+	static const char *const kinds[] = { "dram", "cxl-ram", "coherent" };
+	static const enum cbit_mem_kind kind_of[] = { CBIT_MEM_DRAM, CBIT_MEM_CXL_RAM,
+						      CBIT_MEM_COHERENT };
+	static const char *const keys[] = { "kind", "size", "base", "encrypts" };
+	struct cbit_sim_config *cfg = &r->scn->cfg;
+	struct cbit_sim_region *region = &cfg->regions[cfg->nr_regions];
+	const yaml_node_t *encrypts;
+	unsigned int kind = 0;
+	int ret;
+
+	if (cfg->nr_regions == CBIT_SIM_REGIONS)
+		return yaml_error(&r->in, name, "memory: more than %d regions", CBIT_SIM_REGIONS);
+	*region = (struct cbit_sim_region){ .size = 16 << 20, .encrypts = true };
+	ret = scn_name(r, name, "a region", region->name);
+	if (!ret)
+		ret = yaml_check_keys(&r->in, node, "a region", keys, COUNT(keys));
+	if (!ret)
+		ret = yaml_word(&r->in, yaml_get(&r->in, node, "kind"), "a kind of memory", kinds,
+				COUNT(kinds), &kind);
+	if (!ret)
+		ret = yaml_number(&r->in, yaml_get(&r->in, node, "size"), "size", UINT64_C(1) << 36,
+				  &region->size);
+	if (!ret)
+		ret = yaml_number(&r->in, yaml_get(&r->in, node, "base"), "base", UINT64_C(1) << 51,
+				  &region->base.v);
+	if (ret)
+		return ret;
+	region->kind = kind_of[kind];
+	encrypts = yaml_get(&r->in, node, "encrypts");
+	if (encrypts && region->kind != CBIT_MEM_COHERENT)
+		return yaml_error(&r->in, encrypts,
+				  "encrypts: only coherent memory has the choice, %s always does",
+				  kinds[kind]);
+	cfg->nr_regions++;
+	return yaml_bool(&r->in, encrypts, "encrypts", &region->encrypts);
+}
+
+static int read_memory(struct scn_read *r, const yaml_node_t *node)
+{
+	struct cbit_sim_config *cfg = &r->scn->cfg;
+	yaml_node_t *key, *value;
+	int ret = 0;
+
+	if (!node) {
+		cfg->regions[cfg->nr_regions++] =
+			(struct cbit_sim_region){ .name = "ram", .size = 16 << 20 };
+		return 0;
+	}
+	if (!yaml_is_map(node))
+		return yaml_error(&r->in, node, "memory: 'NAME: { kind: ... }' is needed");
+	for (unsigned int i = 0; !ret && yaml_pair(&r->in, node, i, &key, &value); i++)
+		ret = read_region(r, key, value);
+	return ret;
+}
+
+static int read_devid(struct scn_read *r, const yaml_node_t *node, uint16_t *out)
+{
+	unsigned int bus, dev, fn;
+	const char *text;
+	char end;
+
+	if (!node)
+		return 0;
+	text = yaml_text(&r->in, node, "addr");
+	if (!text)
+		return -EINVAL;
+	if (sscanf(text, "%2x:%2x.%1x%c", &bus, &dev, &fn, &end) != 3 || dev > 31 || fn > 7 ||
+	    !(bus | dev | fn))
+		return yaml_error(&r->in, node, "addr: '%.80s' is not an address such as 01:00.0",
+				  text);
+	*out = (uint16_t)(bus << 8 | dev << 3 | fn);
+	return 0;
+}
+
+/* "48" bits, or a mask. */
+static int read_mask(struct scn_read *r, const yaml_node_t *node, uint64_t *out)
+{
+	uint64_t bits = 64;
+	int ret = yaml_number(&r->in, node, "mask", 64, &bits);
+
+	if (!ret && node && bits < 12)
+		return yaml_error(&r->in, node, "mask: from 12 to 64 bits");
+	if (node)
+		*out = bits == 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1;
+	return ret;
+}
+
+static int read_device(struct scn_read *r, const yaml_node_t *name, const yaml_node_t *node)
+{
+	static const char *const keys[] = { "bar",           "addr",   "mask",
+					    "coherent-mask", "direct", "untrusted" };
+	struct cbit_sim_config *cfg = &r->scn->cfg;
+	struct cbit_sim_device *dev = &cfg->devices[cfg->nr_devices];
+	int ret;
+
+	if (cfg->nr_devices == CBIT_SIM_DEVICES)
+		return yaml_error(&r->in, name, "devices: more than %d", CBIT_SIM_DEVICES);
+	*dev = (struct cbit_sim_device){ 0 };
+	ret = scn_name(r, name, "a device", dev->name);
+	/* "nic:" alone is a device without anything. */
+	if (!ret && node->type == YAML_SCALAR_NODE && !node->data.scalar.length) {
+		cfg->nr_devices++;
+		return 0;
+	}
+	if (!ret)
+		ret = yaml_check_keys(&r->in, node, "a device", keys, COUNT(keys));
+	if (!ret)
+		ret = yaml_number(&r->in, yaml_get(&r->in, node, "bar"), "bar", 1 << 30, &dev->bar);
+	if (!ret)
+		ret = read_devid(r, yaml_get(&r->in, node, "addr"), &dev->devid);
+	if (!ret)
+		ret = read_mask(r, yaml_get(&r->in, node, "mask"), &dev->mask);
+	if (!ret)
+		ret = read_mask(r, yaml_get(&r->in, node, "coherent-mask"), &dev->coherent_mask);
+	if (!ret)
+		ret = yaml_bool(&r->in, yaml_get(&r->in, node, "direct"), "direct", &dev->direct);
+	if (!ret)
+		ret = yaml_bool(&r->in, yaml_get(&r->in, node, "untrusted"), "untrusted",
+				&dev->untrusted);
+	cfg->nr_devices++;
+	return ret;
+}
+
+int scn_read_machine(struct scn_read *r, const yaml_node_t *root)
+{
+	const yaml_node_t *devices = yaml_get(&r->in, root, "devices");
+	yaml_node_t *key, *value;
+	int ret;
+
+	ret = read_platform(r, yaml_get(&r->in, root, "platform"));
+	if (!ret)
+		ret = read_memory(r, yaml_get(&r->in, root, "memory"));
+	if (!ret)
+		ret = yaml_number(&r->in, yaml_get(&r->in, root, "swiotlb"), "swiotlb", 1 << 30,
+				  &r->scn->cfg.swiotlb);
+	if (ret || !devices)
+		return ret;
+	if (!yaml_is_map(devices))
+		return yaml_error(&r->in, devices, "devices: 'NAME: { ... }' is needed");
+	for (unsigned int i = 0; !ret && yaml_pair(&r->in, devices, i, &key, &value); i++)
+		ret = read_device(r, key, value);
+	return ret;
+}

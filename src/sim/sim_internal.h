@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The inside of a simulated machine.
+ */
+#ifndef CBIT_SIM_INTERNAL_H
+#define CBIT_SIM_INTERNAL_H
+
+#include <cbit/sim.h>
+
+#define SIM_MAX_REGIONS (CBIT_SIM_REGIONS + CBIT_SIM_DEVICES)
+#define SIM_IOVA_BASE   UINT64_C(0x10000000)
+#define SIM_IOVA_SIZE   UINT64_C(0xe0000000)
+
+/*
+ * @used:  by page, what the page allocator gave out.
+ * @bytes: of an MMIO region.
+ * @owner: device whose BAR it is, or -1.
+ */
+struct sim_region {
+	struct cbit_sim_region cfg;
+	uint8_t *used;
+	uint64_t next;
+	uint8_t *bytes;
+	int owner;
+};
+
+/*
+ * @addr:  where its owner's kernel has it: an SPA on the host, a GPA in the guest.
+ * @spa:   where that is.
+ * @truth: what its owner last wrote, or let a device write.
+ */
+struct sim_buf {
+	bool used;
+	bool guest;
+	bool c_clear;
+	unsigned int region;
+	uint64_t addr;
+	struct cbit_spa spa;
+	uint64_t size;
+	uint8_t *truth;
+};
+
+/* @live: not unmapped yet; @used: it was made, and a device may still try the address. */
+struct sim_map {
+	bool used;
+	bool live;
+	unsigned int buf;
+	unsigned int dev;
+	enum cbit_sim_mapper mapper;
+	unsigned int attrs;
+	enum cbit_dma_dir dir;
+	struct cbit_iova iova;
+	uint64_t size;
+};
+
+struct sim_device {
+	struct cbit_sim_device cfg;
+	struct cbit_domain *domain;
+	uint64_t next_iova;
+};
+
+struct cbit_sim {
+	struct cbit_sim_config cfg;
+	uint64_t c_mask;
+	struct cbit_mem *mem;
+	struct cbit_iommu *iommu;
+	struct cbit_observer observer;
+	struct cbit_pt *host_pt;
+	struct sim_region regions[SIM_MAX_REGIONS];
+	unsigned int nr_regions;
+	struct sim_device devices[CBIT_SIM_DEVICES];
+	struct sim_buf bufs[CBIT_SIM_BUFS];
+	struct sim_map maps[CBIT_SIM_MAPS];
+	struct cbit_sim_result *res; /* of the operation under way */
+	struct cbit_event stale;     /* the last DMA through a stale entry; valid if len is not 0 */
+};
+
+/* hostmem.c: the host's kernel: pages and the mapping of them that its CPUs use */
+int sim_host_init(struct cbit_sim *sim);
+uint64_t sim_host_va(uint64_t spa);
+int sim_host_map(struct cbit_sim *sim, uint64_t spa, uint64_t size, bool c);
+void sim_host_unmap(struct cbit_sim *sim, uint64_t spa, uint64_t size);
+int sim_pages_alloc(struct sim_region *region, uint64_t size, uint64_t *out);
+void sim_pages_free(struct sim_region *region, uint64_t spa, uint64_t size);
+
+/* trace.c: the tables on the way of an address, entry by entry */
+struct sim_walk {
+	bool ok;
+	uint64_t out;
+	uint64_t entry;
+	bool c;
+};
+void sim_trace_host(struct cbit_sim *sim, uint64_t va, struct sim_walk *walk);
+void sim_trace_device(struct cbit_sim *sim, unsigned int dev, uint64_t iova, struct sim_walk *walk);
+
+/*
+ * access.c: accesses by CPUs and what they amount to.
+ *
+ * struct sim_place - where an access ended: what it takes to look at the same bytes again.
+ */
+struct sim_place {
+	bool known;
+	struct cbit_spa spa;
+	bool c;
+	cbit_key_t key;
+};
+cbit_key_t sim_key(const struct cbit_sim *sim, uint64_t spa, bool c);
+void sim_note_place(struct cbit_sim *sim, const struct sim_place *place);
+int sim_judge_read(struct cbit_sim *sim, const uint8_t *seen, const uint8_t *wanted, size_t len,
+		   const struct sim_place *place, enum cbit_sim_outcome *out);
+int sim_cpu(struct cbit_sim *sim, enum cbit_sim_who who, uint64_t addr, bool write, uint8_t *buf,
+	    size_t len, struct sim_place *place, enum cbit_sim_outcome *out);
+int sim_op_write(struct cbit_sim *sim, const struct cbit_sim_op *op);
+int sim_op_read(struct cbit_sim *sim, const struct cbit_sim_op *op);
+int sim_op_raw(struct cbit_sim *sim, const struct cbit_sim_op *op);
+void sim_pattern(uint8_t seed, uint8_t *out, size_t len);
+
+/* buffer.c */
+int sim_op_alloc(struct cbit_sim *sim, const struct cbit_sim_op *op);
+int sim_op_free(struct cbit_sim *sim, const struct cbit_sim_op *op);
+void sim_buf_drop(struct cbit_sim *sim, struct sim_buf *buf);
+struct sim_buf *sim_buf_get(struct cbit_sim *sim, unsigned int index, uint64_t offset,
+			    uint64_t len);
+
+/* map.c: what makes memory reachable for a device */
+int sim_op_map(struct cbit_sim *sim, const struct cbit_sim_op *op);
+int sim_op_unmap(struct cbit_sim *sim, const struct cbit_sim_op *op);
+int sim_op_flush(struct cbit_sim *sim, const struct cbit_sim_op *op);
+struct sim_map *sim_map_get(struct cbit_sim *sim, unsigned int index);
+
+/* device.c: DMA */
+int sim_op_dma(struct cbit_sim *sim, const struct cbit_sim_op *op, bool write);
+int sim_op_dma_copy(struct cbit_sim *sim, const struct cbit_sim_op *op);
+
+/* op.c */
+int sim_bad(struct cbit_sim *sim, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int sim_refused(struct cbit_sim *sim, int error, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+void sim_decide(struct cbit_sim *sim, const char *function, const char *text);
+
+#endif

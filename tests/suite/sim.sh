@@ -1,0 +1,61 @@
+# shellcheck shell=bash disable=SC2016,SC2034,SC2054,SC2154
+# Section sim: every scenario file does as it says, and can fail; bad files are refused.
+
+scenarios=$here/../scenarios
+
+# bad NAME PATTERN: stdin is a scenario that is refused with that message.
+bad() {
+	begin "sim: $1"
+	cat >"$T/bad.yaml"
+	try 20 "$cbit" sim "$T/bad.yaml"
+	want_rc 125
+	want_err "^cbit: .*bad\.yaml:$2"
+	end
+}
+
+section_sim() {
+	local file
+	for file in "$scenarios"/*.yaml; do
+		begin "sim: $(basename "$file" .yaml), and each expectation can fail"
+		try 120 "$cbit" sim --prove "$file"
+		want_rc 0
+		want_out '^  [0-9]+ steps, all as expected$'
+		want_out '^  [1-9][0-9]* expectations, each proven able to fail$'
+		end
+	done
+	begin "sim: a changed copy fails with a difference"
+	sed '0,/outcome: lost/s//outcome: plaintext/' "$scenarios/type1-bar.yaml" >"$T/changed.yaml"
+	try 20 "$cbit" sim "$T/changed.yaml"
+	want_rc 1
+	want_out 'NOT AS EXPECTED: outcome: expected plaintext, found lost'
+	end
+	begin "sim: an expectation that nothing depends on is named"
+	sed 's/^      complete: { outcome: plaintext, findings: \[\], c: clear }/      linux-6.17: { c: set }\n      linux-7.2: { c: set }\n&/' \
+		"$scenarios/type1-bar.yaml" >"$T/changed.yaml"
+	try 20 "$cbit" sim --prove "$T/changed.yaml"
+	want_rc 1
+	want_out '^.*changed\.yaml:[0-9]+:[0-9]+: c: set -> clear: and the scenario still holds$'
+	end
+	begin "sim: --format json is JSON"
+	try 20 "$cbit" sim --format json "$scenarios/type1-bar.yaml"
+	want_rc 0
+	want_out '"outcome": "lost"'
+	cp "$out" "$T/json"
+	try 20 python3 -m json.tool "$T/json"
+	want_rc 0
+	end
+	begin "sim: explain tells entries and decisions"
+	try 20 "$cbit" explain --policy linux-7.2 "$scenarios/type1-bar.yaml"
+	want_rc 0
+	want_out 'vfio_iommu_map\(\): IOMMU_MMIO is not passed'
+	want_out 'I/O page table level 1, IOVA 0x10001000: entry at SPA 0x[0-9a-f]+ \(host key\) is 0x[0-9a-f]+, C-bit set, a leaf$'
+	end
+	bad "no file of YAML" "[0-9]+:[0-9]+: not YAML: " <<<'a: [1'
+	bad "an unknown key" "2:1: 'polcy' is not a key of a scenario; one of: name, about, " <<<$'name: x\npolcy: complete\nsteps: []'
+	bad "an unknown operation" "2:5: 'aloc' is not an operation .*; one of: alloc, free, " <<<$'steps:\n  - aloc: x'
+	bad "a buffer that is not there" "2:12: 'x' is not a buffer; there is none" <<<$'steps:\n  - write: x'
+	bad "a number" "3:12: pages: 'many' is not a number such as" <<<$'steps:\n  - alloc: x\n    pages: many'
+	bad "an operand of another operation" "3:5: 'via' is not a key of alloc; one of: alloc, region, " <<<$'steps:\n  - alloc: x\n    via: type1'
+	bad "a word" "3:24: 'plain' is not a value of outcome; one of: ok, plaintext, " <<<$'steps:\n  - alloc: x\n    expect: { outcome: plain }'
+	bad "a range beyond the buffer" "3: write: offset 0x1000 length 0x40 is not within" <<<$'steps:\n  - alloc: x\n  - write: x\n    offset: 4096'
+}
