@@ -115,6 +115,49 @@ int cbit_pt_map(struct cbit_pt *pt, struct cbit_iova iova, struct cbit_spa spa, 
  */
 int cbit_pt_unmap(struct cbit_pt *pt, struct cbit_iova iova, uint64_t len, uint64_t *unmapped);
 
+/**
+ * cbit_pt_cut() - split leaves until none has @iova inside, that is, until one starts there or
+ * nothing is mapped there. Every address keeps its translation and attributes, ACCESSED and DIRTY
+ * too, at every moment; an IOTLB may go on with the larger leaf until it is invalidated.
+ * @iova: page aligned.
+ * Return: 0; -EINVAL for misalignment; -ENOMEM: then some leaves may have been split.
+ * No counterpart in Linux 7.2, whose IOMMU tables are never split.
+ */
+int cbit_pt_cut(struct cbit_pt *pt, struct cbit_iova iova);
+
+/**
+ * cbit_pt_unmap_part() - cbit_pt_unmap() of exactly the range: leaves that reach beyond one of its
+ * ends are split there first. Return: as cbit_pt_unmap(), or -ENOMEM with nothing unmapped.
+ */
+int cbit_pt_unmap_part(struct cbit_pt *pt, struct cbit_iova iova, uint64_t len, uint64_t *unmapped);
+
+/** CBIT_PT_DIRTY_NO_CLEAR - leave the DIRTY bits as they are (IOMMU_DIRTY_NO_CLEAR). */
+#define CBIT_PT_DIRTY_NO_CLEAR (1u << 0)
+
+/**
+ * struct cbit_pt_dirty - whom to tell of what was written, and how.
+ * @flags: CBIT_PT_DIRTY_NO_CLEAR or 0.
+ * @found: called for each run of dirty leaves, ascending, clipped to the range asked for; may
+ *         be NULL. Must not call into this table.
+ */
+struct cbit_pt_dirty {
+	unsigned int flags;
+	void (*found)(void *opaque, struct cbit_iova iova, uint64_t len);
+	void *opaque;
+};
+
+/**
+ * cbit_pt_read_dirty() - tell of the dirty leaves of a range, and make them clean.
+ * A leaf that reaches beyond the range becomes clean as a whole; what is not mapped is passed over.
+ * A leaf of several entries (amdv1) is dirty if one of them is. After the call the IOTLB is
+ * to be invalidated: an entry that it holds as dirty is not marked again. Walks that mark may run
+ * beside: their bits are told now or stay for the next call, none is lost.
+ * Return: 0; -EINVAL for misalignment or wrap. One writer at a time.
+ * generic_pt/iommu_pt.h, read_and_clear_dirty(), 48882 2.2.3 (A and D of host tables), 24593 5.4.
+ */
+int cbit_pt_read_dirty(struct cbit_pt *pt, struct cbit_iova iova, uint64_t len,
+		       const struct cbit_pt_dirty *req);
+
 /** cbit_pt_gather_free() - free the tables set aside, once no walker can hold them. */
 void cbit_pt_gather_free(struct cbit_pt *pt);
 
@@ -135,6 +178,56 @@ int cbit_pt_walk(struct cbit_pt *pt, struct cbit_iova iova, struct cbit_pt_leaf 
  */
 int cbit_pt_walk_from(struct cbit_mem *mem, enum cbit_pt_format format, struct cbit_bus root,
 		      unsigned int mode, struct cbit_iova iova, struct cbit_pt_leaf *leaf);
+
+/**
+ * cbit_pt_walk_mark() - cbit_pt_walk_from() that leaves marks, as hardware does where it is told to
+ * (x86_64; amdv1 with HAD in the DTE).
+ * @marks: CBIT_ATTR_ACCESSED, set in every entry on the way, and for a write CBIT_ATTR_DIRTY, set
+ * in the leaf: of several entries in the one that the walk read. Nothing is marked where the rights
+ * refuse a read or, with CBIT_ATTR_DIRTY, a write: the caller has a fault to report. Bits are set
+ * by compare and exchange: an entry that was changed meanwhile is walked for again. Return: as
+ * cbit_pt_walk_from(). Any thread.
+ */
+int cbit_pt_walk_mark(struct cbit_mem *mem, enum cbit_pt_format format, struct cbit_bus root,
+		      unsigned int mode, struct cbit_iova iova, unsigned int marks,
+		      struct cbit_pt_leaf *leaf);
+
+/** cbit_pt_iova_to_phys() - what @iova translates to. Return: as cbit_pt_walk(). */
+int cbit_pt_iova_to_phys(struct cbit_pt *pt, struct cbit_iova iova, struct cbit_spa *spa);
+
+/**
+ * struct cbit_pt_cursor - a place in a table, for lists of addresses near each other: each
+ * operation starts at the lowest table that its address shares with the last one's instead of at
+ * the root. Its members are this room's. Set up by cbit_pt_cursor_init(); nothing to free; not
+ * to be used after the table went. Operations that do not use it may come in between, and other
+ * cursors: it starts at the root then if it has to.
+ */
+struct cbit_pt_cursor {
+	struct cbit_pt *pt;
+	uint64_t iova;
+	uint64_t epoch;
+	unsigned int level;
+	struct {
+		uint64_t *table;
+		uint64_t spa;
+		uint64_t path;
+	} at[7]; /* by level */
+};
+
+/** cbit_pt_cursor_init() - a cursor on @pt that knows no place yet. */
+void cbit_pt_cursor_init(struct cbit_pt_cursor *cur, struct cbit_pt *pt);
+
+/**
+ * cbit_pt_cursor_map(), cbit_pt_cursor_unmap(), cbit_pt_cursor_walk() - as cbit_pt_map(),
+ * cbit_pt_unmap() and cbit_pt_walk(). The walk is not for a thread beside the writer: it may read
+ * tables that unmap has set aside.
+ */
+int cbit_pt_cursor_map(struct cbit_pt_cursor *cur, struct cbit_iova iova, struct cbit_spa spa,
+		       uint64_t len, unsigned int attrs, uint64_t *mapped);
+int cbit_pt_cursor_unmap(struct cbit_pt_cursor *cur, struct cbit_iova iova, uint64_t len,
+			 uint64_t *unmapped);
+int cbit_pt_cursor_walk(struct cbit_pt_cursor *cur, struct cbit_iova iova,
+			struct cbit_pt_leaf *leaf);
 
 /**
  * struct cbit_pt_nested - two stages of translation.

@@ -32,6 +32,8 @@
 #include "radix.h"
 #include "radix_map.h"
 #include "radix_unmap.h"
+#include "radix_split.h"
+#include "radix_dirty.h"
 #include "radix_walk.h"
 #include "radix_nested.h"
 
@@ -162,20 +164,21 @@ bool cbit_amdv1_legal(const struct cbit_pt_config *cfg)
 }
 
 int cbit_amdv1_map(struct cbit_pt *pt, uint64_t iova, uint64_t spa, uint64_t len,
-		   unsigned int attrs, uint64_t *mapped)
+		   unsigned int attrs, struct cbit_pt_cursor *cur, uint64_t *mapped)
 {
 	if (radix_near_map(pt, iova, spa, len, attrs)) {
 		*mapped = len;
 		return 0;
 	}
-	return radix_map(pt, iova, spa, len, attrs, mapped);
+	return radix_map(pt, iova, spa, len, attrs, cur, mapped);
 }
 
-uint64_t cbit_amdv1_unmap(struct cbit_pt *pt, uint64_t first, uint64_t last)
+uint64_t cbit_amdv1_unmap(struct cbit_pt *pt, uint64_t first, uint64_t last,
+			  struct cbit_pt_cursor *cur)
 {
 	uint64_t len = last - first + 1;
 
-	return radix_near_unmap(pt, first, len) ? len : radix_unmap(pt, first, last);
+	return radix_near_unmap(pt, first, len) ? len : radix_unmap(pt, first, last, cur);
 }
 
 void cbit_amdv1_gather_free(struct cbit_pt *pt)
@@ -193,13 +196,35 @@ int cbit_amdv1_walk(struct cbit_mem *mem, uint64_t root, unsigned int mode, uint
 {
 	if (__builtin_expect(radix_walk_fast(mem_view(mem), root, mode, iova, leaf), 1))
 		return 0;
-	return radix_walk(mem, root, mode, iova, leaf);
+	return radix_walk(mem, root, mode, iova, leaf, NULL);
 }
 
 int cbit_amdv1_walk_nested(struct cbit_mem *mem, const struct cbit_pt_nested *nested, uint64_t iova,
 			   struct cbit_pt_nested_leaf *out)
 {
 	return radix_nested(mem, nested, iova, out);
+}
+
+int cbit_amdv1_cursor_walk(struct cbit_pt_cursor *cur, uint64_t iova, struct cbit_pt_leaf *leaf)
+{
+	return radix_walk_on(cur, iova, leaf);
+}
+
+int cbit_amdv1_cut(struct cbit_pt *pt, uint64_t iova)
+{
+	return radix_cut(pt, iova);
+}
+
+void cbit_amdv1_dirty(struct cbit_pt *pt, uint64_t first, uint64_t last,
+		      const struct cbit_pt_dirty *req)
+{
+	radix_dirty(pt, first, last, req);
+}
+
+int cbit_amdv1_mark(struct cbit_mem *mem, uint64_t root, unsigned int mode, uint64_t iova,
+		    unsigned int marks, struct cbit_pt_leaf *leaf)
+{
+	return radix_mark(mem, root, mode, iova, marks, marks & CBIT_ATTR_DIRTY, leaf);
 }
 
 uint64_t cbit_amdv1_sizes(void)

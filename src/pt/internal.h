@@ -31,6 +31,7 @@ struct pt_near {
  * @table_c: the C-bit as pointers to tables have it, 0 where they do not.
  * @gather: first table set aside by unmap (see radix_set_aside()), 0 when there is none.
  * @want:   mem_page_view() of a table.
+ * @epoch:  how often a table was set aside or the top grew: cursors made before are void.
  * @near_used: anything in @near.
  * @spare:  SPAs of frames that no table uses at present, @spares of them.
  */
@@ -41,6 +42,7 @@ struct cbit_pt {
 	uint64_t top;
 	uint64_t table_c;
 	uint64_t gather;
+	uint64_t epoch;
 	uint64_t spare[PT_SPARES];
 	unsigned int spares;
 	uint32_t want;
@@ -105,16 +107,25 @@ enum fmt_kind {
 	FMT_BAD,
 };
 
-/* The operations of a format; arguments have been checked by pt.c. @last is inclusive. */
+/* The operations of a format; arguments have been checked by pt.c. @last is inclusive,
+ * @cur NULL for none. */
 #define PT_FORMAT(name)                                                                          \
 	bool cbit_##name##_legal(const struct cbit_pt_config *cfg);                              \
 	int cbit_##name##_map(struct cbit_pt *pt, uint64_t iova, uint64_t spa, uint64_t len,     \
-			      unsigned int attrs, uint64_t *mapped);                             \
-	uint64_t cbit_##name##_unmap(struct cbit_pt *pt, uint64_t first, uint64_t last);         \
+			      unsigned int attrs, struct cbit_pt_cursor *cur, uint64_t *mapped); \
+	uint64_t cbit_##name##_unmap(struct cbit_pt *pt, uint64_t first, uint64_t last,          \
+				     struct cbit_pt_cursor *cur);                                \
 	void cbit_##name##_gather_free(struct cbit_pt *pt);                                      \
 	void cbit_##name##_free_all(struct cbit_pt *pt);                                         \
 	int cbit_##name##_walk(struct cbit_mem *mem, uint64_t root, unsigned int mode,           \
 			       uint64_t iova, struct cbit_pt_leaf *leaf);                        \
+	int cbit_##name##_mark(struct cbit_mem *mem, uint64_t root, unsigned int mode,           \
+			       uint64_t iova, unsigned int marks, struct cbit_pt_leaf *leaf);    \
+	int cbit_##name##_cursor_walk(struct cbit_pt_cursor *cur, uint64_t iova,                 \
+				      struct cbit_pt_leaf *leaf);                                \
+	int cbit_##name##_cut(struct cbit_pt *pt, uint64_t iova);                                \
+	void cbit_##name##_dirty(struct cbit_pt *pt, uint64_t first, uint64_t last,              \
+				 const struct cbit_pt_dirty *req);                               \
 	int cbit_##name##_walk_nested(struct cbit_mem *mem, const struct cbit_pt_nested *nested, \
 				      uint64_t iova, struct cbit_pt_nested_leaf *out);           \
 	uint64_t cbit_##name##_sizes(void);

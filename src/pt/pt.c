@@ -127,8 +127,10 @@ static bool aligned(uint64_t v)
 	return !(v & ~CBIT_PAGE_MASK);
 }
 
-int cbit_pt_map(struct cbit_pt *pt, struct cbit_iova iova, struct cbit_spa spa, uint64_t len,
-		unsigned int attrs, uint64_t *mapped)
+static inline __attribute__((always_inline)) int map(struct cbit_pt *pt, struct cbit_iova iova,
+						     struct cbit_spa spa, uint64_t len,
+						     unsigned int attrs, struct cbit_pt_cursor *cur,
+						     uint64_t *mapped)
 {
 	/* An SPA that reached the C-bit would be another address with the attribute set. */
 	uint64_t spa_end = pt->c_mask ? pt->c_mask : (uint64_t)1 << 52;
@@ -143,33 +145,115 @@ int cbit_pt_map(struct cbit_pt *pt, struct cbit_iova iova, struct cbit_spa spa, 
 		return -ERANGE;
 	switch (pt->cfg.format) {
 	case CBIT_PT_AMDV1:
-		return cbit_amdv1_map(pt, iova.v, spa.v, len, attrs, mapped);
+		return cbit_amdv1_map(pt, iova.v, spa.v, len, attrs, cur, mapped);
 	case CBIT_PT_X86_64:
-		return cbit_x86_64_map(pt, iova.v, spa.v, len, attrs, mapped);
+		return cbit_x86_64_map(pt, iova.v, spa.v, len, attrs, cur, mapped);
 	}
 	return -EINVAL;
 }
 
-int cbit_pt_unmap(struct cbit_pt *pt, struct cbit_iova iova, uint64_t len, uint64_t *unmapped)
+int cbit_pt_map(struct cbit_pt *pt, struct cbit_iova iova, struct cbit_spa spa, uint64_t len,
+		unsigned int attrs, uint64_t *mapped)
+{
+	return map(pt, iova, spa, len, attrs, NULL, mapped);
+}
+
+int cbit_pt_cursor_map(struct cbit_pt_cursor *cur, struct cbit_iova iova, struct cbit_spa spa,
+		       uint64_t len, unsigned int attrs, uint64_t *mapped)
+{
+	return map(cur->pt, iova, spa, len, attrs, cur, mapped);
+}
+
+/* A range as unmap and its like take it; an empty one is legal. */
+static bool sound(uint64_t iova, uint64_t len)
+{
+	return aligned(iova | len) && (!len || iova + (len - 1) >= iova);
+}
+
+static inline __attribute__((always_inline)) int unmap(struct cbit_pt *pt, struct cbit_iova iova,
+						       uint64_t len, struct cbit_pt_cursor *cur,
+						       uint64_t *unmapped)
 {
 	uint64_t removed = 0;
 
 	if (unmapped)
 		*unmapped = 0;
-	if (!aligned(iova.v | len) || (len && iova.v + (len - 1) < iova.v))
+	if (!sound(iova.v, len))
 		return -EINVAL;
 	if (!len)
 		return 0;
 	switch (pt->cfg.format) {
 	case CBIT_PT_AMDV1:
-		removed = cbit_amdv1_unmap(pt, iova.v, iova.v + (len - 1));
+		removed = cbit_amdv1_unmap(pt, iova.v, iova.v + (len - 1), cur);
 		break;
 	case CBIT_PT_X86_64:
-		removed = cbit_x86_64_unmap(pt, iova.v, iova.v + (len - 1));
+		removed = cbit_x86_64_unmap(pt, iova.v, iova.v + (len - 1), cur);
 		break;
 	}
 	if (unmapped)
 		*unmapped = removed;
+	return 0;
+}
+
+int cbit_pt_unmap(struct cbit_pt *pt, struct cbit_iova iova, uint64_t len, uint64_t *unmapped)
+{
+	return unmap(pt, iova, len, NULL, unmapped);
+}
+
+int cbit_pt_cursor_unmap(struct cbit_pt_cursor *cur, struct cbit_iova iova, uint64_t len,
+			 uint64_t *unmapped)
+{
+	return unmap(cur->pt, iova, len, cur, unmapped);
+}
+
+static int cut(struct cbit_pt *pt, uint64_t iova)
+{
+	switch (pt->cfg.format) {
+	case CBIT_PT_AMDV1:
+		return cbit_amdv1_cut(pt, iova);
+	case CBIT_PT_X86_64:
+		return cbit_x86_64_cut(pt, iova);
+	}
+	return -EINVAL;
+}
+
+int cbit_pt_cut(struct cbit_pt *pt, struct cbit_iova iova)
+{
+	return aligned(iova.v) ? cut(pt, iova.v) : -EINVAL;
+}
+
+int cbit_pt_unmap_part(struct cbit_pt *pt, struct cbit_iova iova, uint64_t len, uint64_t *unmapped)
+{
+	int err;
+
+	if (unmapped)
+		*unmapped = 0;
+	if (!sound(iova.v, len))
+		return -EINVAL;
+	if (!len)
+		return 0;
+	/* behind the last page is no address, and a cut at 0 does nothing */
+	err = cut(pt, iova.v);
+	if (!err)
+		err = cut(pt, iova.v + len);
+	return err ? err : unmap(pt, iova, len, NULL, unmapped);
+}
+
+int cbit_pt_read_dirty(struct cbit_pt *pt, struct cbit_iova iova, uint64_t len,
+		       const struct cbit_pt_dirty *req)
+{
+	if (!sound(iova.v, len))
+		return -EINVAL;
+	if (!len)
+		return 0;
+	switch (pt->cfg.format) {
+	case CBIT_PT_AMDV1:
+		cbit_amdv1_dirty(pt, iova.v, iova.v + (len - 1), req);
+		break;
+	case CBIT_PT_X86_64:
+		cbit_x86_64_dirty(pt, iova.v, iova.v + (len - 1), req);
+		break;
+	}
 	return 0;
 }
 
@@ -207,6 +291,48 @@ int cbit_pt_walk_from(struct cbit_mem *mem, enum cbit_pt_format format, struct c
 		return cbit_amdv1_walk(mem, root.v, mode, iova.v, leaf);
 	case CBIT_PT_X86_64:
 		return cbit_x86_64_walk(mem, root.v, mode, iova.v, leaf);
+	}
+	return -EIO;
+}
+
+int cbit_pt_walk_mark(struct cbit_mem *mem, enum cbit_pt_format format, struct cbit_bus root,
+		      unsigned int mode, struct cbit_iova iova, unsigned int marks,
+		      struct cbit_pt_leaf *leaf)
+{
+	marks &= CBIT_ATTR_ACCESSED | CBIT_ATTR_DIRTY;
+	switch (format) {
+	case CBIT_PT_AMDV1:
+		return cbit_amdv1_mark(mem, root.v, mode, iova.v, marks, leaf);
+	case CBIT_PT_X86_64:
+		return cbit_x86_64_mark(mem, root.v, mode, iova.v, marks, leaf);
+	}
+	return -EIO;
+}
+
+int cbit_pt_iova_to_phys(struct cbit_pt *pt, struct cbit_iova iova, struct cbit_spa *spa)
+{
+	struct cbit_pt_leaf leaf;
+	int err = cbit_pt_walk(pt, iova, &leaf);
+
+	if (!err)
+		spa->v = leaf.spa.v + (iova.v - leaf.iova.v);
+	return err;
+}
+
+void cbit_pt_cursor_init(struct cbit_pt_cursor *cur, struct cbit_pt *pt)
+{
+	cur->pt = pt;
+	cur->level = 0;
+}
+
+int cbit_pt_cursor_walk(struct cbit_pt_cursor *cur, struct cbit_iova iova,
+			struct cbit_pt_leaf *leaf)
+{
+	switch (cur->pt->cfg.format) {
+	case CBIT_PT_AMDV1:
+		return cbit_amdv1_cursor_walk(cur, iova.v, leaf);
+	case CBIT_PT_X86_64:
+		return cbit_x86_64_cursor_walk(cur, iova.v, leaf);
 	}
 	return -EIO;
 }

@@ -156,6 +156,7 @@ static inline void radix_set_aside(struct cbit_pt *pt, uint64_t *table, uint64_t
 	if (pt->near_used)
 		memset(pt->near, 0, sizeof(pt->near));
 	pt->near_used = false;
+	pt->epoch++;
 	radix_store(&table[0], pt->gather);
 	pt->gather = spa | RADIX_LINK;
 }

@@ -6,6 +6,7 @@
 #define CBIT_PT_RADIX_MAP_H
 
 #include "radix_near.h"
+#include "radix_path.h"
 
 struct radix_map {
 	struct cbit_pt *pt;
@@ -89,49 +90,44 @@ static inline int radix_fill(struct radix_map *m, uint64_t *table, uint64_t tabl
 }
 
 /*
- * Go down to the table of level @want on the way to @iova, making those that are missing.
- * Return: 0; -EEXIST where a leaf (or nothing of ours) is in the way; -ENOMEM.
+ * Go down to the table of level @want on the way to @iova, making those that are missing; it is
+ * in @cur then. Return: 0; -EEXIST where a leaf (or nothing of ours) is in the way; -ENOMEM.
  */
-static inline int radix_descend(struct cbit_pt *pt, uint64_t iova, unsigned int want,
-				uint64_t **out, uint64_t *out_spa)
+static inline int radix_descend(struct cbit_pt *pt, struct cbit_pt_cursor *cur, uint64_t iova,
+				unsigned int want)
 {
 	const struct mem_view view = *mem_view(pt->mem);
-	uint64_t top = pt_top(pt);
-	unsigned int level = pt_top_level(top);
-	uint64_t spa = pt_top_spa(top);
-	uint64_t *table = mem_view_page(&view, pt->mem, spa | pt->table_c);
+	unsigned int level = radix_resume(pt, &view, cur, iova, want);
+	int err = level ? 0 : -ENOMEM;
 
-	if (!table)
-		return -ENOMEM;
 	for (; level > want; level--) {
-		uint64_t *slot = &table[iova >> fmt_item_lg2(level) & (fmt_items(level) - 1)];
+		uint64_t *slot = radix_slot(cur, iova, level);
 		uint64_t entry = radix_load(slot);
 
 		if (__builtin_expect(!(entry & RADIX_PRESENT), 0)) {
-			uint64_t child;
-			int err = pt_frame_alloc(pt, &child, &table);
+			uint64_t child, *table;
 
+			err = pt_frame_alloc(pt, &child, &table);
 			if (err)
-				return err;
-			radix_count(&view, spa, 1);
-			spa = child;
-			radix_store(slot, fmt_table(spa, level - 1, pt->table_c));
-			continue;
+				break;
+			radix_count(&view, cur->at[level].spa, 1);
+			entry = fmt_table(child, level - 1, pt->table_c);
+			radix_store(slot, entry);
 		}
-		table = radix_child(pt, &view, entry, level, &spa);
-		if (!table)
-			return -EEXIST;
+		if (!radix_down(pt, &view, cur, entry, level)) {
+			err = -EEXIST;
+			break;
+		}
 	}
-	*out = table;
-	*out_spa = spa;
-	return 0;
+	radix_keep(pt, cur, iova, level);
+	return err;
 }
 
 /*
  * Table by table: go down to where the next leaf has to stand, and fill that table as far as
  * leaves of its sizes reach.
  */
-static inline int radix_map_all(struct radix_map *m, unsigned int mode)
+static inline int radix_map_all(struct radix_map *m, unsigned int mode, struct cbit_pt_cursor *cur)
 {
 	/* The top's items times 512 would be a leaf of a level that there is not. */
 	unsigned int reach = fmt_item_lg2(mode) + 9;
@@ -144,10 +140,12 @@ static inline int radix_map_all(struct radix_map *m, unsigned int mode)
 		unsigned int items = fmt_items(level);
 		unsigned int at = (unsigned int)(m->iova >> item) & (items - 1);
 		uint64_t *table, spa;
-		int err = radix_descend(m->pt, m->iova, level, &table, &spa);
+		int err = radix_descend(m->pt, cur, m->iova, level);
 
 		if (err)
 			return err;
+		table = cur->at[level].table;
+		spa = cur->at[level].spa;
 		/* A page, or another single leaf of its level's own size, and its place is free. */
 		if (m->left == radix_bytes(item) && !(radix_load(&table[at]) & RADIX_PRESENT)) {
 			radix_count(mem_view(m->pt->mem), spa, 1);
@@ -161,6 +159,8 @@ static inline int radix_map_all(struct radix_map *m, unsigned int mode)
 			uint64_t n = radix_run(m, here, lg2, (uint64_t)(items - at) << item);
 
 			err = radix_fill(m, table, spa, level, at, lg2, n);
+			/* only tables below this one can have been in the way */
+			cur->epoch = m->pt->epoch;
 			if (err)
 				return err;
 			if (!m->left)
@@ -184,13 +184,15 @@ static inline int radix_grow(struct cbit_pt *pt)
 	radix_count(mem_view(pt->mem), spa, 1);
 	radix_store(&table[0], fmt_table(pt_top_spa(top), mode & PT_LEVELS, pt->table_c));
 	__atomic_store_n(&pt->top, spa | (mode + 1), __ATOMIC_RELEASE);
+	pt->epoch++;
 	if (pt->cfg.top_changed)
 		pt->cfg.top_changed(pt->cfg.opaque, pt);
 	return 0;
 }
 
 static __attribute__((noinline)) int radix_map(struct cbit_pt *pt, uint64_t iova, uint64_t spa,
-					       uint64_t len, unsigned int attrs, uint64_t *mapped)
+					       uint64_t len, unsigned int attrs,
+					       struct cbit_pt_cursor *cur, uint64_t *mapped)
 {
 	struct radix_map m = {
 		.pt = pt,
@@ -201,6 +203,7 @@ static __attribute__((noinline)) int radix_map(struct cbit_pt *pt, uint64_t iova
 	};
 	unsigned int max = pt->cfg.max_mode | (pt_top_mode(pt_top(pt)) & ~PT_LEVELS);
 	uint64_t last = iova + (len - 1);
+	struct cbit_pt_cursor none;
 	int err;
 
 	if (!radix_reaches(max, iova) || !radix_reaches(max, last) ||
@@ -211,7 +214,11 @@ static __attribute__((noinline)) int radix_map(struct cbit_pt *pt, uint64_t iova
 		if (err)
 			return err;
 	}
-	err = radix_map_all(&m, pt_top_level(pt_top(pt)));
+	if (!cur) {
+		none.level = 0;
+		cur = &none;
+	}
+	err = radix_map_all(&m, pt_top_level(pt_top(pt)), cur);
 	*mapped = len - m.left;
 	return err;
 }

@@ -8,7 +8,7 @@
 #ifndef CBIT_PT_RADIX_NESTED_H
 #define CBIT_PT_RADIX_NESTED_H
 
-#include "radix_walk.h"
+#include "radix_mark.h"
 #include "x86_64.h"
 
 /*
@@ -24,7 +24,7 @@ nested_second(struct cbit_mem *mem, const struct mem_view *view, const struct cb
 
 	if (__builtin_expect(radix_walk_fast(view, n->host_root.v, n->host_mode, gpa, leaf), 1))
 		return 0;
-	err = radix_walk(mem, n->host_root.v, n->host_mode, gpa, &slow);
+	err = radix_walk(mem, n->host_root.v, n->host_mode, gpa, &slow, NULL);
 	*leaf = slow;
 	return err;
 }

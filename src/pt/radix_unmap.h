@@ -6,6 +6,7 @@
 #define CBIT_PT_RADIX_UNMAP_H
 
 #include "radix_near.h"
+#include "radix_path.h"
 
 struct radix_unmap {
 	struct cbit_pt *pt;
@@ -90,64 +91,59 @@ out:
 	radix_count(u->view, table_spa, -gone);
 }
 
-/* A table on the way down: where the entry that points on is, and the table it stands in. */
-struct radix_step {
-	uint64_t *slot;
-	uint64_t spa;
-	uint64_t *child;
-	uint64_t child_spa;
-};
+/* The level of the lowest table that holds all of a range, and of none above @mode. */
+static inline unsigned int radix_holder(uint64_t first, uint64_t last, unsigned int mode)
+{
+	unsigned int level = 1;
+
+	while (level < mode && (first ^ last) >> (fmt_item_lg2(level) + 9))
+		level++;
+	return level;
+}
 
 static __attribute__((noinline)) uint64_t radix_unmap(struct cbit_pt *pt, uint64_t first,
-						      uint64_t last)
+						      uint64_t last, struct cbit_pt_cursor *cur)
 {
 	const struct mem_view view = *mem_view(pt->mem);
 	struct radix_unmap u = {
 		.pt = pt, .view = mem_view(pt->mem), .first = first, .last = last
 	};
-	uint64_t top = pt_top(pt), spa = pt_top_spa(top);
-	unsigned int mode = pt_top_level(top), level = mode;
-	struct radix_step path[FMT_LEVELS + 1];
-	uint64_t *slot;
-	uint64_t *table = mem_view_page(&view, pt->mem, spa | pt->table_c);
+	uint64_t top = pt_top(pt), spa, *slot;
+	unsigned int mode = pt_top_level(top), want = radix_holder(first, last, mode), level;
+	struct cbit_pt_cursor none;
 
 	/* Nothing is mapped beyond the reach of the top. */
-	if (!table || !radix_reaches(pt_top_mode(top), first))
+	if (!radix_reaches(pt_top_mode(top), first))
 		return 0;
-	/* Straight down to the table that holds the whole range: mostly the one with its leaf. */
-	while (level > 1 && !((first ^ last) >> fmt_item_lg2(level))) {
-		uint64_t at = first >> fmt_item_lg2(level) & (fmt_items(level) - 1);
-		struct radix_step *step = &path[level];
-
-		step->slot = &table[at];
-		step->spa = spa;
-		step->child =
-			radix_child(pt, &view, radix_load(&table[at]), level, &step->child_spa);
-		if (!step->child)
-			break;
-		table = step->child;
-		spa = step->child_spa;
-		level--;
+	if (!cur) {
+		none.level = 0;
+		cur = &none;
 	}
-	slot = &table[first >> fmt_item_lg2(level) & (fmt_items(level) - 1)];
+	/* Straight down to the table that holds the whole range: mostly the one with its leaf. */
+	level = radix_resume(pt, &view, cur, first, want);
+	if (!level)
+		return 0;
+	while (level > want &&
+	       radix_down(pt, &view, cur, radix_load(radix_slot(cur, first, level)), level))
+		level--;
+	slot = radix_slot(cur, first, level);
+	spa = cur->at[level].spa;
 	/* A page, or another single leaf of its level's own size. */
 	if (first + (radix_bytes(fmt_item_lg2(level)) - 1) == last &&
 	    fmt_single(radix_load(slot), level)) {
 		radix_count(&view, spa, -1);
 		radix_store(slot, 0);
-		radix_near_keep(pt, first, level, table, spa);
+		radix_near_keep(pt, first, level, cur->at[level].table, spa);
 		u.removed = radix_bytes(fmt_item_lg2(level));
-		goto up;
+	} else {
+		radix_unmap_table(&u, cur->at[level].table, spa, level,
+				  first & ~radix_below(fmt_item_lg2(level) + 9));
 	}
-	radix_unmap_table(&u, table, spa, level, first & ~radix_below(fmt_item_lg2(level) + 9));
-up:
-	for (level++; level <= mode; level++) {
-		struct radix_step *step = &path[level];
-
-		if (!radix_retire(pt, &view, step->slot, step->spa, step->child, step->child_spa,
-				  level - 1))
-			break;
-	}
+	while (level < mode &&
+	       radix_retire(pt, &view, radix_slot(cur, first, level + 1), cur->at[level + 1].spa,
+			    cur->at[level].table, cur->at[level].spa, level))
+		level++;
+	radix_keep(pt, cur, first, level);
 	return u.removed;
 }
 

@@ -5,7 +5,7 @@
 #ifndef CBIT_PT_RADIX_WALK_H
 #define CBIT_PT_RADIX_WALK_H
 
-#include "radix.h"
+#include "radix_path.h"
 
 /* Nothing in the 2^@lg2 bytes around @iova. */
 static inline int radix_hole(struct cbit_pt_leaf *leaf, uint64_t iova, unsigned int lg2,
@@ -114,12 +114,20 @@ static inline __attribute__((always_inline)) bool radix_walk_fast(const struct m
 	return false;
 }
 
+/* The entries that a walk read, from the top. */
+struct radix_trail {
+	uint64_t *slot[FMT_LEVELS];
+	uint64_t entry[FMT_LEVELS];
+	unsigned int n;
+};
+
 /*
- * Ends whatever the tables hold: the level falls with every step.
+ * Ends whatever the tables hold: the level falls with every step. @trail may be NULL.
  */
 static __attribute__((noinline)) int radix_walk(struct cbit_mem *mem, uint64_t root,
 						unsigned int mode, uint64_t iova,
-						struct cbit_pt_leaf *leaf)
+						struct cbit_pt_leaf *leaf,
+						struct radix_trail *trail)
 {
 	const struct mem_view view = *mem_view(mem);
 	unsigned int level = mode & PT_LEVELS;
@@ -131,13 +139,17 @@ static __attribute__((noinline)) int radix_walk(struct cbit_mem *mem, uint64_t r
 		return radix_hole(leaf, iova, fmt_item_lg2(level) + 9 - FMT_SIGNED, level);
 	for (;;) {
 		unsigned int item = fmt_item_lg2(level);
-		const uint64_t *table = mem_view_page(&view, mem, root);
+		uint64_t *table = mem_view_page(&view, mem, root);
 		unsigned int next, lg2;
 		uint64_t entry, skipped;
 
 		if (__builtin_expect(!table, 0))
 			return radix_refused(leaf, 0, level, root & ~view.c_mask);
 		entry = radix_load(&table[(iova >> item) & (fmt_items(level) - 1)]);
+		if (trail) {
+			trail->slot[trail->n] = &table[(iova >> item) & (fmt_items(level) - 1)];
+			trail->entry[trail->n++] = entry;
+		}
 		switch (fmt_kind(entry, level, view.wide)) {
 		case FMT_EMPTY:
 			return radix_hole(leaf, iova, item, level);
@@ -157,6 +169,42 @@ static __attribute__((noinline)) int radix_walk(struct cbit_mem *mem, uint64_t r
 		root = fmt_table_addr(entry);
 		level = next;
 	}
+}
+
+/*
+ * The walk of a cursor, over the tables of the one who built them. What is not plain takes the
+ * long way from the top.
+ */
+static inline int radix_walk_on(struct cbit_pt_cursor *cur, uint64_t iova,
+				struct cbit_pt_leaf *leaf)
+{
+	const struct cbit_pt *pt = cur->pt;
+	const struct mem_view view = *mem_view(pt->mem);
+	uint64_t top = pt_top(pt), entry;
+	unsigned int level = 0, lg2;
+
+	if (radix_reaches(pt_top_mode(top), iova))
+		level = radix_resume(pt, &view, cur, iova, 1);
+	while (level) {
+		entry = radix_load(radix_slot(cur, iova, level));
+		if (radix_down(pt, &view, cur, entry, level)) {
+			level--;
+			continue;
+		}
+		radix_keep(pt, cur, iova, level);
+		switch (fmt_kind(entry, level, view.wide)) {
+		case FMT_EMPTY:
+			return radix_hole(leaf, iova, fmt_item_lg2(level), level);
+		case FMT_LEAF:
+			lg2 = fmt_leaf_lg2(entry, level);
+			return radix_found(leaf, iova, entry, lg2, level, cur->at[level].path,
+					   view.c_mask);
+		default:
+			level = 0;
+		}
+	}
+	return radix_walk(pt->mem, pt_top_spa(top) | pt->table_c, pt_top_mode(top), iova, leaf,
+			  NULL);
 }
 
 #endif

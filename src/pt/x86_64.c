@@ -23,6 +23,8 @@
 #include "radix.h"
 #include "radix_map.h"
 #include "radix_unmap.h"
+#include "radix_split.h"
+#include "radix_dirty.h"
 #include "radix_walk.h"
 #include "radix_nested.h"
 
@@ -126,7 +128,7 @@ bool cbit_x86_64_legal(const struct cbit_pt_config *cfg)
 }
 
 int cbit_x86_64_map(struct cbit_pt *pt, uint64_t iova, uint64_t spa, uint64_t len,
-		    unsigned int attrs, uint64_t *mapped)
+		    unsigned int attrs, struct cbit_pt_cursor *cur, uint64_t *mapped)
 {
 	if (!(attrs & CBIT_ATTR_READ))
 		return -EINVAL;
@@ -136,29 +138,32 @@ int cbit_x86_64_map(struct cbit_pt *pt, uint64_t iova, uint64_t spa, uint64_t le
 		*mapped = len;
 		return 0;
 	}
-	return radix_map(pt, iova, spa, len, attrs, mapped);
+	return radix_map(pt, iova, spa, len, attrs, cur, mapped);
 }
 
 /* Where addresses are sign-extended, each half by itself: nothing is mapped between them. */
-static uint64_t unmap_halves(struct cbit_pt *pt, uint64_t first, uint64_t last)
+static uint64_t unmap_halves(struct cbit_pt *pt, uint64_t first, uint64_t last,
+			     struct cbit_pt_cursor *cur)
 {
 	uint64_t half = radix_bytes(fmt_item_lg2(pt_top_level(pt_top(pt))) + 8);
 	uint64_t removed = 0;
 
 	if (first < half)
-		removed = radix_unmap(pt, first, last < half ? last : half - 1);
+		removed = radix_unmap(pt, first, last < half ? last : half - 1, cur);
 	if (last >= -half)
-		removed += radix_unmap(pt, first > -half ? first : -half, last);
+		removed += radix_unmap(pt, first > -half ? first : -half, last, cur);
 	return removed;
 }
 
-uint64_t cbit_x86_64_unmap(struct cbit_pt *pt, uint64_t first, uint64_t last)
+uint64_t cbit_x86_64_unmap(struct cbit_pt *pt, uint64_t first, uint64_t last,
+			   struct cbit_pt_cursor *cur)
 {
 	uint64_t len = last - first + 1;
 
 	if (radix_near_unmap(pt, first, len))
 		return len;
-	return pt->cfg.sign_extend ? unmap_halves(pt, first, last) : radix_unmap(pt, first, last);
+	return pt->cfg.sign_extend ? unmap_halves(pt, first, last, cur)
+				   : radix_unmap(pt, first, last, cur);
 }
 
 void cbit_x86_64_gather_free(struct cbit_pt *pt)
@@ -176,13 +181,44 @@ int cbit_x86_64_walk(struct cbit_mem *mem, uint64_t root, unsigned int mode, uin
 {
 	if (__builtin_expect(radix_walk_fast(mem_view(mem), root, mode, iova, leaf), 1))
 		return 0;
-	return radix_walk(mem, root, mode, iova, leaf);
+	return radix_walk(mem, root, mode, iova, leaf, NULL);
 }
 
 int cbit_x86_64_walk_nested(struct cbit_mem *mem, const struct cbit_pt_nested *nested,
 			    uint64_t iova, struct cbit_pt_nested_leaf *out)
 {
 	return radix_nested(mem, nested, iova, out);
+}
+
+int cbit_x86_64_cursor_walk(struct cbit_pt_cursor *cur, uint64_t iova, struct cbit_pt_leaf *leaf)
+{
+	return radix_walk_on(cur, iova, leaf);
+}
+
+int cbit_x86_64_cut(struct cbit_pt *pt, uint64_t iova)
+{
+	return radix_cut(pt, iova);
+}
+
+void cbit_x86_64_dirty(struct cbit_pt *pt, uint64_t first, uint64_t last,
+		       const struct cbit_pt_dirty *req)
+{
+	uint64_t half = radix_bytes(fmt_item_lg2(pt_top_level(pt_top(pt))) + 8);
+
+	if (!pt->cfg.sign_extend) {
+		radix_dirty(pt, first, last, req);
+		return;
+	}
+	if (first < half)
+		radix_dirty(pt, first, last < half ? last : half - 1, req);
+	if (last >= -half)
+		radix_dirty(pt, first > -half ? first : -half, last, req);
+}
+
+int cbit_x86_64_mark(struct cbit_mem *mem, uint64_t root, unsigned int mode, uint64_t iova,
+		     unsigned int marks, struct cbit_pt_leaf *leaf)
+{
+	return radix_mark(mem, root, mode, iova, marks, marks & CBIT_ATTR_DIRTY, leaf);
 }
 
 uint64_t cbit_x86_64_sizes(void)
