@@ -12,6 +12,8 @@
 #include "yaml.h"
 
 static int message(struct yaml_in *in, const yaml_mark_t *mark, const char *fmt, va_list ap)
+	__attribute__((format(printf, 3, 0)));
+static int message(struct yaml_in *in, const yaml_mark_t *mark, const char *fmt, va_list ap)
 {
 	char *text = NULL;
 
