@@ -125,6 +125,7 @@ static int dma(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_ma
 		sim->res->outcome = CBIT_SIM_FAULT;
 		break;
 	case CBIT_DMA_ABORT:
+	case CBIT_DMA_UNSUPPORTED:
 		sim->res->outcome = write ? CBIT_SIM_LOST : CBIT_SIM_ABORT;
 		break;
 	case CBIT_DMA_OK:
