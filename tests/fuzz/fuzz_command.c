@@ -105,6 +105,36 @@ static void check(struct rig *r)
 	}
 }
 
+/* Requests that carry more than an address: PASIDs, privilege, atomics. */
+static void request(struct rig *r, struct input *in, uint16_t devid, uint8_t op)
+{
+	const struct cbit_dma_request rq = {
+		.devid = devid,
+		.pasid_valid = op & 4,
+		.privileged = op & 8,
+		.exec = op & 16,
+		.pasid = take32(in) >> (take8(in) & 31),
+	};
+	uint64_t iova = word(r, in), v[2] = { word(r, in), 1 }, old[2];
+	size_t done = sizeof(v) + 1;
+
+	switch (op & 3) {
+	case 0:
+		cbit_iommu_request_read(r->iommu, &rq, CBIT_IOVA(iova), v, sizeof(v), &done);
+		break;
+	case 1:
+		cbit_iommu_request_write(r->iommu, &rq, CBIT_IOVA(iova), v, sizeof(v), &done);
+		break;
+	default:
+		cbit_iommu_dma_atomic(r->iommu, &rq, CBIT_IOVA(iova & ~UINT64_C(15)),
+				      (enum cbit_atomic_op)(take8(in) % 3), 1u << (take8(in) & 7),
+				      v, v, old);
+		done = 0;
+		break;
+	}
+	FUZZ_CHECK(done <= sizeof(v));
+}
+
 static void step(struct rig *r, struct input *in)
 {
 	uint16_t devid = take8(in) % (DEVICES + 2);
@@ -113,9 +143,16 @@ static void step(struct rig *r, struct input *in)
 	uint32_t dw[4];
 	uint8_t buf[16];
 	uint64_t v;
+	uint8_t op;
 	int err;
 
-	switch (take8(in) & 7) {
+	op = take8(in);
+	if (op >= 0xc0) {
+		request(r, in, devid, op);
+		check(r);
+		return;
+	}
+	switch (op & 7) {
 	case 0:
 		v = word(r, in);
 		cbit_iommu_reg_write(r->iommu, registers[devid % 12], v);
