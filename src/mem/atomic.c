@@ -5,23 +5,6 @@
  */
 #include "mem_internal.h"
 
-/* 16 bytes as one: cmpxchg16b, which every x86-64 processor with an encryption engine has. */
-#if defined(__x86_64__)
-#define BLOCKWISE __attribute__((target("cx16")))
-#else
-#define BLOCKWISE
-#endif
-
-typedef unsigned __int128 block_t;
-
-static block_t block_of(const void *bytes)
-{
-	block_t v;
-
-	memcpy(&v, bytes, sizeof(v));
-	return v;
-}
-
 /* cbit_mem_block_load() - a block that may change meanwhile; its halves may be of two times. */
 void cbit_mem_block_load(const uint8_t *shared, uint8_t block[MEM_BLOCK])
 {
@@ -29,18 +12,25 @@ void cbit_mem_block_load(const uint8_t *shared, uint8_t block[MEM_BLOCK])
 }
 
 /*
- * cbit_mem_block_swap() - put @block where @expect is. @shared is a multiple of 16.
+ * cbit_mem_block_swap() - put @block where @expect is. @shared is a multiple of 16. The compilers'
+ * own 16-byte swap becomes a call to a library, or a missing one, unless everything is built for
+ * processors that have the instruction; every one with an encryption engine does.
  * Return: false, and what is there in @expect, if it was something else.
  */
-BLOCKWISE bool cbit_mem_block_swap(uint8_t *shared, uint8_t expect[MEM_BLOCK],
-				   const uint8_t block[MEM_BLOCK])
+bool cbit_mem_block_swap(uint8_t *shared, uint8_t expect[MEM_BLOCK], const uint8_t block[MEM_BLOCK])
 {
-	block_t want = block_of(expect);
-	block_t seen =
-		__sync_val_compare_and_swap((block_t *)(void *)shared, want, block_of(block));
+	uint64_t seen[2], with[2];
+	bool same;
 
-	memcpy(expect, &seen, sizeof(seen));
-	return seen == want;
+	memcpy(seen, expect, sizeof(seen));
+	memcpy(with, block, sizeof(with));
+	__asm__ volatile("lock cmpxchg16b %1"
+			 : "=@ccz"(same), "+m"(*(uint8_t(*)[MEM_BLOCK])shared), "+a"(seen[0]),
+			   "+d"(seen[1])
+			 : "b"(with[0]), "c"(with[1])
+			 : "memory");
+	memcpy(expect, seen, sizeof(seen));
+	return same;
 }
 
 static uint32_t atomic_4(uint32_t *p, const struct mem_atomic *a)
