@@ -403,8 +403,8 @@ int cbit_dma_unmap_phys(struct cbit_dma_dev *dev, struct cbit_iova addr, size_t 
 
 /* --- partial transfers --- */
 
-static int sync(struct cbit_dma_dev *dev, struct cbit_iova addr, size_t size, bool copy,
-		bool to_slots)
+static int sync(struct cbit_dma_dev *dev, struct cbit_iova addr, size_t size,
+		enum cbit_swiotlb_copy how)
 {
 	struct cbit_phys phys = CBIT_PHYS(addr.v & ~dev->dma->c_mask);
 	bool bounced = false;
@@ -429,17 +429,19 @@ static int sync(struct cbit_dma_dev *dev, struct cbit_iova addr, size_t size, bo
 	}
 	if (err || !bounced)
 		return err;
-	return cbit_swiotlb_copy(dev->dma->swiotlb, dev, phys, copy ? size : 0, to_slots);
+	return cbit_swiotlb_copy(dev->dma->swiotlb, dev, phys, size, how);
 }
 
 int cbit_dma_sync_for_cpu(struct cbit_dma_dev *dev, struct cbit_iova addr, size_t size,
 			  enum cbit_dma_dir dir)
 {
-	return sync(dev, addr, size, dir != CBIT_DMA_TO_DEVICE, false);
+	return sync(dev, addr, size,
+		    dir == CBIT_DMA_TO_DEVICE ? CBIT_SWIOTLB_NOTHING : CBIT_SWIOTLB_BACK);
 }
 
 int cbit_dma_sync_for_device(struct cbit_dma_dev *dev, struct cbit_iova addr, size_t size,
 			     enum cbit_dma_dir dir)
 {
-	return sync(dev, addr, size, dir != CBIT_DMA_FROM_DEVICE, true);
+	return sync(dev, addr, size,
+		    dir == CBIT_DMA_FROM_DEVICE ? CBIT_SWIOTLB_NOTHING : CBIT_SWIOTLB_TO_SLOTS);
 }

@@ -51,12 +51,19 @@ int cbit_swiotlb_map(struct cbit_swiotlb *sw, const struct cbit_swiotlb_buffer *
 /** cbit_swiotlb_find() - whether @phys is in the pool (swiotlb_find_pool()). */
 bool cbit_swiotlb_find(const struct cbit_swiotlb *sw, struct cbit_phys phys);
 
+/** enum cbit_swiotlb_copy - which way, if any. */
+enum cbit_swiotlb_copy {
+	CBIT_SWIOTLB_NOTHING,
+	CBIT_SWIOTLB_TO_SLOTS,
+	CBIT_SWIOTLB_BACK,
+};
+
 /**
- * cbit_swiotlb_copy() - swiotlb_bounce(): a part of a bounced buffer, @to_slots or back.
+ * cbit_swiotlb_copy() - swiotlb_bounce(): a part of a bounced buffer.
  * Return: 0, -ENOENT, -EINVAL for bytes beyond the buffer.
  */
 int cbit_swiotlb_copy(struct cbit_swiotlb *sw, const void *owner, struct cbit_phys phys,
-		      size_t size, bool to_slots);
+		      size_t size, enum cbit_swiotlb_copy how);
 
 /** cbit_swiotlb_unmap() - free the slots of a buffer. Return: 0, -ENOENT, -EINVAL. */
 int cbit_swiotlb_unmap(struct cbit_swiotlb *sw, const void *owner, struct cbit_phys phys,

@@ -384,7 +384,7 @@ int cbit_swiotlb_map(struct cbit_swiotlb *sw, const struct cbit_swiotlb_buffer *
 }
 
 int cbit_swiotlb_copy(struct cbit_swiotlb *sw, const void *owner, struct cbit_phys phys,
-		      size_t size, bool to_slots)
+		      size_t size, enum cbit_swiotlb_copy how)
 {
 	struct slot slot = { 0 };
 	uint64_t at = 0;
@@ -402,8 +402,10 @@ int cbit_swiotlb_copy(struct cbit_swiotlb *sw, const void *owner, struct cbit_ph
 	/* also when @phys is in the padding before the buffer */
 	if (at > slot.size || size > slot.size - at)
 		return -EINVAL;
-	return to_slots ? copy(sw, slot.orig + at, phys.v, size)
-			: copy(sw, phys.v, slot.orig + at, size);
+	if (how == CBIT_SWIOTLB_NOTHING)
+		return 0;
+	return how == CBIT_SWIOTLB_TO_SLOTS ? copy(sw, slot.orig + at, phys.v, size)
+					    : copy(sw, phys.v, slot.orig + at, size);
 }
 
 int cbit_swiotlb_unmap(struct cbit_swiotlb *sw, const void *owner, struct cbit_phys phys,

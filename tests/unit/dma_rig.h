@@ -25,17 +25,19 @@
 #define SLOT    CBIT_SWIOTLB_SLOT
 #define SEGMENT CBIT_SWIOTLB_SEGMENT
 
-#define TABLES   MIB(16)
-#define RAM      MIB(256)
-#define RAM_SIZE MIB(256)
-#define HIGH     GIB(8) /* RAM that a 32-bit device does not reach; not for the allocator */
-#define BAR      GIB(32)
-#define BAR_SIZE MIB(1)
-#define DEV      0x0100
-#define MASK32   UINT64_C(0xffffffff)
-#define MASK48   UINT64_C(0xffffffffffff)
-#define MASK64   UINT64_MAX
-#define C51      (UINT64_C(1) << 51)
+#define TABLES    MIB(16)
+#define RAM       MIB(256)
+#define RAM_SIZE  MIB(256)
+#define RAM_MOST  GIB(2)
+#define HIGH_SIZE MIB(256)
+#define HIGH      GIB(8) /* RAM that a 32-bit device does not reach; not for the allocator */
+#define BAR       GIB(32)
+#define BAR_SIZE  MIB(1)
+#define DEV       0x0100
+#define MASK32    UINT64_C(0xffffffff)
+#define MASK48    UINT64_C(0xffffffffffff)
+#define MASK64    UINT64_MAX
+#define C51       (UINT64_C(1) << 51)
 
 #define BIDIR CBIT_DMA_BIDIRECTIONAL
 #define TO    CBIT_DMA_TO_DEVICE
@@ -55,8 +57,9 @@ struct kernel {
 	struct cbit_domain *domain;
 	struct cbit_dma *dma;
 	uint8_t *bar;
-	uint8_t taken[RAM_SIZE / P];
-	uint8_t plain[2 * RAM_SIZE / P];
+	uint8_t taken[RAM_MOST / P];
+	uint8_t plain[(RAM_MOST + HIGH_SIZE) / P];
+	uint64_t ram_size;
 	bool bar_private;
 	int fail_read;
 	int fail_write;
@@ -77,15 +80,16 @@ struct setup {
 	uint64_t swiotlb;
 	uint64_t ram;
 	uint64_t zeroed;
+	uint64_t ram_size; /* of the rig; 0: RAM_SIZE */
 	const struct cbit_policy *derived;
 };
 
 static inline uint8_t *page_plain(struct kernel *k, uint64_t phys)
 {
-	if (phys - RAM < RAM_SIZE)
+	if (phys - RAM < k->ram_size)
 		return &k->plain[(phys - RAM) / P];
-	assert_true(phys - HIGH < RAM_SIZE);
-	return &k->plain[(RAM_SIZE + phys - HIGH) / P];
+	assert_true(phys - HIGH < HIGH_SIZE);
+	return &k->plain[(RAM_MOST + phys - HIGH) / P];
 }
 
 static inline struct cbit_bus cpu_address(struct kernel *k, uint64_t phys)
@@ -158,7 +162,7 @@ static inline int kernel_alloc(void *opaque, uint64_t size, uint64_t align, uint
 	struct kernel *k = opaque;
 
 	assert_true(size && size % P == 0 && align >= P && !(align & (align - 1)));
-	for (uint64_t at = RAM; at + size <= RAM + RAM_SIZE; at += align) {
+	for (uint64_t at = RAM; at + size <= RAM + k->ram_size; at += align) {
 		uint8_t *taken = &k->taken[(at - RAM) / P];
 
 		if (memchr(taken, 1, size / P) || at + size - 1 > limit)
@@ -298,9 +302,11 @@ static inline struct kernel *kernel_up(const struct setup *s)
 	ram.size = MIB(64);
 	assert_int_equal(cbit_mem_add_region(k->mem, &ram, NULL), 0);
 	ram.base = CBIT_SPA(RAM);
-	ram.size = RAM_SIZE;
+	k->ram_size = s->ram_size ? s->ram_size : RAM_SIZE;
+	ram.size = k->ram_size;
 	assert_int_equal(cbit_mem_add_region(k->mem, &ram, NULL), 0);
 	ram.base = CBIT_SPA(HIGH);
+	ram.size = HIGH_SIZE;
 	assert_int_equal(cbit_mem_add_region(k->mem, &ram, NULL), 0);
 	assert_int_equal(cbit_iommu_create(k->mem, NULL, &k->iommu), 0);
 	assert_int_equal(cbit_domain_create(k->iommu, NULL, &k->domain), 0);
