@@ -108,11 +108,12 @@ void cbit_dma_dev_destroy(struct cbit_dma_dev *dev)
 			const struct cbit_iova_range was = *range;
 
 			range->busy = false;
-			/* slots that the device may still reach are lost, as in Linux */
 			if (!cbit_dma_iommu_unmap(dev, range) && was.bounced)
 				cbit_swiotlb_unmap(dev->dma->swiotlb, dev, was.phys, was.size,
 						   false);
 		}
+		/* slots that the device may still reach are lost */
+		cbit_swiotlb_abandon(dev->dma->swiotlb, dev);
 		cbit_iova_fini(&dev->space);
 	} else {
 		cbit_swiotlb_release(dev->dma->swiotlb, dev);

@@ -72,6 +72,9 @@ int cbit_swiotlb_unmap(struct cbit_swiotlb *sw, const void *owner, struct cbit_p
 /** cbit_swiotlb_release() - free the slots of everything that @owner has. */
 void cbit_swiotlb_release(struct cbit_swiotlb *sw, const void *owner);
 
+/** cbit_swiotlb_abandon() - what @owner has is nobody's from now on, and not used again. */
+void cbit_swiotlb_abandon(struct cbit_swiotlb *sw, const void *owner);
+
 void cbit_swiotlb_stats(struct cbit_swiotlb *sw, struct cbit_dma_stats *out);
 
 /* --- iova.c: which IOVAs are in use, and for what --- */

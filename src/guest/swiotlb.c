@@ -35,7 +35,8 @@ struct segment {
 
 /**
  * struct slot - a bounced buffer, at its first slot.
- * @owner:  NULL while the slots are being filled or freed: nobody finds them then.
+ * @owner:  NULL while the slots are being filled or freed, and when they were abandoned: nobody
+ *          finds them then.
  * @offset: of the buffer behind the start of the first slot, in bytes.
  */
 struct slot {
@@ -437,18 +438,32 @@ int cbit_swiotlb_unmap(struct cbit_swiotlb *sw, const void *owner, struct cbit_p
 	return err;
 }
 
-void cbit_swiotlb_release(struct cbit_swiotlb *sw, const void *owner)
+static void leave(struct cbit_swiotlb *sw, const void *owner, bool free_slots)
 {
 	pthread_mutex_lock(&sw->lock);
 	for (unsigned int i = 0; sw->used && i < sw->segments; i++) {
 		for (slots_t first = sw->segment[i].first; first; first &= first - 1) {
 			uint64_t index = (uint64_t)i * SEGMENT + first_bit(first);
 
-			if (sw->slot[index].owner == owner)
+			if (sw->slot[index].owner != owner)
+				continue;
+			if (free_slots)
 				give_back(sw, index);
+			else
+				sw->slot[index].owner = NULL;
 		}
 	}
 	pthread_mutex_unlock(&sw->lock);
+}
+
+void cbit_swiotlb_release(struct cbit_swiotlb *sw, const void *owner)
+{
+	leave(sw, owner, true);
+}
+
+void cbit_swiotlb_abandon(struct cbit_swiotlb *sw, const void *owner)
+{
+	leave(sw, owner, false);
 }
 
 void cbit_swiotlb_stats(struct cbit_swiotlb *sw, struct cbit_dma_stats *out)

@@ -86,10 +86,10 @@ struct setup {
 
 static inline uint8_t *page_plain(struct kernel *k, uint64_t phys)
 {
-	if (phys - RAM < k->ram_size)
+	if (phys - RAM < RAM_MOST)
 		return &k->plain[(phys - RAM) / P];
 	assert_true(phys - HIGH < HIGH_SIZE);
-	return &k->plain[(RAM_MOST + phys - HIGH) / P];
+	return &k->plain[(RAM_MOST + (phys - HIGH) % HIGH_SIZE) / P];
 }
 
 static inline struct cbit_bus cpu_address(struct kernel *k, uint64_t phys)
@@ -160,6 +160,7 @@ static inline int kernel_alloc(void *opaque, uint64_t size, uint64_t align, uint
 			       struct cbit_phys *out)
 {
 	struct kernel *k = opaque;
+	int fail = take_error(&k->fail_write); /* not for the allocator */
 
 	assert_true(size && size % P == 0 && align >= P && !(align & (align - 1)));
 	for (uint64_t at = RAM; at + size <= RAM + k->ram_size; at += align) {
@@ -171,6 +172,7 @@ static inline int kernel_alloc(void *opaque, uint64_t size, uint64_t align, uint
 		memset(page_plain(k, at), 0, size / P);
 		if (!k->zeroed || size <= k->zeroed)
 			cpu_fill(k, at, 0, size);
+		k->fail_write = fail;
 		*out = CBIT_PHYS(at);
 		return 0;
 	}
