@@ -193,53 +193,30 @@ const struct cbit_client_ops host_client_ops = {
 	.install = install,
 };
 
-/* A bus moves an aligned word whole, and a client may poll for it; memcpy promises neither. */
-static void copy_words(void *dst, const void *src, size_t len)
-{
-	uint64_t *d = dst;
-	const uint64_t *s = src;
-
-	if (len > 64 || ((uintptr_t)dst | (uintptr_t)src | len) & 7) {
-		memcpy(dst, src, len);
-		return;
-	}
-	for (; len; len -= 8)
-		__atomic_store_n(d++, __atomic_load_n(s++, __ATOMIC_ACQUIRE), __ATOMIC_RELEASE);
-}
-
-static int dram_move(struct host *host, uint64_t offset, char *buf, size_t len, bool write)
-{
-	void *p, *cookie;
-	size_t n;
-	int ret;
-
-	while (len) {
-		n = len;
-		p = host_frames_hold(host->frames, offset, &n, write, &cookie);
-		if (p) {
-			copy_words(write ? p : buf, write ? buf : p, n);
-			ret = host_shm_release(cookie);
-		}
-		if (!p || ret) /* what the client's own kernel says counts */
-			ret = write ? host_frames_write(host->frames, offset, buf, n)
-				    : host_frames_read(host->frames, offset, buf, n);
-		if (ret)
-			return ret;
-		offset += n;
-		buf += n;
-		len -= n;
-	}
-	return 0;
-}
-
 static int dram_read(void *opaque, uint64_t offset, void *buf, size_t len)
 {
-	return dram_move(opaque, offset, buf, len, false);
+	return host_frames_read(((struct host *)opaque)->frames, offset, buf, len);
 }
 
 static int dram_write(void *opaque, uint64_t offset, const void *buf, size_t len)
 {
-	return dram_move(opaque, offset, (char *)(uintptr_t)buf, len, true);
+	return host_frames_write(((struct host *)opaque)->frames, offset, buf, len);
 }
 
-const struct cbit_mem_ops host_dram_ops = { .read = dram_read, .write = dram_write };
+static void *dram_hold(void *opaque, uint64_t offset, size_t *len, bool write, void **cookie)
+{
+	return host_frames_hold(((struct host *)opaque)->frames, offset, len, write, cookie);
+}
+
+static int dram_release(void *opaque, void *cookie)
+{
+	(void)opaque;
+	return host_shm_release(cookie);
+}
+
+const struct cbit_mem_ops host_dram_ops = {
+	.read = dram_read,
+	.write = dram_write,
+	.hold = dram_hold,
+	.release = dram_release,
+};

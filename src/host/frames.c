@@ -540,7 +540,7 @@ void *host_frames_hold(struct host_frames_map *map, uint64_t offset, size_t *len
 		*len = (size_t)rest;
 	pthread_rwlock_rdlock(&map->lock);
 	shm = map->chunks[offset >> CHUNK_SHIFT].map;
-	if (shm && (shm->writable || !write) && !__atomic_load_n(&shm->broken, __ATOMIC_RELAXED)) {
+	if (shm && (shm->writable || !write)) {
 		uint8_t *at;
 
 		key = unplace(map, offset) & (CHUNK_SIZE - 1);
@@ -549,7 +549,7 @@ void *host_frames_hold(struct host_frames_map *map, uint64_t offset, size_t *len
 		if (map->placement == HOST_FRAMES_SCATTERED && *len > rest)
 			*len = (size_t)rest;
 		if (at >= shm->start && at + *len <= shm->start + shm->size &&
-		    host_shm_hold(shm, cookie))
+		    host_shm_hold(shm, at, *len, cookie))
 			p = at;
 	}
 	pthread_rwlock_unlock(&map->lock);

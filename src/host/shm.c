@@ -48,7 +48,10 @@ struct host_shm {
  * What this thread holds. A signal handler has no argument of its own, hence the only variable
  * of this room that outlives a call; each thread has one.
  */
-static _Thread_local struct host_shm_map *held[MAX_HELD];
+static _Thread_local struct held {
+	struct host_shm_map *map;
+	const uint8_t *last; /* the last byte */
+} held[MAX_HELD];
 
 int host_shm_create(struct host_shm **out)
 {
@@ -275,15 +278,18 @@ void host_shm_put(struct host_shm_map *map)
 	free(map);
 }
 
-bool host_shm_hold(struct host_shm_map *map, void **cookie)
+bool host_shm_hold(struct host_shm_map *map, const uint8_t *at, size_t len, void **cookie)
 {
+	if (__atomic_load_n(&map->broken, __ATOMIC_RELAXED))
+		return false;
 	for (unsigned int i = 0; i < MAX_HELD; i++) {
-		if (held[i])
+		if (held[i].map)
 			continue;
 		__atomic_add_fetch(&map->users, 1, __ATOMIC_RELAXED);
-		__atomic_store_n(&held[i], map, __ATOMIC_RELAXED);
+		held[i].last = at + len - 1;
+		__atomic_store_n(&held[i].map, map, __ATOMIC_RELAXED);
 		__atomic_signal_fence(__ATOMIC_SEQ_CST); /* before the bytes are touched */
-		*cookie = (void *)&held[i];
+		*cookie = &held[i];
 		return true;
 	}
 	return false;
@@ -291,14 +297,28 @@ bool host_shm_hold(struct host_shm_map *map, void **cookie)
 
 int host_shm_release(void *cookie)
 {
-	struct host_shm_map **slot = cookie, *map = *slot;
-	bool broken;
+	struct held *h = cookie;
+	struct host_shm_map *map = h->map;
+	const uint8_t *broken;
+	bool lost;
 
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	__atomic_store_n(slot, NULL, __ATOMIC_RELAXED);
+	__atomic_store_n(&h->map, NULL, __ATOMIC_RELAXED);
 	broken = __atomic_load_n(&map->broken, __ATOMIC_ACQUIRE);
+	lost = broken && h->last >= broken;
 	host_shm_put(map);
-	return broken ? -EFAULT : 0;
+	return lost ? -EFAULT : 0;
+}
+
+/* From @page on nothing is the file's any more. Others may have found an earlier one. */
+static void mark(struct host_shm_map *map, uint8_t *page)
+{
+	uint8_t *old = __atomic_load_n(&map->broken, __ATOMIC_RELAXED);
+
+	while ((!old || page < old) &&
+	       !__atomic_compare_exchange_n(&map->broken, &old, page, true, __ATOMIC_RELEASE,
+					    __ATOMIC_RELAXED))
+		;
 }
 
 static void on_sigbus(int sig, siginfo_t *info, void *context)
@@ -308,13 +328,13 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 
 	(void)context;
 	for (unsigned int i = 0; i < MAX_HELD; i++) {
-		struct host_shm_map *map = __atomic_load_n(&held[i], __ATOMIC_RELAXED);
+		struct host_shm_map *map = __atomic_load_n(&held[i].map, __ATOMIC_RELAXED);
 
 		if (!map || at < map->start || at >= map->start + map->size)
 			continue;
-		/* Marked first: who reads such a page without a fault of its own finds the mark. */
-		__atomic_store_n(&map->broken, true, __ATOMIC_RELEASE);
 		at -= (uintptr_t)at % map->granule;
+		/* Marked first: who reads such a page without a fault of its own finds the mark. */
+		mark(map, at);
 		if (mmap(at, (size_t)(map->start + map->size - at), PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
 			 0) == MAP_FAILED)

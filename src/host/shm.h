@@ -17,7 +17,8 @@ struct host_shm_map {
 	size_t size;
 	size_t granule; /* page size of the file system, bytes */
 	bool writable;
-	bool broken; /* the file was cut short: some of these pages are not the file's any more */
+	/* The file was cut short: from here on, the pages are not the file's any more. */
+	uint8_t *broken;
 	unsigned int users;
 };
 
@@ -48,11 +49,11 @@ struct host_shm_map *host_shm_get(struct host_shm *shm, struct cbit_owner *owner
 void host_shm_put(struct host_shm_map *map);
 
 /**
- * host_shm_hold() - before this thread touches a map's bytes. A page that is gone then reads as
- * zeros instead of raising SIGBUS, and host_shm_release() tells.
- * Return: false when this thread holds too many already.
+ * host_shm_hold() - before this thread touches @len bytes of a map at @at. A page that is gone
+ * then reads as zeros instead of raising SIGBUS, and host_shm_release() tells.
+ * Return: false when this thread holds too many already, or when such a page was found before.
  */
-bool host_shm_hold(struct host_shm_map *map, void **cookie);
+bool host_shm_hold(struct host_shm_map *map, const uint8_t *at, size_t len, void **cookie);
 
 /** host_shm_release() - after it. Return: 0, or -EFAULT when bytes were lost meanwhile. */
 int host_shm_release(void *cookie);
