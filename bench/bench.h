@@ -46,11 +46,12 @@ static inline double bench_now(void)
  * @ref: the bare reference, likewise. Both run in every round, one after the other, so that
  *       whatever else the machine does falls on both; the fastest round of each counts.
  * @per: operations (for BENCH_GBS: bytes) of one run; @ref_per of one reference, 0: the same.
- * @goal: an upper bound in nanoseconds, or with BENCH_GBS a lower bound of the ratio to the
- *       reference. 0: no goal.
+ * @goal: an upper bound in nanoseconds, with BENCH_TIMES of the ratio to the reference, or with
+ *       BENCH_GBS a lower bound of that ratio. 0: no goal.
  */
 enum bench_unit {
 	BENCH_NS,
+	BENCH_TIMES,
 	BENCH_GBS,
 };
 
@@ -93,5 +94,6 @@ void bench_walk(void);
 void bench_nested(void);
 void bench_iommu(void);
 void bench_copy(void);
+void bench_client(void);
 
 #endif

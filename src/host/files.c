@@ -56,6 +56,7 @@ static void sock_closed(struct host *host, struct host_sock *sock)
 		at = &(*at)->next;
 	*at = sock->next;
 	pthread_mutex_unlock(&host->files_lock);
+	host_fds_forget(&host->fds);
 	close(sock->end); /* leaves the epoll set by that */
 	host_files_release(host, sock->file);
 	free(sock);
@@ -135,10 +136,10 @@ static struct cbit_file *sock_find(struct host *host, uint64_t ino)
 	return file;
 }
 
-int host_fd_lookup(struct host *host, pid_t tid, int fd, struct host_fd *out)
+/* The kernel's word on it. */
+static int look_up(struct host *host, pid_t tid, int fd, struct host_fd *out)
 {
 	char path[64], text[HOST_PATH_MAX], *end;
-	struct host_devfile *dev;
 	unsigned long devid;
 	uint64_t ino;
 	ssize_t n;
@@ -155,20 +156,38 @@ int host_fd_lookup(struct host *host, pid_t tid, int fd, struct host_fd *out)
 		out->kind = out->file ? HOST_FD_SOCK : HOST_FD_OTHER;
 	} else if (!strncmp(text, "/memfd:cbit-dev:", 16)) {
 		devid = strtoul(text + 16, NULL, 16);
-		pthread_mutex_lock(&host->files_lock);
-		dev = host_devfile_find(host, (uint16_t)devid);
-		if (dev && dev->nr_open) {
-			out->kind = HOST_FD_DEVICE;
-			out->dev = dev;
-			out->file = host_devfile_current(dev);
-		}
-		pthread_mutex_unlock(&host->files_lock);
+		out->dev = host_devfile_find(host, (uint16_t)devid);
 	} else if (!strncmp(text, "/memfd:cbit-vfs:", 16)) {
 		end = strstr(text, " (deleted)");
 		if (end)
 			*end = 0;
 		if (!vfs_walk(&host->vfs, text + 16, false, &out->node))
 			out->kind = HOST_FD_VFS;
+	}
+	return 0;
+}
+
+int host_fd_lookup(struct host *host, pid_t tid, int fd, struct host_fd *out)
+{
+	pid_t tgid = host_tgid(host, tid);
+	unsigned int generation;
+	int ret;
+
+	if (!host_fds_find(&host->fds, tgid, fd, out)) {
+		generation = host_fds_generation(&host->fds);
+		ret = look_up(host, tid, fd, out);
+		if (ret)
+			return ret;
+		/* Others we are seldom asked for. */
+		if (out->kind == HOST_FD_SOCK || out->dev)
+			host_fds_keep(&host->fds, generation, tgid, fd, out);
+	}
+	/* Which of its files a device's descriptor stands for changes with each open and close. */
+	if (out->dev) {
+		pthread_mutex_lock(&host->files_lock);
+		out->kind = out->dev->nr_open ? HOST_FD_DEVICE : HOST_FD_OTHER;
+		out->file = out->dev->nr_open ? host_devfile_current(out->dev) : NULL;
+		pthread_mutex_unlock(&host->files_lock);
 	}
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -33,12 +34,13 @@
 static int add_rules(scmp_filter_ctx ctx)
 {
 	static const int always[] = {
-		SCMP_SYS(open),       SCMP_SYS(openat),     SCMP_SYS(openat2),
-		SCMP_SYS(stat),       SCMP_SYS(lstat),      SCMP_SYS(fstat),
-		SCMP_SYS(newfstatat), SCMP_SYS(statx),      SCMP_SYS(access),
-		SCMP_SYS(faccessat),  SCMP_SYS(faccessat2), SCMP_SYS(readlink),
-		SCMP_SYS(readlinkat), SCMP_SYS(getdents64), SCMP_SYS(getxattr),
-		SCMP_SYS(lgetxattr),  SCMP_SYS(listxattr),  SCMP_SYS(llistxattr),
+		SCMP_SYS(open),       SCMP_SYS(openat),      SCMP_SYS(openat2),
+		SCMP_SYS(stat),       SCMP_SYS(lstat),       SCMP_SYS(fstat),
+		SCMP_SYS(newfstatat), SCMP_SYS(statx),       SCMP_SYS(access),
+		SCMP_SYS(faccessat),  SCMP_SYS(faccessat2),  SCMP_SYS(readlink),
+		SCMP_SYS(readlinkat), SCMP_SYS(getdents64),  SCMP_SYS(getxattr),
+		SCMP_SYS(lgetxattr),  SCMP_SYS(listxattr),   SCMP_SYS(llistxattr),
+		SCMP_SYS(clone3),     SCMP_SYS(close_range), SCMP_SYS(io_uring_setup),
 	};
 	/* Region offsets are marked by a bit that no other file offset has. */
 	const struct scmp_arg_cmp marked3 =
@@ -55,6 +57,12 @@ static int add_rules(scmp_filter_ctx ctx)
 	/* Shared, of a file; MAP_SHARED_VALIDATE has the bit of MAP_SHARED too. */
 	const struct scmp_arg_cmp shared =
 		SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_SHARED | MAP_ANONYMOUS, MAP_SHARED);
+	/* What fds.c must know of. Nobody keeps a file of ours as standard input or output. */
+	const uint64_t tables = CLONE_FILES | CLONE_THREAD;
+	/* Descriptors are 32 bits wide, whatever the register holds above. */
+	const uint64_t high = UINT32_MAX & ~(uint64_t)(HOST_FDS_MAX - 1);
+	const struct scmp_arg_cmp low0 = SCMP_A0(SCMP_CMP_MASKED_EQ, high, 0);
+	const struct scmp_arg_cmp low1 = SCMP_A1(SCMP_CMP_MASKED_EQ, high, 0);
 	const struct {
 		int call;
 		struct scmp_arg_cmp when;
@@ -68,6 +76,12 @@ static int add_rules(scmp_filter_ctx ctx)
 		{ SCMP_SYS(pwritev), marked3 },
 		{ SCMP_SYS(mmap), marked5 },
 		{ SCMP_SYS(mmap), shared },
+		{ SCMP_SYS(close), low0 },
+		{ SCMP_SYS(dup2), low1 },
+		{ SCMP_SYS(dup3), low1 },
+		{ SCMP_SYS(unshare), SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_FILES, CLONE_FILES) },
+		{ SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, tables, CLONE_FILES) },
+		{ SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, tables, CLONE_THREAD) },
 	};
 	int ret = 0;
 

@@ -194,6 +194,35 @@ void host_watcher_destroy(struct host_watcher *w);
  */
 int host_watch(struct host_watcher *w, int fd, void (*call)(void *ctx), void *ctx);
 
+/* Which file of ours a descriptor is */
+enum host_fd_kind { HOST_FD_OTHER, HOST_FD_SOCK, HOST_FD_DEVICE, HOST_FD_VFS };
+struct host_fd {
+	enum host_fd_kind kind;
+	struct cbit_file *file;
+	struct host_devfile *dev;
+	struct vfs_node *node;
+};
+
+/* fds.c: such answers, kept; descriptors below HOST_FDS_MAX only */
+#define HOST_FDS_MAX       256
+#define HOST_FDS_SLOTS     512
+#define HOST_FDS_PROCESSES 8
+struct host_fds {
+	pthread_mutex_t lock;
+	bool off;
+	unsigned int generation; /* from 1 on */
+	struct host_fd_entry {
+		unsigned int generation;
+		pid_t tgid;
+		int fd;
+		struct host_fd what;
+	} entries[HOST_FDS_SLOTS];
+	struct host_fd_close {
+		int64_t when; /* ns, the monotonic clock */
+		unsigned int count;
+	} closes[HOST_FDS_PROCESSES][HOST_FDS_MAX];
+};
+
 struct host {
 	const struct host_config *config;
 	struct cbit_machine *machine;
@@ -227,6 +256,7 @@ struct host {
 
 	pthread_mutex_t files_lock;
 	struct host_sock *socks;
+	struct host_fds fds;
 	/* ms until device files are looked at again for a close under way; 0: never. By @drain. */
 	int again;
 	unsigned int maps_generation; /* counts mmaps of device files, for the tracer's cache */
@@ -258,6 +288,7 @@ bool host_owner_lingers(struct host *host);
 void host_owner_exec(struct host *host, pid_t tgid);
 void host_owner_reap(struct host *host);
 void host_tid_gone(struct host *host, pid_t tid);
+pid_t host_tgid(struct host *host, pid_t tid);
 /* Another thread of @owner that still runs is its @tid from now on; false when there is none. */
 bool host_owner_retarget(struct cbit_owner *owner);
 /* A client's descriptor as one of our own; a negative errno. */
@@ -265,14 +296,7 @@ int host_get_fd(struct host *host, pid_t tid, int fd);
 int host_copy_in(pid_t tid, void *dst, uint64_t addr, size_t len);
 int host_copy_out(pid_t tid, uint64_t addr, const void *src, size_t len);
 
-/* files.c: which file of ours a descriptor is */
-enum host_fd_kind { HOST_FD_OTHER, HOST_FD_SOCK, HOST_FD_DEVICE, HOST_FD_VFS };
-struct host_fd {
-	enum host_fd_kind kind;
-	struct cbit_file *file;
-	struct host_devfile *dev;
-	struct vfs_node *node;
-};
+/* files.c */
 int host_fd_lookup(struct host *host, pid_t tid, int fd, struct host_fd *out);
 int host_sock_open(struct host *host, struct cbit_file *file, int *fd);
 /* Carry out the closes that have happened; settle: with little ado when there are none. */
@@ -282,6 +306,21 @@ void host_files_settle(struct host *host);
 int host_files_look(struct host *host, bool late, int last);
 /* A file that no client has any more. Waits for the calls under way. */
 void host_files_release(struct host *host, struct cbit_file *file);
+
+/* fds.c */
+struct host_call;
+bool host_fds_find(struct host_fds *fds, pid_t tgid, int fd, struct host_fd *out);
+/* Ask for the generation before looking the descriptor up; what changed since is not kept. */
+unsigned int host_fds_generation(struct host_fds *fds);
+void host_fds_keep(struct host_fds *fds, unsigned int generation, pid_t tgid, int fd,
+		   const struct host_fd *what);
+/* Forget everything: a process is another program now, or gone, or one of our files is. */
+void host_fds_forget(struct host_fds *fds);
+/* Keep nothing from now on. */
+void host_fds_off(struct host_fds *fds);
+void host_fds_closing(struct host_fds *fds, pid_t tgid, unsigned int first, unsigned int last);
+/* A call after which a descriptor may be another file, or threads have tables of their own. */
+void host_fds_call(struct host_call *call);
 
 /* notify.c */
 struct host_call {

@@ -177,6 +177,16 @@ static void dispatch(struct host_call *call)
 	case SYS_getdents64:
 		host_getdents(call);
 		break;
+	case SYS_close:
+	case SYS_dup2:
+	case SYS_dup3:
+	case SYS_close_range:
+	case SYS_unshare:
+	case SYS_clone:
+	case SYS_clone3:
+	case SYS_io_uring_setup:
+		host_fds_call(call);
+		break;
 	default:
 		host_path_call(call);
 		break;

@@ -52,12 +52,23 @@ static pid_t tgid_of(struct host *host, pid_t tid)
 	return TID_SLOT(host, tid)->tgid;
 }
 
+pid_t host_tgid(struct host *host, pid_t tid)
+{
+	pid_t tgid;
+
+	pthread_mutex_lock(&host->owners_lock);
+	tgid = tgid_of(host, tid);
+	pthread_mutex_unlock(&host->owners_lock);
+	return tgid;
+}
+
 void host_tid_gone(struct host *host, pid_t tid)
 {
 	pthread_mutex_lock(&host->owners_lock);
 	if (TID_SLOT(host, tid)->tid == tid)
 		TID_SLOT(host, tid)->tid = 0;
 	pthread_mutex_unlock(&host->owners_lock);
+	host_fds_forget(&host->fds);
 }
 
 static void put(struct host *host, struct cbit_owner *owner)

@@ -175,6 +175,7 @@ int host_run(const struct host_config *config, int *status, struct host_stats *s
 			     .owners_lock = PTHREAD_MUTEX_INITIALIZER,
 			     .files_lock = PTHREAD_MUTEX_INITIALIZER,
 			     .drain = PTHREAD_MUTEX_INITIALIZER,
+			     .fds = { .lock = PTHREAD_MUTEX_INITIALIZER, .generation = 1 },
 			     .listener = -1 };
 	struct sigaction old[4];
 	pthread_rwlockattr_t attr;

@@ -190,6 +190,14 @@ static bool our_call(struct host *host, pid_t tid, const struct user_regs_struct
 	case SYS_faccessat2:
 	case SYS_readlink:
 	case SYS_readlinkat:
+	case SYS_close:
+	case SYS_close_range:
+	case SYS_dup2:
+	case SYS_dup3:
+	case SYS_unshare:
+	case SYS_clone:
+	case SYS_clone3:
+	case SYS_io_uring_setup:
 	case SYS_getdents64:
 	case SYS_getxattr:
 	case SYS_lgetxattr:

@@ -53,7 +53,7 @@ int vc_group_number(const char *bdf)
 	const char *slash;
 	ssize_t n;
 
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group", bdf);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%.15s/iommu_group", bdf);
 	n = readlink(path, target, sizeof(target) - 1);
 	VC_REQUIRE(n > 0, "readlink %s", path);
 	target[n] = '\0';
