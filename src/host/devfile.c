@@ -85,6 +85,28 @@ void *host_devfile_bar_memory(void *opaque, uint16_t devid, unsigned int bar, ui
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/*
+ * Closes that were one event leave files here that nobody has any more. One is as good as another
+ * where they come from a group, and the lease tells when the last is closed: the oldest goes.
+ */
+static bool make_room(struct host *host, struct host_devfile *dev)
+{
+	const unsigned int max = sizeof(dev->open) / sizeof(dev->open[0]);
+	unsigned int i = 0;
+
+	if (dev->nr_open < max)
+		return true;
+	while (i < max && cbit_vfio_cdev(dev->open[i]))
+		i++;
+	if (i == max || dev->nr_surplus == sizeof(dev->surplus) / sizeof(dev->surplus[0]))
+		return false;
+	dev->surplus[dev->nr_surplus++] = dev->open[i];
+	for (dev->nr_open--; i < dev->nr_open; i++)
+		dev->open[i] = dev->open[i + 1];
+	__atomic_store_n(&host->surplus, true, __ATOMIC_RELAXED);
+	return true;
+}
+
 int host_devfile_open(struct host *host, struct cbit_file *file)
 {
 	struct cbit_device_info info;
@@ -99,7 +121,7 @@ int host_devfile_open(struct host *host, struct cbit_file *file)
 		return -ENOMEM;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", dev->fd);
 	pthread_mutex_lock(&host->files_lock);
-	if (dev->nr_open == sizeof(dev->open) / sizeof(dev->open[0])) {
+	if (!make_room(host, dev)) {
 		fd = -EMFILE;
 	} else {
 		fd = open(path, O_RDWR | O_CLOEXEC);
@@ -184,6 +206,25 @@ static bool is_open(struct host *host, const struct host_devfile *dev)
 	return open;
 }
 
+static void release_surplus(struct host *host)
+{
+	struct cbit_file *files[HOST_MAX_DEVICES * 16];
+	unsigned int nr = 0;
+
+	if (!__atomic_exchange_n(&host->surplus, false, __ATOMIC_RELAXED))
+		return;
+	pthread_mutex_lock(&host->files_lock);
+	for (unsigned int i = 0; i < host->nr_devfiles; i++) {
+		struct host_devfile *dev = &host->devfiles[i];
+
+		while (dev->nr_surplus)
+			files[nr++] = dev->surplus[--dev->nr_surplus];
+	}
+	pthread_mutex_unlock(&host->files_lock);
+	for (unsigned int i = 0; i < nr; i++)
+		host_files_release(host, files[i]);
+}
+
 void host_devfile_drain(struct host *host)
 {
 	char buf[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
@@ -191,6 +232,7 @@ void host_devfile_drain(struct host *host)
 	bool open = false;
 	ssize_t n;
 
+	release_surplus(host);
 	while ((n = read(host->inotify, buf, sizeof(buf))) > 0) {
 		for (const char *p = buf; p < buf + n; p += sizeof(*ev) + ev->len) {
 			ev = (const struct inotify_event *)(const void *)p;

@@ -104,7 +104,8 @@ void host_files_settle(struct host *host)
 	struct epoll_event ev;
 
 	pthread_mutex_lock(&host->drain);
-	if (host->again || epoll_wait(host->epoll, &ev, 1, 0) > 0)
+	if (host->again || __atomic_load_n(&host->surplus, __ATOMIC_RELAXED) ||
+	    epoll_wait(host->epoll, &ev, 1, 0) > 0)
 		drain(host);
 	pthread_mutex_unlock(&host->drain);
 }

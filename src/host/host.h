@@ -117,6 +117,9 @@ struct host_devfile {
 	struct cbit_pci *pci;
 	struct cbit_file *open[16]; /* files given out, the newest last */
 	unsigned int nr_open;
+	/* Taken out of @open for want of room, to be released with the next closes. */
+	struct cbit_file *surplus[16];
+	unsigned int nr_surplus;
 	bool orphan; /* its user died while it was at work: what it does now is nobody's fault */
 	unsigned int skip; /* closes to come that are not of a file above, at most */
 };
@@ -259,6 +262,7 @@ struct host {
 	struct host_fds fds;
 	/* ms until device files are looked at again for a close under way; 0: never. By @drain. */
 	int again;
+	bool surplus;                 /* a device file has some */
 	unsigned int maps_generation; /* counts mmaps of device files, for the tracer's cache */
 };
 

@@ -30,10 +30,8 @@
 /* Threads there are: most of them sleep, and stand in for others that wait. */
 #define MAX_THREADS 8
 
-/* A receive that took fewer cycles has not slept: the call was waiting already. */
-#define NO_SLEEP_CYCLES 3000
-/* So many of them in a row, and another thread helps. */
-#define BACKLOG 4
+/* After so many calls the leader looks whether more are waiting, which costs a call itself. */
+#define LOOK_INTERVAL 16
 
 #define KICK SIGURG
 
@@ -128,18 +126,18 @@ static short listener_events(const struct host_crew *crew)
 }
 
 /* One call. 0, -EAGAIN when there was none after all, or the error that ends it all. */
-static int serve_one(struct host_crew *crew, struct host_server *s, bool *at_once)
+static int serve_one(struct host_crew *crew, struct host_server *s)
 {
 	struct host_call call = { .host = crew->host, .req = s->req, .server = s };
-	uint64_t start = __builtin_ia32_rdtsc();
 
 	memset(s->req, 0, crew->req_size);
 	if (ioctl(crew->host->listener, SECCOMP_IOCTL_NOTIF_RECV, s->req))
 		return errno == EINTR ? -EAGAIN : -errno;
-	*at_once = __builtin_ia32_rdtsc() - start < NO_SLEEP_CYCLES;
 	call.tid = (pid_t)s->req->pid;
 	__atomic_store_n(&s->calls, s->calls + 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&s->busy, true, __ATOMIC_RELEASE);
+	if (s->calls % LOOK_INTERVAL == 0 && listener_events(crew) & POLLIN)
+		want_helper(crew);
 	host_call_serve(&call);
 	__atomic_store_n(&s->busy, false, __ATOMIC_RELEASE);
 	return 0;
@@ -147,33 +145,23 @@ static int serve_one(struct host_crew *crew, struct host_server *s, bool *at_onc
 
 static int lead(struct host_crew *crew, struct host_server *s)
 {
-	unsigned int backlog = 0;
-
 	while (__atomic_load_n(&s->leads, __ATOMIC_RELAXED) &&
 	       !__atomic_load_n(&crew->stop, __ATOMIC_RELAXED)) {
-		bool at_once = false;
-		int ret = serve_one(crew, s, &at_once);
+		int ret = serve_one(crew, s);
 
 		/* The caller was killed meanwhile; or no process with the filter is left. */
 		if (ret == -ENOENT && listener_events(crew) & POLLHUP)
 			return 0;
 		if (ret && ret != -EAGAIN && ret != -ENOENT)
 			return ret;
-		backlog = at_once ? backlog + 1 : 0;
-		if (backlog == BACKLOG) {
-			want_helper(crew);
-			backlog = 0;
-		}
 	}
 	return 0;
 }
 
 static void help(struct host_crew *crew, struct host_server *s)
 {
-	bool at_once;
-
 	while (!__atomic_load_n(&crew->stop, __ATOMIC_RELAXED) && listener_events(crew) & POLLIN &&
-	       !serve_one(crew, s, &at_once))
+	       !serve_one(crew, s))
 		;
 	pthread_mutex_lock(&crew->lock);
 	crew->helping--;

@@ -88,8 +88,8 @@ static void truncate_case(struct vc *c)
 	*d->desc = (struct ioat_desc){
 		.size = BLOCK, .source = IOVA_A, .target = IOVA_A + BLOCK, .next = d->desc_iova
 	};
-	vc_engine_start(d, 2000);
-	usleep(20000);
+	vc_engine_start(d, 400);
+	usleep(2000);
 	VC_REQUIRE(vc_engine_state(d) == IOAT_ACTIVE, "the copies are over before the test begins");
 	VC_REQUIRE(!ftruncate(fd, (off_t)VC_PAGE), "ftruncate");
 	vc_engine_wait(d);

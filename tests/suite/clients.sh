@@ -111,6 +111,12 @@ client_basics() {
 	want_err '^cbit: stat dma-bytes-by-pointer [0-9]{8}$'
 	want_err '^cbit: stat dma-bytes-by-call [0-9]{8}$'
 	end
+	begin "client: descriptor numbers that become other files"
+	run --device ioat,membar=64K -- "$clients/client_numbers"
+	want_rc 0
+	want_out 'all right$'
+	want_findings
+	end
 	begin "client: private memory alone goes by call"
 	run --stats -- "$clients/client_memory" 2M
 	want_rc 0
