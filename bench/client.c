@@ -96,7 +96,7 @@ static void __attribute__((noreturn)) bare_main(int in, int out, uint8_t *memory
 	int fd;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	memset(memory, 1, 2 * CLIENT_BLOCK);
+	memset(memory, 1, 2 * CLIENT_HALF);
 	MUST(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 	fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
 			  SECCOMP_FILTER_FLAG_NEW_LISTENER | KILLABLE_RECV, &prog);
@@ -124,7 +124,7 @@ static void *supervisor_main(void *opaque)
 {
 	struct fixture *f = opaque;
 	struct seccomp_notif req;
-	char buf[32];
+	char buf[32] = { 0 };
 
 	for (;;) {
 		struct seccomp_notif_resp resp = { 0 };
@@ -170,13 +170,14 @@ static double ref_calls(void *opaque)
 {
 	struct fixture *f = opaque;
 	struct iovec local = { f->bounce, CLIENT_BLOCK };
-	struct iovec from = { f->remote, CLIENT_BLOCK },
-		     to = { f->remote + CLIENT_BLOCK, CLIENT_BLOCK };
 	double t = bench_now();
 
 	for (unsigned int i = 0; i < CLIENT_BLOCKS; i++) {
-		MUST(process_vm_readv(f->bare.pid, &local, 1, &from, 1, 0) == CLIENT_BLOCK);
-		MUST(process_vm_writev(f->bare.pid, &local, 1, &to, 1, 0) == CLIENT_BLOCK);
+		struct iovec from = { f->remote + i * CLIENT_BLOCK, CLIENT_BLOCK };
+		struct iovec to = { f->remote + CLIENT_HALF + i * CLIENT_BLOCK, CLIENT_BLOCK };
+
+		MUST(process_vm_readv(f->bare.pid, &local, 1, &from, 1, 0) > 0);
+		MUST(process_vm_writev(f->bare.pid, &local, 1, &to, 1, 0) > 0);
 	}
 	return bench_now() - t;
 }
@@ -236,8 +237,8 @@ static void init(struct fixture *f)
 	slash = strrchr(dir, '/');
 	MUST(slash);
 	*slash = 0;
-	f->remote = mmap(NULL, 2 * CLIENT_BLOCK, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	f->remote = mmap(NULL, 2 * CLIENT_HALF, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			 -1, 0);
 	f->bounce = aligned_alloc(4096, CLIENT_BLOCK);
 	MUST(f->remote != MAP_FAILED && f->bounce);
 	memset(f->bounce, 0, CLIENT_BLOCK);
@@ -266,7 +267,7 @@ static void fini(struct fixture *f)
 	close(f->listener);
 	close(f->maps);
 	free(f->bounce);
-	munmap(f->remote, 2 * CLIENT_BLOCK);
+	munmap(f->remote, 2 * CLIENT_HALF);
 }
 
 static void calls(struct fixture *f)
@@ -309,7 +310,7 @@ static void copies(struct fixture *f)
 			   .run = run_client,
 			   .ref = ref_memcpy,
 			   .opaque = f,
-			   .per = CLIENT_BLOCKS * (double)CLIENT_BLOCK,
+			   .per = (double)CLIENT_HALF,
 			   .goal = 0.8,
 			   .rounds = 20 };
 

@@ -7,7 +7,9 @@
 #define CBIT_BENCH_CLIENT_H
 
 #define CLIENT_CALLS  2000u
-#define CLIENT_BLOCK  (1u << 20)
-#define CLIENT_BLOCKS 32u
+#define CLIENT_BLOCK  ((size_t)1 << 20)
+#define CLIENT_BLOCKS 16u
+/* Blocks are copied from the lower half of as much memory to the upper one, each in its turn. */
+#define CLIENT_HALF (CLIENT_BLOCKS * CLIENT_BLOCK)
 
 #endif

@@ -67,8 +67,8 @@ static double copy(uint64_t at)
 		d->desc[i] = (struct ioat_desc){
 			.size = CLIENT_BLOCK,
 			.control = i == CLIENT_BLOCKS - 1 ? CTL_COMPLETE : 0,
-			.source = at,
-			.target = at + CLIENT_BLOCK,
+			.source = at + i * CLIENT_BLOCK,
+			.target = at + CLIENT_HALF + i * CLIENT_BLOCK,
 			.next = RING_AT + (i + 1) % RING * sizeof(struct ioat_desc),
 		};
 	*done_word = 0;
@@ -87,7 +87,8 @@ static double reference(void)
 	double t = bench_now();
 
 	for (unsigned int i = 0; i < CLIENT_BLOCKS; i++) {
-		memcpy(shared + CLIENT_BLOCK, shared, CLIENT_BLOCK);
+		memcpy(shared + CLIENT_HALF + i * CLIENT_BLOCK, shared + i * CLIENT_BLOCK,
+		       CLIENT_BLOCK);
 		bench_use((uint64_t)(uintptr_t)shared);
 	}
 	return bench_now() - t;
@@ -98,18 +99,18 @@ static void set_up(void)
 	int fd = memfd_create("bench", MFD_CLOEXEC);
 	uint8_t *page;
 
-	MUST(fd >= 0 && !ftruncate(fd, 2 * CLIENT_BLOCK));
+	MUST(fd >= 0 && !ftruncate(fd, 2 * CLIENT_HALF));
 	vc_open(&client, 0, 1, VFIO_TYPE1v2_IOMMU);
-	shared = mmap(NULL, 2 * CLIENT_BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	shared = mmap(NULL, 2 * CLIENT_HALF, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	MUST(shared != MAP_FAILED);
 	close(fd);
-	private = vc_memory(2 * CLIENT_BLOCK, VC_PAGE, 0);
+	private = vc_memory(2 * CLIENT_HALF, VC_PAGE, 0);
 	page = vc_memory(VC_PAGE, VC_PAGE, 0);
-	memset(shared, 1, 2 * CLIENT_BLOCK);
-	memset(private, 2, 2 * CLIENT_BLOCK);
+	memset(shared, 1, 2 * CLIENT_HALF);
+	memset(private, 2, 2 * CLIENT_HALF);
 	done_word = (volatile uint64_t *)(void *)page;
-	vc_map(&client, shared, SHARED_AT, 2 * CLIENT_BLOCK);
-	vc_map(&client, private, PRIVATE_AT, 2 * CLIENT_BLOCK);
+	vc_map(&client, shared, SHARED_AT, 2 * CLIENT_HALF);
+	vc_map(&client, private, PRIVATE_AT, 2 * CLIENT_HALF);
 	vc_map(&client, page, DONE_AT, VC_PAGE);
 	vc_engine(&client, &client.dev[0], RING_AT);
 }
@@ -140,5 +141,10 @@ int main(void)
 		printf("%f\n", ns);
 		fflush(stdout);
 	}
+	vc_engine_end(&client, &client.dev[0]);
+	vc_unmap_exact(&client, SHARED_AT, 2 * CLIENT_HALF);
+	vc_unmap_exact(&client, PRIVATE_AT, 2 * CLIENT_HALF);
+	vc_unmap_exact(&client, DONE_AT, VC_PAGE);
+	vc_close(&client);
 	return 0;
 }

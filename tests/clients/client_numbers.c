@@ -53,11 +53,11 @@ static int container(void)
 	return fd;
 }
 
-#define WANT(call, error)                                                                    \
-	do {                                                                                 \
-		int err = (call);                                                            \
-		VC_REQUIRE(err == (error), "line %d: errno %d instead of %d", __LINE__, err, \
-			   error);                                                           \
+#define WANT(call, error)                                                                      \
+	do {                                                                                   \
+		int got_ = (call);                                                             \
+		VC_REQUIRE(got_ == (error), "line %d: errno %d instead of %d", __LINE__, got_, \
+			   error);                                                             \
 	} while (0)
 
 static void closed(void)
@@ -125,13 +125,13 @@ static void together(void)
 /* A number that another process sends, and that goes when it is closed here. */
 static void sent(void)
 {
-	char control[CMSG_SPACE(sizeof(int))] = { 0 }, byte = 'x';
+	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = { 0 }, byte = 'x';
 	struct iovec iov = { &byte, 1 };
 	struct msghdr msg = { .msg_iov = &iov,
 			      .msg_iovlen = 1,
 			      .msg_control = control,
 			      .msg_controllen = sizeof(control) };
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+	struct cmsghdr *cmsg = (struct cmsghdr *)(void *)control;
 	int pair[2], fd = container(), got;
 
 	VC_REQUIRE(!socketpair(AF_UNIX, SOCK_STREAM, 0, pair), "socketpair");
@@ -143,7 +143,7 @@ static void sent(void)
 	close(fd);
 	WANT(try_version(fd), EBADF); /* the file itself is on its way */
 	VC_REQUIRE(recvmsg(pair[1], &msg, 0) == 1, "recvmsg");
-	memcpy(&got, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(got));
+	memcpy(&got, CMSG_DATA(cmsg), sizeof(got));
 	WANT(try_version(got), 0);
 	close(got);
 	WANT(try_version(got), EBADF);
