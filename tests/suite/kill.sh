@@ -18,7 +18,7 @@ temporary_files() {
 	{
 		find "$private" -mindepth 1
 		find /tmp /dev/shm -mindepth 1 -maxdepth 1 -user "$(id -u)" -name '*cbit*' \
-			! -name 'cbit-tests.*'
+			! -name 'cbit-tests.*' ! -name 'cbit-tables-*'
 	} 2>/dev/null | sort
 }
 
