@@ -324,6 +324,8 @@ static void test_coherent(void **state)
 		{ L7, "sme", HOST, "", false, true },
 		{ L7, "sme", HOST, "4", true, false },
 		{ L7, "sme", HOST, "3", true, false },
+		{ L7, "sme", HOST, "5", true, false }, /* up to, and not with, the C-bit */
+		{ L7, "sme", HOST, "6", false, true },
 		{ L7, "sme", HOST, "i", false, true },
 		{ L7, "sme", HOST, "i3", false, true },
 		{ L7, "sme", CONF, "", true, false },
@@ -364,6 +366,8 @@ static void test_coherent(void **state)
 		/* the rig's devices differ in the streaming mask; here the coherent one counts */
 		cfg.coherent_mask = strchr(r.dev, '3')   ? MASK32
 				    : strchr(r.dev, '4') ? MASK48
+				    : strchr(r.dev, '5') ? C51 - 1
+				    : strchr(r.dev, '6') ? 2 * C51 - 1
 							 : MASK64;
 		cfg.tdisp_run = strchr(r.dev, 't');
 		other = dev_up(k, &cfg);
@@ -440,6 +444,16 @@ static void test_coherent_errors(void **state)
 	assert_int_equal(driver_unmap(k, addr, P), 0);
 	assert_int_equal(kernel_set_decrypted(k, phys, P, false), 0);
 	kernel_free(k, phys, P);
+	cbit_dma_dev_destroy(dev);
+	/* without an IOMMU it has to be where the device reaches it */
+	cfg = dev_config(k, false);
+	cfg.coherent_mask = RAM + MIB(1) + P - 2;
+	dev = dev_up(k, &cfg);
+	assert_int_equal(cbit_dma_alloc_coherent(dev, P, &phys, &addr, &err), -ENOMEM);
+	cbit_dma_dev_destroy(dev);
+	cfg.coherent_mask++;
+	dev = dev_up(k, &cfg);
+	assert_int_equal(cbit_dma_alloc_coherent(dev, P, &phys, &addr, &err), 0);
 	cbit_dma_dev_destroy(dev);
 	kernel_down(k);
 }
