@@ -241,14 +241,64 @@ static void test_backings(void **state)
 }
 
 #define THREADS 4
-#define ROUNDS  2000u
+#define ROUNDS  20000u /* several slices of time, also where threads share a core */
 
 struct worker {
 	struct rig *r;
 	enum rig_kind kind;
 	bool c;
 	unsigned int id;
+	pthread_barrier_t *together;
+	unsigned int *running; /* devices that are not done */
 };
+
+/* A CPU with a pointer to the word that the devices count up, as long as they do. Return: its
+ * share. */
+static uint64_t cpu(const struct worker *w)
+{
+	const struct rig *r = w->r;
+	uint8_t *page = w->kind == RIG_LENT || w->kind == RIG_BAR
+				? r->back[w->kind].bytes
+				: cbit_mem_page(r->mem, rig_bus(r, w->kind, 0, w->c));
+	uint64_t *p = (uint64_t *)(void *)(page + 64);
+
+	uint64_t added = 0;
+
+	pthread_barrier_wait(w->together);
+	while (__atomic_load_n(w->running, __ATOMIC_ACQUIRE)) {
+		__atomic_fetch_add(p, 1, __ATOMIC_SEQ_CST);
+		added++;
+	}
+	return added;
+}
+
+/* Threads that all start before the first is done; @self is the CPU beside them, or NULL. */
+static uint64_t race(struct worker *w, void *(*work)(void *), const struct worker *self)
+{
+	unsigned int running = THREADS;
+	uint64_t added = 0;
+	pthread_barrier_t together;
+	pthread_t t[THREADS];
+
+	pthread_barrier_init(&together, NULL, THREADS + (self != NULL));
+	for (unsigned int i = 0; i < THREADS; i++) {
+		w[i].id = i;
+		w[i].together = &together;
+		w[i].running = &running;
+		assert_int_equal(pthread_create(&t[i], NULL, work, &w[i]), 0);
+	}
+	if (self) {
+		struct worker beside = *self;
+
+		beside.together = &together;
+		beside.running = &running;
+		added = cpu(&beside);
+	}
+	for (unsigned int i = 0; i < THREADS; i++)
+		pthread_join(t[i], NULL);
+	pthread_barrier_destroy(&together);
+	return added;
+}
 
 /* Each adds to one word; by a CAS of 16 bytes in every other round. */
 static void *add_up(void *opaque)
@@ -258,6 +308,7 @@ static void *add_up(void *opaque)
 	struct cbit_bus bus = rig_bus(w->r, w->kind, 64, w->c);
 	uint64_t old[2] = { 0 }, want[2], seen[2];
 
+	pthread_barrier_wait(w->together);
 	for (unsigned int i = 0; i < ROUNDS; i++) {
 		if (i & 1) {
 			cbit_mem_atomic(w->r->mem, bus, CBIT_ATOMIC_FETCH_ADD, 8, one, NULL, old);
@@ -270,20 +321,8 @@ static void *add_up(void *opaque)
 			cbit_mem_atomic(w->r->mem, bus, CBIT_ATOMIC_CAS, 16, want, seen, old);
 		} while (memcmp(seen, old, sizeof(seen)) != 0);
 	}
+	__atomic_fetch_sub(w->running, 1, __ATOMIC_RELEASE);
 	return NULL;
-}
-
-/* A CPU with a pointer to the word's neighbour in the same block. */
-static void cpu(struct rig *r, enum rig_kind kind, bool c)
-{
-	uint64_t *p = kind == RIG_LENT || kind == RIG_BAR
-			      ? (uint64_t *)(void *)(r->back[kind].bytes + 64)
-			      : (uint64_t *)(void *)((uint8_t *)cbit_mem_page(
-							     r->mem, rig_bus(r, kind, 0, c)) +
-						     64);
-
-	for (unsigned int i = 0; i < ROUNDS; i++)
-		__atomic_fetch_add(&p[0], 1, __ATOMIC_SEQ_CST);
 }
 
 static void test_threads(void **state)
@@ -303,21 +342,15 @@ static void test_threads(void **state)
 	for (unsigned int n = 0; n < sizeof(tries) / sizeof(tries[0]); n++) {
 		struct rig *r = rig_up("sme");
 		struct cbit_bus bus = rig_bus(r, tries[n].kind, 64, tries[n].c);
-		uint64_t got[2] = { 0 };
-		struct worker w[THREADS];
-		pthread_t t[THREADS];
+		uint64_t got[2] = { 0 }, added;
+		struct worker w[THREADS], self = { r, tries[n].kind, tries[n].c, 0, NULL, NULL };
 
 		cbit_mem_write(r->mem, bus, got, sizeof(got));
-		for (unsigned int i = 0; i < THREADS; i++) {
-			w[i] = (struct worker){ r, tries[n].kind, tries[n].c, i };
-			assert_int_equal(pthread_create(&t[i], NULL, add_up, &w[i]), 0);
-		}
-		if (tries[n].also_cpu)
-			cpu(r, tries[n].kind, tries[n].c);
 		for (unsigned int i = 0; i < THREADS; i++)
-			pthread_join(t[i], NULL);
+			w[i] = self;
+		added = race(w, add_up, tries[n].also_cpu ? &self : NULL);
 		cbit_mem_read(r->mem, bus, got, sizeof(got));
-		assert_int_equal(got[0], (THREADS + tries[n].also_cpu) * ROUNDS);
+		assert_int_equal(got[0], THREADS * ROUNDS + added);
 		assert_int_equal(got[1], THREADS * ROUNDS / 2);
 		rig_down(r);
 	}
@@ -331,6 +364,7 @@ static void *write_half(void *opaque)
 {
 	const struct worker *w = opaque;
 
+	pthread_barrier_wait(w->together);
 	for (unsigned int i = 1; i <= ROUNDS; i++) {
 		uint32_t v = i;
 
@@ -344,15 +378,11 @@ static void test_shared_block(void **state)
 	struct rig *r = rig_up("sme");
 	struct worker w[THREADS];
 	uint32_t got[THREADS];
-	pthread_t t[THREADS];
 
 	(void)state;
-	for (unsigned int i = 0; i < THREADS; i++) {
-		w[i] = (struct worker){ .r = r, .id = i };
-		assert_int_equal(pthread_create(&t[i], NULL, write_half, &w[i]), 0);
-	}
 	for (unsigned int i = 0; i < THREADS; i++)
-		pthread_join(t[i], NULL);
+		w[i] = (struct worker){ .r = r };
+	race(w, write_half, NULL);
 	cbit_mem_read(r->mem, rig_bus(r, RIG_LENT, 128, false), got, sizeof(got));
 	for (unsigned int i = 0; i < THREADS; i++)
 		assert_int_equal(got[i], ROUNDS);
