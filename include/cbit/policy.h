@@ -171,4 +171,22 @@ void cbit_policy_dma_coherent(const struct cbit_policy *policy, const struct cbi
 void cbit_policy_iommu_tables(const struct cbit_policy *policy, const struct cbit_policy_dma *ask,
 			      struct cbit_policy_decision *out);
 
+/**
+ * cbit_policy_type1_why() - the functions behind what cbit_policy_type1_attrs() returned.
+ * @kind:  what backs the run. @attrs: what it returned.
+ * @out:   @attrs and the steps.
+ */
+void cbit_policy_type1_why(const struct cbit_policy *policy, const struct cbit_platform *platform,
+			   enum cbit_mem_kind kind, unsigned int attrs,
+			   struct cbit_policy_decision *out);
+
+/**
+ * cbit_policy_map_file() - IOMMU_IOAS_MAP_FILE of iommufd: a memfd, or the dma-buf of a BAR.
+ * @kind:  what backs the run. @attrs: CBIT_ATTR_READ and CBIT_ATTR_WRITE as the client asked.
+ * Return: the decision's @error: 0; -ENOTTY where a BAR cannot be had as a file.
+ */
+int cbit_policy_map_file(const struct cbit_policy *policy, const struct cbit_platform *platform,
+			 enum cbit_mem_kind kind, unsigned int attrs,
+			 struct cbit_policy_decision *out);
+
 #endif

@@ -135,12 +135,16 @@ const char *cbit_sim_who_name(enum cbit_sim_who who);
  * @CBIT_SIM_RAW: what DRAM holds there: the outcome is PLAINTEXT or CIPHERTEXT.
  * @CBIT_SIM_MAP: make @map: @buf for device @dev by @mapper, with @rights (CBIT_ATTR_READ, WRITE)
  *      and, for CBIT_SIM_DMA, @dir and @attrs (CBIT_DMA_ATTR_*). @iova: where, for type1 and
- *      iommufd; 0: anywhere.
+ *      iommufd; 0: anywhere. @len bytes at @offset of the buffer, for CBIT_SIM_DMA; 0: all of it.
  * @CBIT_SIM_UNMAP: unmap and wait until no device can use it. @CBIT_SIM_UNMAP_NO_FLUSH: change the
  *      tables and do not tell the IOTLB. @CBIT_SIM_FLUSH: tell it now.
  * @CBIT_SIM_DMA_READ, @CBIT_SIM_DMA_WRITE: device @dev reads or writes @len bytes at @offset of
  *      @map, also after it was unmapped.
  * @CBIT_SIM_DMA_COPY: @dev reads from @map and writes to @map2.
+ * @CBIT_SIM_SYNC_CPU, @CBIT_SIM_SYNC_DEVICE: dma_sync_single_for_cpu() and _for_device() of @len
+ *      bytes at @offset of @map. The outcome of the first is what the owner reads afterwards.
+ * @CBIT_SIM_COHERENT: dma_alloc_coherent() of @pages for @dev: they become buffer @buf and mapping
+ *      @map; CBIT_SIM_UNMAP of @map gives both back.
  * @CBIT_SIM_CHECK: the owner reads @buf (@offset, @len) by its own mapping.
  */
 enum cbit_sim_op_kind {
@@ -156,6 +160,9 @@ enum cbit_sim_op_kind {
 	CBIT_SIM_DMA_READ,
 	CBIT_SIM_DMA_WRITE,
 	CBIT_SIM_DMA_COPY,
+	CBIT_SIM_SYNC_CPU,
+	CBIT_SIM_SYNC_DEVICE,
+	CBIT_SIM_COHERENT,
 	CBIT_SIM_CHECK,
 	CBIT_SIM_NR_OPS,
 };
@@ -244,6 +251,13 @@ struct cbit_sim_decision {
 	const char *text;
 };
 
+/** enum cbit_sim_way - how the DMA API made a mapping; CBIT_SIM_WAY_NONE for other mappers. */
+enum cbit_sim_way {
+	CBIT_SIM_WAY_NONE,
+	CBIT_SIM_WAY_DIRECT,
+	CBIT_SIM_WAY_SWIOTLB,
+};
+
 #define CBIT_SIM_SEEN      64
 #define CBIT_SIM_STAGES    32
 #define CBIT_SIM_DECISIONS 8
@@ -260,6 +274,7 @@ struct cbit_sim_decision {
  *            @dram_valid.
  * @accessed: @spa, @c and @key tell of the last access to memory: where, with which C-bit and
  *            under which key. @region is its name, @kind its kind.
+ * @way:      of CBIT_SIM_MAP by the DMA API. @slots: SWIOTLB slots in use afterwards.
  * @iova:     of CBIT_SIM_MAP: what the device is told. @iopte: the leaf that was written, if one
  *            was (@iopte_valid).
  * @stages:   the entries on the way, in order.
@@ -282,6 +297,8 @@ struct cbit_sim_result {
 	cbit_key_t key;
 	enum cbit_mem_kind mem_kind;
 	const char *region;
+	enum cbit_sim_way way;
+	uint64_t slots;
 	struct cbit_iova iova;
 	bool iopte_valid;
 	uint64_t iopte;

@@ -211,6 +211,11 @@ static enum cbit_sim_who owner_of(const struct sim_buf *buf)
 	return buf->guest ? CBIT_SIM_GUEST_CPU : CBIT_SIM_HOST_CPU;
 }
 
+int sim_read_as_owner(struct cbit_sim *sim, const struct sim_buf *buf, uint64_t offset, size_t len)
+{
+	return read_as(sim, owner_of(buf), buf, offset, len);
+}
+
 int sim_op_read(struct cbit_sim *sim, const struct cbit_sim_op *op)
 {
 	struct sim_buf *buf = sim_buf_get(sim, op->buf, op->offset, op->len);

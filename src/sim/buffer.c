@@ -119,6 +119,8 @@ int sim_op_free(struct cbit_sim *sim, const struct cbit_sim_op *op)
 		if (sim->maps[i].live && sim->maps[i].buf == op->buf)
 			return sim_refused(sim, -EBUSY, "the buffer is mapped for a device");
 	}
+	if (buf->region == SIM_KERNEL)
+		return sim_bad(sim, "coherent memory is given back with its mapping");
 	sim_buf_drop(sim, buf);
 	return 0;
 }

@@ -95,18 +95,58 @@ static uint8_t *truth_at(struct cbit_sim *sim, const struct sim_map *map,
 	return buf->truth + (place->spa.v - buf->spa.v);
 }
 
+/* What a device is to find: what the owner wrote, but for what it wrote itself into a bounce. */
+static void expected(const struct cbit_sim *sim, const struct sim_map *map, uint64_t offset,
+		     uint8_t *out, size_t len)
+{
+	memcpy(out, sim->bufs[map->buf].truth + map->offset + offset, len);
+	for (size_t i = 0; map->shadow && i < len; i++) {
+		if (map->wrote[offset + i])
+			out[i] = map->shadow[offset + i];
+	}
+}
+
+/* @data is now at @place: whose truth is that? */
+static void remember(struct cbit_sim *sim, struct sim_map *map, const struct sim_place *place,
+		     uint64_t offset, const uint8_t *data, size_t len)
+{
+	uint8_t *truth = truth_at(sim, map, place, len);
+
+	if (truth) {
+		memcpy(truth, data, len);
+	} else if (map->shadow && map->live) {
+		memcpy(map->shadow + offset, data, len);
+		memset(map->wrote + offset, 1, len);
+	}
+}
+
+static int judge(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_map *map,
+		 bool write, const struct sim_place *place, uint8_t *data, uint8_t *wanted)
+{
+	size_t len = (size_t)op->len;
+
+	if (write)
+		remember(sim, map, place, op->offset, data, len);
+	if (!sim->bufs[map->buf].used) {
+		sim->res->outcome = CBIT_SIM_STALE;
+		return 0;
+	}
+	if (write)
+		return judge_write(sim, place, data, len);
+	expected(sim, map, op->offset, wanted, len);
+	show(sim, data, wanted, len);
+	return sim_judge_read(sim, data, wanted, len, place, &sim->res->outcome);
+}
+
 static int dma(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_map *map, bool write,
-	       uint8_t *data)
+	       uint8_t *data, uint8_t *wanted)
 {
 	const struct sim_device *dev = &sim->devices[op->dev];
-	struct sim_buf *buf = &sim->bufs[map->buf];
 	uint64_t iova = map->iova.v + op->offset;
 	size_t len = (size_t)op->len;
 	enum cbit_dma_status status;
 	struct sim_place place;
 	struct sim_walk walk;
-	const uint8_t *wanted;
-	uint8_t *truth;
 	int ret = 0;
 
 	sim->stale.len = 0;
@@ -117,8 +157,10 @@ static int dma(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_ma
 		status = cbit_iommu_dma_read(sim->iommu, dev->cfg.devid, CBIT_IOVA(iova), data, len,
 					     NULL);
 	find_place(sim, op->dev, iova, &walk, &place);
-	truth = truth_at(sim, map, &place, len);
-	wanted = write || !buf->used ? data : buf->truth + op->offset;
+	if (write || !sim->bufs[map->buf].used)
+		memcpy(wanted, data, len);
+	else
+		expected(sim, map, op->offset, wanted, len);
 	show(sim, data, wanted, len);
 	switch (status) {
 	case CBIT_DMA_FAULT:
@@ -129,14 +171,7 @@ static int dma(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_ma
 		sim->res->outcome = write ? CBIT_SIM_LOST : CBIT_SIM_ABORT;
 		break;
 	case CBIT_DMA_OK:
-		if (write && truth)
-			memcpy(truth, data, len);
-		if (!buf->used)
-			sim->res->outcome = CBIT_SIM_STALE;
-		else if (write)
-			ret = judge_write(sim, &place, data, len);
-		else
-			ret = sim_judge_read(sim, data, wanted, len, &place, &sim->res->outcome);
+		ret = judge(sim, op, map, write, &place, data, wanted);
 		break;
 	}
 	if (ret)
@@ -175,14 +210,14 @@ int sim_op_dma(struct cbit_sim *sim, const struct cbit_sim_op *op, bool write)
 
 	if (!map)
 		return -EINVAL;
-	data = malloc((size_t)op->len);
+	data = malloc(2 * (size_t)op->len);
 	if (!data)
 		return -ENOMEM;
 	if (write && op->data)
 		memcpy(data, op->data, (size_t)op->len);
 	else if (write)
 		sim_pattern(op->seed, data, (size_t)op->len);
-	ret = dma(sim, op, map, write, data);
+	ret = dma(sim, op, map, write, data, data + op->len);
 	free(data);
 	return ret;
 }
@@ -197,12 +232,12 @@ int sim_op_dma_copy(struct cbit_sim *sim, const struct cbit_sim_op *op)
 
 	if (!to)
 		return -EINVAL;
-	data = malloc((size_t)op->len);
+	data = malloc(2 * (size_t)op->len);
 	if (!data)
 		return -ENOMEM;
-	ret = dma(sim, op, from, false, data);
+	ret = dma(sim, op, from, false, data, data + op->len);
 	if (!ret && sim->res->outcome != CBIT_SIM_FAULT)
-		ret = dma(sim, op, to, true, data);
+		ret = dma(sim, op, to, true, data, data + op->len);
 	free(data);
 	return ret;
 }

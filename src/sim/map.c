@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "sim_internal.h"
 
@@ -24,7 +25,7 @@ static void note_iopte(struct cbit_sim *sim, const struct sim_map *map)
 	struct sim_walk walk;
 
 	sim_trace_device(sim, map->dev, map->iova.v, &walk);
-	sim->res->iopte_valid = walk.ok;
+	sim->res->iopte_valid = walk.ok && walk.entry;
 	sim->res->iopte = walk.entry;
 }
 
@@ -39,7 +40,7 @@ static void check_entries(struct cbit_sim *sim, struct cbit_domain *domain,
 	cbit_domain_check(domain, map->iova, map->size, &info);
 }
 
-static int place_iova(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_map *map)
+int sim_iova_place(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_map *map)
 {
 	struct sim_device *dev = &sim->devices[map->dev];
 
@@ -53,48 +54,62 @@ static int place_iova(struct cbit_sim *sim, const struct cbit_sim_op *op, struct
 	return 0;
 }
 
-static void decide_type1(struct cbit_sim *sim, enum cbit_mem_kind kind, unsigned int attrs)
+static int map_run(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_map *map,
+		   unsigned int attrs, const char *call)
 {
-	bool c = (attrs & CBIT_ATTR_ENCRYPTED) != 0;
+	struct sim_device *dev = &sim->devices[map->dev];
+	int ret;
 
-	sim_decide(sim, "vfio_pin_map_dma()",
-		   kind == CBIT_MEM_MMIO ? "pins the range: a PFN map, follow_fault_pfn()"
-					 : "pins the range: pages with struct page");
-	if (!sim->cfg.platform.sme)
-		sim_decide(sim, "amd_iommu", "no SME: entries have no C-bit");
-	else if (kind != CBIT_MEM_MMIO)
-		sim_decide(sim, "amdv1pt_iommu_set_prot()",
-			   c ? "no IOMMU_MMIO: the C-bit is set"
-			     : "IOMMU_MMIO, though this is memory: the C-bit is clear");
-	else if (c)
-		sim_decide(
-			sim, "vfio_iommu_map()",
-			"IOMMU_MMIO is not passed, or not looked at: the C-bit is set on a window");
-	else
-		sim_decide(sim, "vfio_iommu_map()", "passes IOMMU_MMIO: the C-bit is clear");
+	ret = sim_iova_place(sim, op, map);
+	if (ret)
+		return ret;
+	if (dev->cfg.direct)
+		return sim_refused(sim, -ENODEV, "%s: no IOMMU translates for %s", call,
+				   dev->cfg.name);
+	ret = cbit_domain_map(dev->domain, map->iova, sim->bufs[map->buf].spa, map->size, attrs);
+	if (ret)
+		return sim_refused(sim, ret, "%s of IOVA 0x%" PRIx64, call, map->iova.v);
+	check_entries(sim, dev->domain, map);
+	return 0;
 }
 
 /* drivers/vfio/vfio_iommu_type1.c: one call, one run of one kind of memory. */
 static int map_type1(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_map *map)
 {
-	struct sim_device *dev = &sim->devices[map->dev];
-	const struct sim_buf *buf = &sim->bufs[map->buf];
-	enum cbit_mem_kind kind = sim->regions[buf->region].cfg.kind;
+	enum cbit_mem_kind kind = sim->regions[sim->bufs[map->buf].region].cfg.kind;
 	struct cbit_policy_type1 call = { 0 };
+	struct cbit_policy_decision decision;
 	unsigned int attrs;
-	int ret;
 
-	ret = place_iova(sim, op, map);
-	if (ret)
-		return ret;
 	attrs = cbit_policy_type1_attrs(sim->cfg.policy, &sim->cfg.platform, &call, kind, false,
 					map->attrs);
-	decide_type1(sim, kind, attrs);
-	ret = cbit_domain_map(dev->domain, map->iova, buf->spa, map->size, attrs);
+	cbit_policy_type1_why(sim->cfg.policy, &sim->cfg.platform, kind, attrs, &decision);
+	sim_decide_all(sim, &decision);
+	return map_run(sim, op, map, attrs, "VFIO_IOMMU_MAP_DMA");
+}
+
+/* drivers/iommu/iommufd: a memfd, or a dma-buf of a BAR. */
+static int map_iommufd(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_map *map)
+{
+	enum cbit_mem_kind kind = sim->regions[sim->bufs[map->buf].region].cfg.kind;
+	struct cbit_policy_decision decision;
+	int ret;
+
+	ret = cbit_policy_map_file(sim->cfg.policy, &sim->cfg.platform, kind, map->attrs,
+				   &decision);
+	sim_decide_all(sim, &decision);
 	if (ret)
-		return sim_refused(sim, ret, "VFIO_IOMMU_MAP_DMA of IOVA 0x%" PRIx64, map->iova.v);
-	check_entries(sim, dev->domain, map);
-	return 0;
+		return sim_refused(sim, ret, "%s: %s", decision.step[decision.steps - 1].function,
+				   decision.step[decision.steps - 1].why);
+	return map_run(sim, op, map, decision.attrs, "IOMMU_IOAS_MAP_FILE");
+}
+
+void sim_map_drop(struct sim_map *map)
+{
+	free(map->shadow);
+	free(map->wrote);
+	map->shadow = NULL;
+	map->wrote = NULL;
 }
 
 int sim_op_map(struct cbit_sim *sim, const struct cbit_sim_op *op)
@@ -127,11 +142,20 @@ int sim_op_map(struct cbit_sim *sim, const struct cbit_sim_op *op)
 	case CBIT_SIM_TYPE1:
 		ret = map_type1(sim, op, &map);
 		break;
+	case CBIT_SIM_IOMMUFD:
+		ret = map_iommufd(sim, op, &map);
+		break;
+	case CBIT_SIM_DMA:
+		ret = sim_dma_map(sim, op, &map);
+		break;
 	default:
 		return sim_bad(sim, "mapper %u is not known", op->mapper);
 	}
-	if (ret || sim->res->outcome == CBIT_SIM_REFUSED)
+	if (ret || sim->res->outcome == CBIT_SIM_REFUSED) {
+		sim_map_drop(&map);
 		return ret;
+	}
+	sim_map_drop(&sim->maps[op->map]);
 	sim->maps[op->map] = map;
 	sim->res->iova = map.iova;
 	note_iopte(sim, &map);
@@ -150,6 +174,10 @@ int sim_op_unmap(struct cbit_sim *sim, const struct cbit_sim_op *op)
 	if (!map->live)
 		return sim_refused(sim, -ENOENT, "it is unmapped already");
 	domain = sim->devices[map->dev].domain;
+	if (map->mapper == CBIT_SIM_DMA && op->kind == CBIT_SIM_UNMAP)
+		return sim_dma_unmap(sim, map);
+	if (map->mapper == CBIT_SIM_DMA)
+		return sim_bad(sim, "the DMA API always tells the IOTLB");
 	if (op->kind == CBIT_SIM_UNMAP)
 		ret = cbit_domain_unmap(domain, map->iova, map->size, &unmapped);
 	else

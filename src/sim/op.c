@@ -29,7 +29,9 @@ NAME(cbit_sim_op_name, enum cbit_sim_op_kind, CBIT_SIM_NR_OPS, [CBIT_SIM_ALLOC] 
      [CBIT_SIM_RAW] = "raw", [CBIT_SIM_MAP] = "map", [CBIT_SIM_UNMAP] = "unmap",
      [CBIT_SIM_UNMAP_NO_FLUSH] = "unmap-no-flush", [CBIT_SIM_FLUSH] = "flush",
      [CBIT_SIM_DMA_READ] = "dma-read", [CBIT_SIM_DMA_WRITE] = "dma-write",
-     [CBIT_SIM_DMA_COPY] = "dma-copy", [CBIT_SIM_CHECK] = "check")
+     [CBIT_SIM_DMA_COPY] = "dma-copy", [CBIT_SIM_SYNC_CPU] = "sync-for-cpu",
+     [CBIT_SIM_SYNC_DEVICE] = "sync-for-device", [CBIT_SIM_COHERENT] = "alloc-coherent",
+     [CBIT_SIM_CHECK] = "check")
 
 NAME(cbit_sim_outcome_name, enum cbit_sim_outcome,
      CBIT_SIM_NR_OUTCOMES, [CBIT_SIM_OK] = "ok", [CBIT_SIM_PLAINTEXT] = "plaintext",
@@ -77,6 +79,12 @@ void sim_decide(struct cbit_sim *sim, const char *function, const char *text)
 			(struct cbit_sim_decision){ .function = function, .text = text };
 }
 
+void sim_decide_all(struct cbit_sim *sim, const struct cbit_policy_decision *decision)
+{
+	for (unsigned int i = 0; i < decision->steps; i++)
+		sim_decide(sim, decision->step[i].function, decision->step[i].why);
+}
+
 static void drain_events(struct cbit_sim *sim)
 {
 	struct cbit_sim_result *res = sim->res;
@@ -115,6 +123,11 @@ static int dispatch(struct cbit_sim *sim, const struct cbit_sim_op *op)
 		return sim_op_dma(sim, op, true);
 	case CBIT_SIM_DMA_COPY:
 		return sim_op_dma_copy(sim, op);
+	case CBIT_SIM_SYNC_CPU:
+	case CBIT_SIM_SYNC_DEVICE:
+		return sim_op_sync(sim, op);
+	case CBIT_SIM_COHERENT:
+		return sim_op_coherent(sim, op);
 	default:
 		return sim_bad(sim, "operation %u is not known", (unsigned int)op->kind);
 	}

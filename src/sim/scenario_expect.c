@@ -17,11 +17,13 @@ const char *const scn_key_names[SCN_NR_KEYS] = {
 	[SCN_IOPTE_C] = "iopte-c", [SCN_IOPTE] = "iopte",
 	[SCN_VENDOR] = "vendor",   [SCN_ERROR] = "error",
 	[SCN_ADDRESS] = "address", [SCN_EVENT] = "event",
+	[SCN_WAY] = "way",         [SCN_SLOTS] = "slots",
 };
 
-static const char *const c_words[] = { "clear", "set" };
+static const char *const c_words[] = { "clear", "set", "none" };
 static const char *const key_words[] = { "none", "host", "guest" };
 static const char *const dram_words[] = { "plain", "encrypted" };
+static const char *const way_words[] = { "none", "direct", "swiotlb" };
 static const char *const vendor_words[] = { "defined", "undefined" };
 
 static const struct {
@@ -36,7 +38,7 @@ static const struct {
 	{ "ERANGE", -ERANGE },
 	{ "ENOSPC", -ENOSPC },
 	{ "EFAULT", -EFAULT },
-	{ "EPERM", -EPERM },
+	{ "EPERM", -EPERM }, { "ENOTTY", -ENOTTY }, { "ENODEV", -ENODEV },
 	{ "ENOMEM", -ENOMEM },
 	{ "EIO", -EIO },
 };
@@ -66,6 +68,9 @@ static const char *const *words_of(enum scn_key key, const char **outcomes, cons
 	case SCN_DRAM:
 		*count = COUNT(dram_words);
 		return dram_words;
+	case SCN_WAY:
+		*count = COUNT(way_words);
+		return way_words;
 	case SCN_VENDOR:
 		*count = COUNT(vendor_words);
 		return vendor_words;
@@ -268,7 +273,9 @@ static const char *found_word(enum scn_key key, const struct scn_step *step,
 			return NULL;
 		return dram_words[memcmp(res->dram, res->wanted, res->len) != 0];
 	case SCN_C:
-		return res->accessed ? c_words[res->c] : NULL;
+		return c_words[res->accessed ? res->c : 2];
+	case SCN_WAY:
+		return way_words[res->way];
 	case SCN_VENDOR:
 		return vendor_words[res->vendor];
 	case SCN_ERROR:
@@ -285,7 +292,7 @@ static void check_word(FILE *out, enum scn_key key, const struct scn_expect *e, 
 
 	words = words_of(key, outcomes, codes, &count);
 	if (!found || strcmp(words[e->word[key]], found) != 0)
-		differ(out, key, words[e->word[key]], found ? found : "none");
+		differ(out, key, words[e->word[key]], found ? found : "nothing");
 }
 
 static void check_number(FILE *out, enum scn_key key, uint64_t expected, bool valid, uint64_t found)
@@ -330,7 +337,10 @@ static void check_key(FILE *out, enum scn_key key, const struct scn_step *step,
 		return;
 	case SCN_IOPTE_C:
 		check_word(out, key, e,
-			   res->iopte_valid ? c_words[(res->iopte & c_mask) != 0] : NULL);
+			   c_words[res->iopte_valid ? (res->iopte & c_mask) != 0 : 2]);
+		return;
+	case SCN_SLOTS:
+		check_number(out, key, e->number[key], true, res->slots);
 		return;
 	case SCN_ADDRESS:
 		check_number(out, key, e->number[key], true, res->iova.v);

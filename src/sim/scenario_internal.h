@@ -30,6 +30,8 @@ enum scn_key {
 	SCN_ERROR,
 	SCN_ADDRESS,
 	SCN_EVENT,
+	SCN_WAY,
+	SCN_SLOTS,
 	SCN_NR_KEYS,
 };
 extern const char *const scn_key_names[SCN_NR_KEYS];

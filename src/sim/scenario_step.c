@@ -10,7 +10,7 @@
 #include "scenario_internal.h"
 
 /* What a step's verb names, and which keys it may have. */
-enum subject { NEW_BUF, BUF, NEW_MAP, MAP };
+enum subject { NEW_BUF, BUF, NEW_MAP, MAP, NEW_BOTH };
 
 enum operand {
 	OP_REGION,
@@ -29,18 +29,30 @@ enum operand {
 	OP_RIGHTS,
 	OP_IOVA,
 	OP_TO,
+	OP_DIRECTION,
+	OP_ATTRS,
 	NR_OPERANDS,
 };
 
 static const char *const operand_names[NR_OPERANDS] = {
-	[OP_REGION] = "region", [OP_PAGES] = "pages",
-	[OP_OWNER] = "owner",   [OP_C] = "c",
-	[OP_BY] = "by",         [OP_OFFSET] = "offset",
-	[OP_LEN] = "len",       [OP_BYTES] = "bytes",
-	[OP_HEX] = "hex",       [OP_PATTERN] = "pattern",
-	[OP_BUFFER] = "buffer", [OP_DEVICE] = "device",
-	[OP_VIA] = "via",       [OP_RIGHTS] = "rights",
-	[OP_IOVA] = "iova",     [OP_TO] = "to",
+	[OP_REGION] = "region",
+	[OP_PAGES] = "pages",
+	[OP_OWNER] = "owner",
+	[OP_C] = "c",
+	[OP_BY] = "by",
+	[OP_OFFSET] = "offset",
+	[OP_LEN] = "len",
+	[OP_BYTES] = "bytes",
+	[OP_HEX] = "hex",
+	[OP_PATTERN] = "pattern",
+	[OP_BUFFER] = "buffer",
+	[OP_DEVICE] = "device",
+	[OP_VIA] = "via",
+	[OP_RIGHTS] = "rights",
+	[OP_IOVA] = "iova",
+	[OP_TO] = "to",
+	[OP_DIRECTION] = "direction",
+	[OP_ATTRS] = "attrs",
 };
 
 #define B(x)  (1u << OP_##x)
@@ -59,8 +71,12 @@ static const struct verb {
 	{ CBIT_SIM_READ, BUF, B(BY) | RANGE, 0 },
 	{ CBIT_SIM_CHECK, BUF, RANGE, 0 },
 	{ CBIT_SIM_RAW, BUF, RANGE, 0 },
-	{ CBIT_SIM_MAP, NEW_MAP, B(BUFFER) | B(DEVICE) | B(VIA) | B(RIGHTS) | B(IOVA),
+	{ CBIT_SIM_MAP, NEW_MAP,
+	  B(BUFFER) | B(DEVICE) | B(VIA) | B(RIGHTS) | B(IOVA) | B(DIRECTION) | B(ATTRS) | RANGE,
 	  B(BUFFER) | B(DEVICE) },
+	{ CBIT_SIM_COHERENT, NEW_BOTH, B(DEVICE) | B(PAGES), B(DEVICE) },
+	{ CBIT_SIM_SYNC_CPU, MAP, RANGE, 0 },
+	{ CBIT_SIM_SYNC_DEVICE, MAP, RANGE, 0 },
 	{ CBIT_SIM_UNMAP, MAP, 0, 0 },
 	{ CBIT_SIM_UNMAP_NO_FLUSH, MAP, 0, 0 },
 	{ CBIT_SIM_FLUSH, MAP, 0, 0 },
@@ -173,12 +189,35 @@ static int read_data(struct scn_read *r, const yaml_node_t *map, struct scn_step
 	return ret;
 }
 
+/* A list of DMA_ATTR_*. */
+static int read_attrs(struct scn_read *r, const yaml_node_t *list, unsigned int *out)
+{
+	static const char *const names[] = { "mmio", "cc-shared", "skip-cpu-sync",
+					     "require-coherent" };
+	unsigned int bit = 0;
+	yaml_node_t *item;
+
+	if (!yaml_is_list(list))
+		return yaml_error(&r->in, list, "attrs: a list such as [mmio]");
+	for (unsigned int i = 0; (item = yaml_item(&r->in, list, i)); i++) {
+		if (yaml_word(&r->in, item, "an attribute of a mapping", names, COUNT(names), &bit))
+			return -EINVAL;
+		*out |= 1u << bit;
+	}
+	return 0;
+}
+
+_Static_assert(CBIT_DMA_ATTR_MMIO == 1 && CBIT_DMA_ATTR_CC_SHARED == 2 &&
+		       CBIT_DMA_ATTR_SKIP_CPU_SYNC == 4 && CBIT_DMA_ATTR_REQUIRE_COHERENT == 8,
+	       "attrs: in this order");
+
 static int read_operands(struct scn_read *r, const yaml_node_t *map, const struct verb *verb,
 			 struct scn_step *step)
 {
 	static const char *const owners[] = { "host", "guest" };
 	static const char *const c_words[] = { "set", "clear" };
 	static const char *const rights[] = { "r", "w", "rw" };
+	static const char *const directions[] = { "bidirectional", "to-device", "from-device" };
 	const char *who[CBIT_SIM_NR_WHO], *via[CBIT_SIM_NR_MAPPERS];
 	struct yaml_in *in = &r->in;
 	struct cbit_sim_op *op = &step->op;
@@ -190,7 +229,11 @@ static int read_operands(struct scn_read *r, const yaml_node_t *map, const struc
 		who[i] = cbit_sim_who_name((enum cbit_sim_who)i);
 	for (unsigned int i = 0; i < CBIT_SIM_NR_MAPPERS; i++)
 		via[i] = cbit_sim_mapper_name((enum cbit_sim_mapper)i);
-	op->len = 64;
+	/* 0: all of it */
+	op->len = verb->kind == CBIT_SIM_MAP || verb->kind == CBIT_SIM_SYNC_CPU ||
+				  verb->kind == CBIT_SIM_SYNC_DEVICE
+			  ? 0
+			  : 64;
 	ret = region_named(r, yaml_get(in, map, "region"), &op->region);
 	if (!ret)
 		ret = yaml_number(in, yaml_get(in, map, "pages"), "pages", 4096, &n);
@@ -225,6 +268,13 @@ static int read_operands(struct scn_read *r, const yaml_node_t *map, const struc
 	op->rights = right + 1;
 	if (!ret)
 		ret = yaml_number(in, yaml_get(in, map, "iova"), "iova", UINT64_MAX, &op->iova.v);
+	word = 0;
+	if (!ret)
+		ret = yaml_word(in, yaml_get(in, map, "direction"), "a direction", directions, 3,
+				&word);
+	op->dir = (enum cbit_dma_dir)word;
+	if (!ret && yaml_get(in, map, "attrs"))
+		ret = read_attrs(r, yaml_get(in, map, "attrs"), &op->attrs);
 	if (!ret && yaml_get(in, map, "buffer"))
 		ret = buf_named(r, yaml_get(in, map, "buffer"), false, &op->buf);
 	if (!ret && yaml_get(in, map, "to"))
@@ -244,6 +294,11 @@ static int read_subject(struct scn_read *r, const yaml_node_t *node, const struc
 	case NEW_BUF:
 	case BUF:
 		return buf_named(r, node, verb->subject == NEW_BUF, &op->buf);
+	case NEW_BOTH:
+		ret = buf_named(r, node, true, &op->buf);
+		if (ret)
+			return ret;
+		/* fallthrough */
 	case NEW_MAP:
 		ret = map_named(r, node, true, &op->map);
 		if (!ret)

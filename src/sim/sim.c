@@ -81,6 +81,8 @@ static int add_memory(struct cbit_sim *sim, struct cbit_error *err)
 	uint64_t next = RAM_BASE;
 	int ret;
 
+	sim->regions[SIM_KERNEL].cfg =
+		(struct cbit_sim_region){ .name = "kernel", .kind = CBIT_MEM_DRAM };
 	ret = cbit_mem_add_region(sim->mem, &kernel, err);
 	for (unsigned int i = 0; !ret && i < sim->cfg.nr_regions; i++) {
 		struct cbit_sim_region cfg = sim->cfg.regions[i];
@@ -98,6 +100,21 @@ static int add_memory(struct cbit_sim *sim, struct cbit_error *err)
 	return ret;
 }
 
+/* No IOMMU for this one: V=1, TV=1, Mode=0 (48882 2.2.2.1), as iommu=pt has it. */
+static int pass_through(struct cbit_sim *sim, uint16_t devid)
+{
+	const uint32_t invalidate[4] = { devid,
+					 CBIT_VI_CMD_INVALIDATE_DEVTAB << CBIT_VI_CMD_SHIFT };
+	uint64_t base = cbit_iommu_reg_read(sim->iommu, CBIT_VI_REG_DEVTAB) & CBIT_VI_BASE_MASK;
+	const uint64_t dte[4] = { CBIT_VI_DTE0_V | CBIT_VI_DTE0_TV | CBIT_VI_DTE0_IR |
+				  CBIT_VI_DTE0_IW };
+
+	if (cbit_mem_write(sim->mem, (struct cbit_bus){ base + devid * sizeof(dte) }, dte,
+			   sizeof(dte)) != CBIT_MEM_OK)
+		return -ENOMEM;
+	return cbit_iommu_command(sim->iommu, invalidate);
+}
+
 static int add_device(struct cbit_sim *sim, unsigned int index, uint64_t *next_bar,
 		      struct cbit_error *err)
 {
@@ -106,6 +123,7 @@ static int add_device(struct cbit_sim *sim, unsigned int index, uint64_t *next_b
 	int ret;
 
 	dev->cfg = sim->cfg.devices[index];
+	dev->sim = sim;
 	dev->next_iova = SIM_IOVA_BASE;
 	if (!dev->cfg.devid)
 		dev->cfg.devid = (uint16_t)((index + 1) << 8);
@@ -132,7 +150,8 @@ static int add_device(struct cbit_sim *sim, unsigned int index, uint64_t *next_b
 	ret = cbit_domain_create(sim->iommu, NULL, &dev->domain);
 	if (ret)
 		return ret;
-	return cbit_domain_attach(dev->domain, dev->cfg.devid);
+	return dev->cfg.direct ? pass_through(sim, dev->cfg.devid)
+			       : cbit_domain_attach(dev->domain, dev->cfg.devid);
 }
 
 static int power_on(struct cbit_sim *sim, struct cbit_error *err)
@@ -186,7 +205,12 @@ void cbit_sim_destroy(struct cbit_sim *sim)
 		return;
 	for (unsigned int i = 0; i < CBIT_SIM_BUFS; i++)
 		free(sim->bufs[i].truth);
-	for (unsigned int i = 0; i < sim->cfg.nr_devices && i < CBIT_SIM_DEVICES; i++)
+	for (unsigned int i = 0; i < CBIT_SIM_MAPS; i++)
+		sim_map_drop(&sim->maps[i]);
+	for (unsigned int i = 0; i < CBIT_SIM_DEVICES; i++)
+		cbit_dma_dev_destroy(sim->devices[i].dma);
+	cbit_dma_destroy(sim->host_dma);
+	for (unsigned int i = 0; i < CBIT_SIM_DEVICES; i++)
 		cbit_domain_destroy(sim->devices[i].domain);
 	cbit_iommu_destroy(sim->iommu);
 	if (sim->host_pt)

@@ -8,6 +8,7 @@
 #include <cbit/sim.h>
 
 #define SIM_MAX_REGIONS (CBIT_SIM_REGIONS + CBIT_SIM_DEVICES)
+#define SIM_KERNEL      SIM_MAX_REGIONS /* index of the kernel's own memory */
 #define SIM_IOVA_BASE   UINT64_C(0x10000000)
 #define SIM_IOVA_SIZE   UINT64_C(0xe0000000)
 
@@ -40,7 +41,13 @@ struct sim_buf {
 	uint8_t *truth;
 };
 
-/* @live: not unmapped yet; @used: it was made, and a device may still try the address. */
+/*
+ * @live:   not unmapped yet; @used: it was made, and a device may still try the address.
+ * @offset: of the first byte in the buffer.
+ * @coherent: the buffer came with it.
+ * @shadow: of a mapping that bounces: what the device is to find, @wrote which bytes of it the
+ *          device has written since the CPU last took them over.
+ */
 struct sim_map {
 	bool used;
 	bool live;
@@ -50,12 +57,19 @@ struct sim_map {
 	unsigned int attrs;
 	enum cbit_dma_dir dir;
 	struct cbit_iova iova;
+	uint64_t offset;
 	uint64_t size;
+	unsigned int dma_attrs;
+	bool coherent;
+	uint8_t *shadow;
+	uint8_t *wrote;
 };
 
 struct sim_device {
 	struct cbit_sim_device cfg;
+	struct cbit_sim *sim;
 	struct cbit_domain *domain;
+	struct cbit_dma_dev *dma; /* made at first use */
 	uint64_t next_iova;
 };
 
@@ -66,7 +80,8 @@ struct cbit_sim {
 	struct cbit_iommu *iommu;
 	struct cbit_observer observer;
 	struct cbit_pt *host_pt;
-	struct sim_region regions[SIM_MAX_REGIONS];
+	struct cbit_dma *host_dma; /* likewise */
+	struct sim_region regions[SIM_MAX_REGIONS + 1];
 	unsigned int nr_regions;
 	struct sim_device devices[CBIT_SIM_DEVICES];
 	struct sim_buf bufs[CBIT_SIM_BUFS];
@@ -82,6 +97,9 @@ int sim_host_map(struct cbit_sim *sim, uint64_t spa, uint64_t size, bool c);
 void sim_host_unmap(struct cbit_sim *sim, uint64_t spa, uint64_t size);
 int sim_pages_alloc(struct sim_region *region, uint64_t size, uint64_t *out);
 void sim_pages_free(struct sim_region *region, uint64_t spa, uint64_t size);
+
+struct cbit_kernel_ops sim_host_kernel(void);
+bool sim_host_c(struct cbit_sim *sim, uint64_t spa);
 
 /* trace.c: the tables on the way of an address, entry by entry */
 struct sim_walk {
@@ -111,6 +129,7 @@ int sim_judge_read(struct cbit_sim *sim, const uint8_t *seen, const uint8_t *wan
 int sim_cpu(struct cbit_sim *sim, enum cbit_sim_who who, uint64_t addr, bool write, uint8_t *buf,
 	    size_t len, struct sim_place *place, enum cbit_sim_outcome *out);
 int sim_op_write(struct cbit_sim *sim, const struct cbit_sim_op *op);
+int sim_read_as_owner(struct cbit_sim *sim, const struct sim_buf *buf, uint64_t offset, size_t len);
 int sim_op_read(struct cbit_sim *sim, const struct cbit_sim_op *op);
 int sim_op_raw(struct cbit_sim *sim, const struct cbit_sim_op *op);
 void sim_pattern(uint8_t seed, uint8_t *out, size_t len);
@@ -128,6 +147,15 @@ int sim_op_unmap(struct cbit_sim *sim, const struct cbit_sim_op *op);
 int sim_op_flush(struct cbit_sim *sim, const struct cbit_sim_op *op);
 struct sim_map *sim_map_get(struct cbit_sim *sim, unsigned int index);
 
+int sim_iova_place(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_map *map);
+void sim_map_drop(struct sim_map *map);
+
+/* mapdma.c: the DMA API */
+int sim_dma_map(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_map *map);
+int sim_dma_unmap(struct cbit_sim *sim, struct sim_map *map);
+int sim_op_sync(struct cbit_sim *sim, const struct cbit_sim_op *op);
+int sim_op_coherent(struct cbit_sim *sim, const struct cbit_sim_op *op);
+
 /* device.c: DMA */
 int sim_op_dma(struct cbit_sim *sim, const struct cbit_sim_op *op, bool write);
 int sim_op_dma_copy(struct cbit_sim *sim, const struct cbit_sim_op *op);
@@ -136,6 +164,7 @@ int sim_op_dma_copy(struct cbit_sim *sim, const struct cbit_sim_op *op);
 int sim_bad(struct cbit_sim *sim, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int sim_refused(struct cbit_sim *sim, int error, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+void sim_decide_all(struct cbit_sim *sim, const struct cbit_policy_decision *decision);
 void sim_decide(struct cbit_sim *sim, const char *function, const char *text);
 
 #endif
