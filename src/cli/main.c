@@ -14,6 +14,7 @@ static const struct {
 } commands[] = {
 	{ "run", cmd_run, "run a VFIO program on a modelled machine" },
 	{ "sim", cmd_sim, "carry out scenario files and check what they expect" },
+	{ "matrix", cmd_matrix, "every case of platform, policy, memory, mapper and accessor" },
 	{ "explain", cmd_explain, "tell a scenario stage by stage" },
 	{ "devices", cmd_devices, "the device models, platforms and policies there are" },
 };

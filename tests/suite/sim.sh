@@ -34,7 +34,7 @@ section_sim() {
 		"$scenarios/type1-bar.yaml" >"$T/changed.yaml"
 	try 20 "$cbit" sim --prove "$T/changed.yaml"
 	want_rc 1
-	want_out '^.*changed\.yaml:[0-9]+:[0-9]+: c: set -> clear: and the scenario still holds$'
+	want_out '^.*changed\.yaml:[0-9]+:[0-9]+: c: set -> none: and the scenario still holds$'
 	end
 	begin "sim: --format json is JSON"
 	try 20 "$cbit" sim --format json "$scenarios/type1-bar.yaml"
@@ -47,8 +47,14 @@ section_sim() {
 	begin "sim: explain tells entries and decisions"
 	try 20 "$cbit" explain --policy linux-7.2 "$scenarios/type1-bar.yaml"
 	want_rc 0
-	want_out 'vfio_iommu_map\(\): IOMMU_MMIO is not passed'
+	want_out 'vfio_iommu_map\(\): prot \| IOMMU_CACHE: IOMMU_MMIO is not passed'
 	want_out 'I/O page table level 1, IOVA 0x10001000: entry at SPA 0x[0-9a-f]+ \(host key\) is 0x[0-9a-f]+, C-bit set, a leaf$'
+	end
+	begin "sim: the matrix has its cells, and in time"
+	try 20 "$cbit" matrix
+	want_rc 0
+	want_out '^[1-9][0-9]{2,} cells, each carried out$'
+	want_out '^    device       read abort \(-\) +write lost \(-\)$'
 	end
 	bad "no file of YAML" "[0-9]+:[0-9]+: not YAML: " <<<'a: [1'
 	bad "an unknown key" "2:1: 'polcy' is not a key of a scenario; one of: name, about, " <<<$'name: x\npolcy: complete\nsteps: []'

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The matrix: one machine for each platform and policy, and every case of it carried out.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cbit/matrix.h>
+
+/* Devices of the machine: two of each sort, and the one whose BAR is the window. */
+enum { DEV_IOMMU, DEV_DIRECT = 2, DEV_NARROW = 4, DEV_WINDOW = 6, NR_DEVS };
+enum { BUF, MAP_DEVICE = 0, MAP_PEER };
+
+#define LEN 64u
+
+struct matrix {
+	const char *platform;
+	const char *policy;
+	struct cbit_sim *sim;
+	struct cbit_error *err;
+	bool vendor; /* one of the case's operations was undefined */
+	int (*cell)(void *opaque, const struct cbit_matrix_cell *cell);
+	void *opaque;
+};
+
+static const char *const platforms[] = { "bare", "sme", "tsme" };
+
+static const char *const mapper_names[CBIT_MATRIX_NR_MAPPERS] = {
+	[CBIT_MATRIX_TYPE1] = "type1",           [CBIT_MATRIX_IOMMUFD] = "iommufd",
+	[CBIT_MATRIX_DMA_DIRECT] = "dma-direct", [CBIT_MATRIX_DMA_SWIOTLB] = "dma-swiotlb",
+	[CBIT_MATRIX_DMA_IOMMU] = "dma-iommu",
+};
+
+static const char *const accessor_names[CBIT_MATRIX_NR_ACCESSORS] = {
+	[CBIT_MATRIX_DEVICE] = "device",         [CBIT_MATRIX_PEER] = "peer",
+	[CBIT_MATRIX_HOST_CPU] = "host-cpu",     [CBIT_MATRIX_GUEST_CPU] = "guest-cpu",
+	[CBIT_MATRIX_HYPERVISOR] = "hypervisor",
+};
+
+static const char *const memory_names[CBIT_MATRIX_NR_MEMORIES] = {
+	[CBIT_MATRIX_DRAM] = "dram",         [CBIT_MATRIX_CXL_RAM] = "cxl-ram",
+	[CBIT_MATRIX_COHERENT] = "coherent", [CBIT_MATRIX_COHERENT_PLAIN] = "coherent-plain",
+	[CBIT_MATRIX_MMIO] = "mmio",
+};
+
+const char *cbit_matrix_mapper_name(enum cbit_matrix_mapper mapper)
+{
+	return mapper_names[mapper];
+}
+
+const char *cbit_matrix_accessor_name(enum cbit_matrix_accessor accessor)
+{
+	return accessor_names[accessor];
+}
+
+const char *cbit_matrix_memory_name(enum cbit_matrix_memory memory)
+{
+	return memory_names[memory];
+}
+
+const char *cbit_matrix_key_name(const struct cbit_matrix_access *access)
+{
+	static const char *const names[] = { "none", "host", "guest" };
+
+	return access->accessed ? names[access->key < 2 ? access->key : 2] : "-";
+}
+
+const char *cbit_matrix_platform_at(unsigned int index)
+{
+	return index < sizeof(platforms) / sizeof(platforms[0]) ? platforms[index] : NULL;
+}
+
+static int power_on(struct matrix *m, const char *platform, const struct cbit_policy *policy)
+{
+	struct cbit_sim_config *cfg = calloc(1, sizeof(*cfg));
+	int ret;
+
+	if (!cfg)
+		return -ENOMEM;
+	*cfg = (struct cbit_sim_config){
+		.policy = policy,
+		.regions = { { "ram", CBIT_MEM_DRAM, .size = 1 << 20 },
+			     { "cxl", CBIT_MEM_CXL_RAM, .size = 1 << 20 },
+			     { "gpu", CBIT_MEM_COHERENT, true, .size = 1 << 20 },
+			     { "card", CBIT_MEM_COHERENT, false, .size = 1 << 20 } },
+		.nr_regions = 4,
+		.devices = { { "iommu-a" },
+			     { "iommu-b" },
+			     { "direct-a", .direct = true },
+			     { "direct-b", .direct = true },
+			     { "narrow-a", .direct = true, .mask = UINT32_MAX },
+			     { "narrow-b", .direct = true, .mask = UINT32_MAX },
+			     { "window", .bar = 1 << 16 } },
+		.nr_devices = NR_DEVS,
+		.swiotlb = 1 << 20,
+	};
+	ret = cbit_platform_preset(platform, &cfg->platform);
+	if (!ret)
+		ret = cbit_sim_create(cfg, &m->sim, m->err);
+	free(cfg);
+	return ret;
+}
+
+static int run_op(struct matrix *m, const struct cbit_sim_op *op, struct cbit_sim_result *res)
+{
+	int ret = cbit_sim_do(m->sim, op, res);
+
+	m->vendor |= res->vendor;
+	return ret ? cbit_error_set(m->err, ret, "matrix: %s: %s", cbit_sim_op_name(op->kind),
+				    res->err.text)
+		   : 0;
+}
+
+static void note(struct cbit_matrix_access *access, const struct cbit_sim_result *res)
+{
+	access->outcome = res->outcome;
+	access->accessed = res->accessed;
+	/* where nobody answered there was no key either */
+	switch (res->outcome) {
+	case CBIT_SIM_ABORT:
+	case CBIT_SIM_LOST:
+	case CBIT_SIM_FAULT:
+	case CBIT_SIM_REFUSED:
+		access->accessed = false;
+		break;
+	default:
+		access->key = res->key;
+	}
+}
+
+static unsigned int first_device(enum cbit_matrix_mapper mapper)
+{
+	switch (mapper) {
+	case CBIT_MATRIX_DMA_DIRECT:
+		return DEV_DIRECT;
+	case CBIT_MATRIX_DMA_SWIOTLB:
+		return DEV_NARROW;
+	default:
+		return DEV_IOMMU;
+	}
+}
+
+/* Map the page for the device, or its peer. */
+static int map(struct matrix *m, struct cbit_matrix_cell *cell, bool peer, bool *mapped,
+	       struct cbit_sim_result *res)
+{
+	struct cbit_sim_op op = {
+		.kind = CBIT_SIM_MAP,
+		.buf = BUF,
+		.map = peer ? MAP_PEER : MAP_DEVICE,
+		.dev = first_device(cell->mapper) + peer,
+		.mapper = cell->mapper == CBIT_MATRIX_TYPE1     ? CBIT_SIM_TYPE1
+			  : cell->mapper == CBIT_MATRIX_IOMMUFD ? CBIT_SIM_IOMMUFD
+								: CBIT_SIM_DMA,
+		.rights = CBIT_ATTR_RW,
+		.attrs = cell->memory == CBIT_MATRIX_MMIO ? CBIT_DMA_ATTR_MMIO : 0,
+	};
+	int ret = run_op(m, &op, res);
+
+	*mapped = !ret && res->outcome != CBIT_SIM_REFUSED;
+	if (ret)
+		return ret;
+	if (!*mapped)
+		note(&cell->read, res);
+	cell->write = cell->read;
+	cell->iopte_valid = res->iopte_valid;
+	cell->iopte = res->iopte;
+	cell->c = (res->iopte & cbit_platform_c_mask(&cbit_sim_config(m->sim)->platform)) != 0;
+	return 0;
+}
+
+/* The device reads what the owner wrote, then writes what the owner reads. */
+static int by_device(struct matrix *m, struct cbit_matrix_cell *cell, bool peer,
+		     struct cbit_sim_result *res)
+{
+	struct cbit_sim_op op = {
+		.kind = CBIT_SIM_DMA_READ,
+		.map = peer ? MAP_PEER : MAP_DEVICE,
+		.dev = first_device(cell->mapper) + peer,
+		.len = LEN,
+		.seed = 0x60,
+	};
+	int ret = run_op(m, &op, res);
+
+	if (ret)
+		return ret;
+	note(&cell->read, res);
+	op.kind = CBIT_SIM_DMA_WRITE;
+	ret = run_op(m, &op, res);
+	if (!ret)
+		note(&cell->write, res);
+	return ret;
+}
+
+/* The device writes, the owner syncs, the CPU reads and writes. */
+static int by_cpu(struct matrix *m, struct cbit_matrix_cell *cell, enum cbit_sim_who who,
+		  bool mapped, struct cbit_sim_result *res)
+{
+	struct cbit_sim_op op = {
+		.kind = CBIT_SIM_DMA_WRITE,
+		.buf = BUF,
+		.map = MAP_DEVICE,
+		.dev = first_device(cell->mapper),
+		.len = LEN,
+		.seed = 0x90,
+		.who = who,
+	};
+	int ret = 0;
+
+	if (mapped)
+		ret = run_op(m, &op, res);
+	op.kind = CBIT_SIM_SYNC_CPU;
+	if (!ret && mapped && cell->mapper >= CBIT_MATRIX_DMA_DIRECT)
+		ret = run_op(m, &op, res);
+	op.kind = CBIT_SIM_READ;
+	if (!ret)
+		ret = run_op(m, &op, res);
+	if (ret)
+		return ret;
+	note(&cell->read, res);
+	op.kind = CBIT_SIM_WRITE;
+	op.seed = 0xc0;
+	ret = run_op(m, &op, res);
+	if (!ret)
+		note(&cell->write, res);
+	return ret;
+}
+
+static int access_page(struct matrix *m, struct cbit_matrix_cell *cell, struct cbit_sim_result *res)
+{
+	bool peer = cell->accessor == CBIT_MATRIX_PEER, mapped = false;
+	struct cbit_sim_op op = { .kind = CBIT_SIM_UNMAP,
+				  .map = peer ? MAP_PEER : MAP_DEVICE,
+				  .buf = BUF };
+	int ret;
+
+	ret = map(m, cell, peer, &mapped, res);
+	if (ret)
+		return ret;
+	switch (cell->accessor) {
+	case CBIT_MATRIX_DEVICE:
+	case CBIT_MATRIX_PEER:
+		ret = mapped ? by_device(m, cell, peer, res) : 0;
+		break;
+	default:
+		ret = by_cpu(m, cell, CBIT_SIM_HOST_CPU, mapped, res);
+		break;
+	}
+	return ret || !mapped ? ret : run_op(m, &op, res);
+}
+
+static int one_cell(struct matrix *m, struct cbit_matrix_cell *cell, struct cbit_sim_result *res)
+{
+	struct cbit_sim_op op = { .kind = CBIT_SIM_ALLOC,
+				  .buf = BUF,
+				  .region = (unsigned int)cell->memory,
+				  .pages = 1,
+				  .len = LEN,
+				  .seed = 0x30 };
+	int ret;
+
+	m->vendor = false;
+	ret = run_op(m, &op, res);
+	op.kind = CBIT_SIM_WRITE;
+	if (!ret)
+		ret = run_op(m, &op, res);
+	if (!ret)
+		ret = access_page(m, cell, res);
+	op.kind = CBIT_SIM_FREE;
+	if (!ret)
+		ret = run_op(m, &op, res);
+	cell->vendor = m->vendor;
+	return ret ? ret : m->cell(m->opaque, cell);
+}
+
+static int run_machine(struct matrix *m)
+{
+	struct cbit_sim_result *res = malloc(sizeof(*res));
+	int ret = res ? 0 : -ENOMEM;
+
+	for (unsigned int i = 0; i < CBIT_MATRIX_NR_MEMORIES * CBIT_MATRIX_NR_MAPPERS; i++) {
+		for (unsigned int a = 0; !ret && a <= CBIT_MATRIX_HOST_CPU; a++) {
+			struct cbit_matrix_cell cell = {
+				.platform = m->platform,
+				.policy = m->policy,
+				.memory = (enum cbit_matrix_memory)(i / CBIT_MATRIX_NR_MAPPERS),
+				.mapper = (enum cbit_matrix_mapper)(i % CBIT_MATRIX_NR_MAPPERS),
+				.accessor = (enum cbit_matrix_accessor)a,
+			};
+
+			ret = one_cell(m, &cell, res);
+		}
+	}
+	free(res);
+	return ret;
+}
+
+int cbit_matrix_run(const char *platform, const struct cbit_policy *policy,
+		    int (*cell)(void *opaque, const struct cbit_matrix_cell *cell), void *opaque,
+		    struct cbit_error *err)
+{
+	struct matrix m = { .err = err, .cell = cell, .opaque = opaque };
+	const struct cbit_policy *p;
+	bool found = false;
+	int ret = 0;
+
+	for (unsigned int i = 0; (m.platform = cbit_matrix_platform_at(i)); i++) {
+		if (platform && strcmp(platform, m.platform) != 0)
+			continue;
+		found = true;
+		for (unsigned int j = 0; !ret && (p = cbit_policy_at(j)); j++) {
+			if (policy && policy != p)
+				continue;
+			m.policy = cbit_policy_name(p);
+			ret = power_on(&m, m.platform, p);
+			if (!ret)
+				ret = run_machine(&m);
+			cbit_sim_destroy(m.sim);
+			m.sim = NULL;
+		}
+	}
+	return found ? ret : cbit_error_set(err, -ENOENT, "'%s' is not a platform", platform);
+}
