@@ -220,7 +220,7 @@ struct cbit_mem *cbit_guest_view(struct cbit_guest *guest);
 /**
  * cbit_guest_hypervisor_view() - the guest's memory as the hypervisor has it mapped: what devices
  * and IOMMUs that it emulates read and write. No address in it has a C-bit. A write to a
- * page that the RMP assigns to the guest is refused (CBIT_MEM_ABORT), a read gives ciphertext.
+ * page that the RMP assigns to the guest is refused (CBIT_MEM_REFUSED), a read gives ciphertext.
  * Windows of kind MMIO may be added for devices that are emulated. Owned by the guest.
  */
 struct cbit_mem *cbit_guest_hypervisor_view(struct cbit_guest *guest);

@@ -383,6 +383,27 @@ struct cbit_msi {
 enum cbit_msi_fate cbit_iommu_msi(struct cbit_iommu *iommu, uint16_t devid, uint64_t address,
 				  uint32_t data, struct cbit_msi *out);
 
+/**
+ * struct cbit_iommu_owner - whose the memory behind an IOMMU is, so that it can be told when a
+ * request or a table access meets what a guest keeps to itself. It changes nothing of what is
+ * carried out; see <cbit/rmp.h> for what refuses.
+ * @c_mask:     the guest's C-bit, where it is none of this address space's: an address that has it
+ *              was meant for the page without it.
+ * @is_private: whether a guest has the page at @at private. Called under locks of this room; it
+ *              must not call into it.
+ */
+struct cbit_iommu_owner {
+	uint64_t c_mask;
+	bool (*is_private)(void *opaque, struct cbit_spa at);
+	void *opaque;
+};
+
+/**
+ * cbit_iommu_set_owner() - from now on tell of CBIT_EVENT_DMA_PRIVATE and CBIT_EVENT_TABLE_PRIVATE.
+ * @owner: copied. To be set before there is traffic.
+ */
+void cbit_iommu_set_owner(struct cbit_iommu *iommu, const struct cbit_iommu_owner *owner);
+
 /** struct cbit_iommu_stats - counters, for tests and reports. */
 struct cbit_iommu_stats {
 	uint64_t walks;

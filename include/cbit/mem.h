@@ -123,12 +123,15 @@ struct cbit_mem_region {
  *                       backing with ops: the other side sees or left noise.
  * @CBIT_MEM_ABORT:      no window decodes the address; reads give all ones, writes vanish.
  * @CBIT_MEM_NO_BACKING: the backing had nothing there; reads give all ones.
+ * @CBIT_MEM_REFUSED:    the reverse map table let nobody through: only from a forwarding space
+ *                       that asks it. Reads give all ones.
  */
 enum cbit_mem_outcome {
 	CBIT_MEM_OK,
 	CBIT_MEM_WRONG_KEY,
 	CBIT_MEM_ABORT,
 	CBIT_MEM_NO_BACKING,
+	CBIT_MEM_REFUSED,
 };
 
 /**

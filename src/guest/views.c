@@ -10,7 +10,15 @@
 
 static enum cbit_mem_outcome outcome_of(enum cbit_guest_outcome o)
 {
-	return o == CBIT_GUEST_OK ? CBIT_MEM_OK : CBIT_MEM_ABORT;
+	switch (o) {
+	case CBIT_GUEST_OK:
+		return CBIT_MEM_OK;
+	case CBIT_GUEST_RMP:
+	case CBIT_GUEST_VC:
+		return CBIT_MEM_REFUSED;
+	default:
+		return CBIT_MEM_ABORT;
+	}
 }
 
 /* --- the guest's CPU and its walker --- */
@@ -160,9 +168,11 @@ static enum cbit_mem_outcome hv_move(struct cbit_guest *guest, struct cbit_bus a
 
 		if (n > len)
 			n = len;
-		if (!hv_place(guest, gpa, &spa, &bus) || (write && guest_rmp_refuses(guest, spa))) {
+		if (!hv_place(guest, gpa, &spa, &bus)) {
 			if (!write)
 				memset(buf, 0xff, n);
+		} else if (write && guest_rmp_refuses(guest, spa)) {
+			o = CBIT_MEM_REFUSED;
 		} else {
 			o = write ? cbit_mem_write(guest->mem, bus, buf, n)
 				  : cbit_mem_read(guest->mem, bus, buf, n);

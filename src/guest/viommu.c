@@ -192,9 +192,16 @@ static int setup(struct cbit_viommu *v)
 	return 0;
 }
 
+/* What the guest has private is told of when the emulation meets it. */
+static bool is_private(void *opaque, struct cbit_spa at)
+{
+	return !cbit_guest_is_shared(opaque, CBIT_GPA(at.v));
+}
+
 int cbit_viommu_create(struct cbit_guest *guest, const struct cbit_viommu_config *cfg,
 		       struct cbit_viommu **out)
 {
+	struct cbit_iommu_owner owner;
 	struct cbit_viommu *v;
 	int ret;
 
@@ -208,7 +215,10 @@ int cbit_viommu_create(struct cbit_guest *guest, const struct cbit_viommu_config
 	v->view = cbit_guest_view(guest);
 	v->c = cfg->tables_shared ? 0 : guest->c_mask;
 	v->devtab_pages = (cfg->last_devid ? cfg->last_devid : 0xffffu) * DTE_BYTES / 4096u + 1;
+	owner = (struct cbit_iommu_owner){ guest->c_mask, is_private, guest };
 	ret = cbit_iommu_create_reset(cbit_guest_hypervisor_view(guest), cfg->observer, &v->hw);
+	if (!ret && guest->c_mask)
+		cbit_iommu_set_owner(v->hw, &owner);
 	if (!ret)
 		ret = setup(v);
 	if (ret) {

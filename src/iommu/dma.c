@@ -145,6 +145,7 @@ static bool dma_run(struct dma *d, uint64_t want)
 	unsigned int denied;
 	enum cbit_mem_outcome outcome;
 	struct cbit_pt_leaf leaf;
+	bool private = false;
 	struct failure f;
 	uint64_t n;
 	int err;
@@ -162,6 +163,10 @@ static bool dma_run(struct dma *d, uint64_t want)
 		fault_denied(d, denied, n, &leaf);
 		return false;
 	}
+	if (__builtin_expect(d->owned, 0) && !cbit_owner_check(d, &leaf, &n, &private)) {
+		fault(d, CBIT_EVENT_RMP_FAULT, n, &leaf);
+		return false;
+	}
 	outcome = access(d, cbit_dma_bus(d, &leaf), n);
 	if (outcome == CBIT_MEM_NO_BACKING && !d->by_page &&
 	    n > CBIT_PAGE_SIZE - (iova & ~CBIT_PAGE_MASK)) {
@@ -173,6 +178,8 @@ static bool dma_run(struct dma *d, uint64_t want)
 		cbit_dma_note(d, CBIT_EVENT_DMA_STALE_IOTLB, n, &leaf);
 	switch (outcome) {
 	case CBIT_MEM_OK:
+		if (__builtin_expect(private, 0))
+			cbit_dma_note(d, CBIT_EVENT_DMA_PRIVATE, n, &leaf);
 		break;
 	case CBIT_MEM_WRONG_KEY:
 		cbit_dma_note(d, CBIT_EVENT_DMA_WRONG_KEY, n, &leaf);
@@ -182,6 +189,9 @@ static bool dma_run(struct dma *d, uint64_t want)
 		return true;
 	case CBIT_MEM_NO_BACKING:
 		aborted(d, CBIT_EVENT_DMA_NO_BACKING, n, &leaf);
+		return true;
+	case CBIT_MEM_REFUSED:
+		aborted(d, CBIT_EVENT_RMP_FAULT, n, &leaf);
 		return true;
 	}
 	if (d->status == CBIT_DMA_OK)
@@ -243,6 +253,7 @@ void cbit_dma_start(struct dma *d, struct cbit_iommu *iommu, const struct cbit_d
 	d->off = 0;
 	d->good = 0;
 	d->by_page = false;
+	d->owned = cbit_owner_asked(iommu);
 	d->status = CBIT_DMA_OK;
 	d->atomic = NULL;
 	d->n = 0;

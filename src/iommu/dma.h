@@ -42,6 +42,7 @@ struct dma {
 	size_t off;
 	size_t good; /* bytes before the first that failed; == off while none has */
 	bool by_page;
+	bool owned; /* whose memory it is has to be asked */
 	enum cbit_dma_status status;
 	const struct dma_atomic *atomic;
 	struct cbit_pt_leaf ahead;
@@ -83,5 +84,12 @@ void cbit_dma_note(struct dma *d, enum cbit_event_type type, uint64_t len,
 		   const struct cbit_pt_leaf *leaf);
 void cbit_dma_note_refused(struct dma *d, size_t from);
 void cbit_dma_tell(struct dma *d);
+
+/*
+ * owner.c: may the request have the run of *@len bytes in @leaf? False if the reverse map table
+ * refuses its first page: *@len is then that page's part. Otherwise *@len is cut to what it lets
+ * through and to pages that are all a guest's private ones, or none: *@private.
+ */
+bool cbit_owner_check(struct dma *d, const struct cbit_pt_leaf *leaf, uint64_t *len, bool *private);
 
 #endif

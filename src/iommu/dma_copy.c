@@ -47,7 +47,7 @@ static bool copy_chunk(struct dma *from, struct dma *to)
 	enum cbit_mem_outcome outcome[2];
 	struct failure f;
 
-	if (!cbit_request_start(&from->q, cbit_dma_iova(from), &f))
+	if (from->owned || !cbit_request_start(&from->q, cbit_dma_iova(from), &f))
 		return false;
 	to->q.dte = from->q.dte;
 	to->q.ctx = from->q.ctx;

@@ -19,6 +19,7 @@
 
 #include <cbit/amdvi.h>
 #include <cbit/iommu.h>
+#include <cbit/rmp.h>
 
 #define DTE_WORDS    4
 #define DTE_BYTES    32
@@ -137,6 +138,7 @@ struct irt_cache {
 /* Bits of cbit_iommu.work: what waits until nobody of this thread holds a lock. */
 #define WORK_COMMANDS (1u << 0)
 #define WORK_IRQ      (1u << 1)
+#define WORK_TELL     (1u << 2)
 
 /*
  * @driver: it was created set up, with @devtab, @cmd_ring and @evt_ring, the memory that the
@@ -152,6 +154,8 @@ struct cbit_iommu {
 	bool sme;
 	bool driver;
 	bool stale_check;
+	struct cbit_iommu_owner owner;
+	uint64_t owner_note; /* see cbit_owner_table() */
 	unsigned int work;
 	unsigned int deferred;
 	uint64_t watched;
@@ -332,6 +336,14 @@ void cbit_watch_destroy(struct cbit_domain *domain);
 /* The range that a transfer has met and nobody was told of yet; it is told of by that. */
 bool cbit_watch_hit(struct cbit_domain *domain, uint64_t first, uint64_t last,
 		    struct cbit_mapping_info *refused, const char **what);
+
+/* owner.c */
+/* An access to a table or ring: is it a guest's secret? */
+void cbit_owner_table(struct cbit_iommu *iommu, struct cbit_bus at, bool write);
+/* With no lock held: tell what cbit_owner_table() found. */
+void cbit_owner_tell(struct cbit_iommu *iommu);
+/* Whether anybody has to be asked about a request. */
+bool cbit_owner_asked(struct cbit_iommu *iommu);
 
 /* log.c */
 /* Whether an event was dropped since the ring was last found empty. */

@@ -142,9 +142,11 @@ void cbit_iommu_block(struct cbit_iommu *iommu, uint16_t devid)
 
 void cbit_iommu_service(struct cbit_iommu *iommu, bool wait)
 {
-	unsigned int work, yields = 0;
+	/* What is to be told is told by who holds no lock. */
+	unsigned int mine = wait ? ~0u : ~WORK_TELL, work, yields = 0;
 
-	while (yields < YIELDS && (work = __atomic_load_n(&iommu->work, __ATOMIC_SEQ_CST)) != 0) {
+	while (yields < YIELDS &&
+	       (work = __atomic_load_n(&iommu->work, __ATOMIC_SEQ_CST) & mine) != 0) {
 		if (work & WORK_COMMANDS || !wait) {
 			if (wait)
 				pthread_rwlock_wrlock(&iommu->lock);
@@ -158,6 +160,10 @@ void cbit_iommu_service(struct cbit_iommu *iommu, bool wait)
 		work = __atomic_fetch_and(&iommu->work, ~WORK_IRQ, __ATOMIC_SEQ_CST);
 		if (work & WORK_IRQ && iommu->regs.irq)
 			iommu->regs.irq(iommu->regs.irq_opaque);
+		if (wait && work & WORK_TELL) {
+			__atomic_fetch_and(&iommu->work, ~WORK_TELL, __ATOMIC_SEQ_CST);
+			cbit_owner_tell(iommu);
+		}
 	}
 }
 
@@ -171,12 +177,14 @@ void cbit_iommu_stats(struct cbit_iommu *iommu, struct cbit_iommu_stats *out)
 void cbit_event_target(struct cbit_iommu *iommu, struct cbit_event *ev, uint64_t spa,
 		       unsigned int attrs)
 {
-	const struct cbit_mem_region *region = cbit_mem_find(iommu->mem, CBIT_SPA(spa));
+	/* Where an address with a guest's C-bit was meant to lead. */
+	uint64_t meant = spa & ~iommu->owner.c_mask;
+	const struct cbit_mem_region *region = cbit_mem_find(iommu->mem, CBIT_SPA(meant));
 	bool c = attrs & CBIT_ATTR_ENCRYPTED;
 
-	ev->spa.v = spa;
+	ev->spa.v = meant;
 	ev->spa_valid = true;
-	ev->c_mask = iommu->c_mask;
+	ev->c_mask = iommu->c_mask | iommu->owner.c_mask;
 	ev->key_used = cbit_mem_key_name(c ? CBIT_KEY_HOST : CBIT_KEY_NONE);
 	ev->key_right = cbit_mem_key_name(c ? CBIT_KEY_NONE : CBIT_KEY_HOST);
 	if (region) {

@@ -25,10 +25,14 @@ static int result(enum cbit_mem_outcome outcome)
 
 int cbit_table_read(struct cbit_iommu *iommu, struct cbit_bus at, void *buf, size_t len)
 {
+	if (iommu->owner.is_private)
+		cbit_owner_table(iommu, at, false);
 	return in_memory(iommu, at) ? result(cbit_mem_read(iommu->mem, at, buf, len)) : -EIO;
 }
 
 int cbit_table_write(struct cbit_iommu *iommu, struct cbit_bus at, const void *buf, size_t len)
 {
+	if (iommu->owner.is_private)
+		cbit_owner_table(iommu, at, true);
 	return in_memory(iommu, at) ? result(cbit_mem_write(iommu->mem, at, buf, len)) : -EIO;
 }

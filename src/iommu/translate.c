@@ -105,6 +105,8 @@ int cbit_request_walk(struct request *q, uint64_t iova, struct cbit_pt_leaf *lea
 	err = cbit_pt_walk_from(q->iommu->mem, CBIT_PT_AMDV1, dte->root, dte->mode, CBIT_IOVA(iova),
 				leaf);
 	if (__builtin_expect(err != 0, 0)) {
+		if (q->iommu->owner.is_private)
+			cbit_owner_table(q->iommu, dte->root, false);
 		cbit_failure_of_walk(f, err, leaf, iova, 0);
 		if (err != -ENOENT)
 			leaf_is_page(leaf, iova);
