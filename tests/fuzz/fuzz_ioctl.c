@@ -4,24 +4,44 @@
  * client. Afterwards nothing may be left: no pin, no owner, no eventfd, no used-up mapping.
  *
  * Input: bytes that say what to do; structures are filled with numbers that mean something
- * (one byte picks it) or with the input's own.
+ * (one byte picks it) or with the input's own, or come from the tables of hostile calls
+ * (tests/unit/hostile.h), as they stand there or with words replaced. The descriptors of those
+ * tables are opened by the input as well, at their fixed numbers.
  */
 #include "fuzz.h"
 
 #define CLIENT_CHECK(x) FUZZ_CHECK(x)
 #include "../unit/client_rig.h"
+#include "../unit/hostile.h"
 
 #define MAX_STEPS 200
 
 static const uint32_t cmds[] = {
-	UAPI_GET_API_VERSION,          UAPI_CHECK_EXTENSION,     UAPI_SET_IOMMU,
-	UAPI_GROUP_GET_STATUS,         UAPI_GROUP_SET_CONTAINER, UAPI_GROUP_UNSET_CONTAINER,
-	UAPI_GROUP_GET_DEVICE_FD,      UAPI_DEVICE_GET_INFO,     UAPI_DEVICE_GET_REGION_INFO,
-	UAPI_DEVICE_GET_IRQ_INFO,      UAPI_DEVICE_SET_IRQS,     UAPI_DEVICE_RESET,
-	UAPI_IOMMU_GET_INFO,           UAPI_IOMMU_MAP_DMA,       UAPI_IOMMU_UNMAP_DMA,
-	UAPI_DEVICE_FEATURE,           UAPI_DEVICE_BIND_IOMMUFD, UAPI_DEVICE_ATTACH_IOMMUFD_PT,
-	UAPI_DEVICE_DETACH_IOMMUFD_PT, UAPI_IOMMUFD_DESTROY,     UAPI_IOMMUFD_IOAS_ALLOC,
-	UAPI_IOMMUFD_IOAS_IOVA_RANGES, UAPI_IOMMUFD_IOAS_MAP,    UAPI_IOMMUFD_IOAS_UNMAP,
+	UAPI_GET_API_VERSION,
+	UAPI_CHECK_EXTENSION,
+	UAPI_SET_IOMMU,
+	UAPI_GROUP_GET_STATUS,
+	UAPI_GROUP_SET_CONTAINER,
+	UAPI_GROUP_UNSET_CONTAINER,
+	UAPI_GROUP_GET_DEVICE_FD,
+	UAPI_DEVICE_GET_INFO,
+	UAPI_DEVICE_GET_REGION_INFO,
+	UAPI_DEVICE_GET_IRQ_INFO,
+	UAPI_DEVICE_SET_IRQS,
+	UAPI_DEVICE_RESET,
+	UAPI_IOMMU_GET_INFO,
+	UAPI_IOMMU_MAP_DMA,
+	UAPI_IOMMU_UNMAP_DMA,
+	UAPI_DEVICE_IOEVENTFD,
+	UAPI_DEVICE_FEATURE,
+	UAPI_DEVICE_BIND_IOMMUFD,
+	UAPI_DEVICE_ATTACH_IOMMUFD_PT,
+	UAPI_DEVICE_DETACH_IOMMUFD_PT,
+	UAPI_IOMMUFD_DESTROY,
+	UAPI_IOMMUFD_IOAS_ALLOC,
+	UAPI_IOMMUFD_IOAS_IOVA_RANGES,
+	UAPI_IOMMUFD_IOAS_MAP,
+	UAPI_IOMMUFD_IOAS_UNMAP,
 };
 
 static const uint64_t numbers[] = {
@@ -64,6 +84,14 @@ static const uint64_t numbers[] = {
 	BLANK,
 	READONLY,
 	ARGS,
+	HX_RAM,
+	HX_RO,
+	HX_HELD,
+	FD_CONTAINER,
+	FD_GROUP,
+	FD_IOMMUFD,
+	FD_EVENT,
+	FD_EVENT2,
 	CBIT_VFIO_OFFSET_MARK,
 };
 
@@ -109,6 +137,116 @@ static void do_ioctl(struct client *c, struct input *in, int fd)
 	client_ioctl(c, fd, cmd, form & 0x40 ? number(in) : ARGS + ARGS_SIZE - room);
 }
 
+static const struct hx_table *const tables[] = {
+	&hx_container_table, &hx_type1_table,   &hx_device_table,
+	&hx_irq_table,       &hx_iommufd_table, &hx_cdev_table,
+};
+
+/* A call of the tables, with up to three of its words replaced, on its file or on another. */
+static void do_hostile(struct client *c, struct input *in)
+{
+	const struct hx_table *table = tables[take8(in) % (sizeof(tables) / sizeof(tables[0]))];
+	const struct hx_case *of = &table->cases[take16(in) % table->count];
+	union hx_arg arg = of->arg;
+	uint8_t form = take8(in);
+	uint64_t at = ARGS + ARGS_SIZE - of->len;
+	int fd = form & 0x80 ? take8(in) % CLIENT_FDS : (int)of->fd;
+
+	if (c->fd[fd].kind != FD_FILE)
+		return;
+	for (unsigned int i = 0; i < (form & 3); i++)
+		arg.words[take8(in) % (sizeof(arg.words) / 4)] = (uint32_t)number(in);
+	if (of->len <= sizeof(arg))
+		memcpy(c->args + (at - ARGS), &arg, of->len);
+	client_ioctl(c, fd, of->cmd,
+		     of->place == AT_VALUE ? of->value
+		     : form & 4            ? number(in)
+					   : at);
+}
+
+/* The descriptors that the tables speak of, where they are. */
+static void do_open_fixed(struct client *c, unsigned int n)
+{
+	static const struct {
+		enum cbit_file_kind kind;
+		unsigned int number;
+	} nodes[] = {
+		{ CBIT_FILE_CONTAINER, 0 }, { CBIT_FILE_GROUP, 1 },  { CBIT_FILE_DEVICE, 0 },
+		{ CBIT_FILE_IOMMUFD, 0 },   { CBIT_FILE_DEVICE, 1 }, { CBIT_FILE_DEVICE, 0 },
+	};
+	unsigned int slot = FD_CONTAINER + n;
+	int fd;
+
+	if (c->fd[slot].kind != FD_CLOSED || c->fd[slot].dups)
+		return;
+	if (n >= sizeof(nodes) / sizeof(nodes[0])) {
+		c->fd[slot] = (struct client_fd){ .kind = FD_EVENTFD };
+		return;
+	}
+	fd = client_open(c, nodes[n].kind, nodes[n].number);
+	if (fd < 0)
+		return;
+	c->fd[slot] = (struct client_fd){ .kind = FD_FILE, .file = c->fd[fd].file };
+	c->fd[fd] = (struct client_fd){ 0 };
+}
+
+static void start_node(struct client *c, bool attached)
+{
+	struct uapi_ioas_alloc alloc = { .size = sizeof(alloc) };
+	struct uapi_bind_iommufd bind = { .argsz = sizeof(bind), .iommufd = FD_IOMMUFD };
+	struct uapi_attach_pt attach = { .argsz = sizeof(attach), .pt_id = 1 };
+	struct uapi_ioas_map map = { sizeof(map), 7, 1, 0, HX_RAM, 4 * HX_PAGE, HX_HELD };
+
+	client_call(c, FD_IOMMUFD, UAPI_IOMMUFD_IOAS_ALLOC, &alloc, sizeof(alloc));
+	client_call(c, FD_CDEV, UAPI_DEVICE_BIND_IOMMUFD, &bind, sizeof(bind));
+	if (attached)
+		client_call(c, FD_CDEV, UAPI_DEVICE_ATTACH_IOMMUFD_PT, &attach, sizeof(attach));
+	client_call(c, FD_IOMMUFD, UAPI_IOMMUFD_IOAS_MAP, &map, sizeof(map));
+}
+
+static void start_device(struct client *c, uint8_t how)
+{
+	struct uapi_dirty dirty = { sizeof(dirty), UAPI_DIRTY_START };
+	struct {
+		struct uapi_irq_set head;
+		int32_t fd;
+	} set = { { sizeof(set), UAPI_IRQ_SET_DATA_EVENTFD | UAPI_IRQ_SET_ACTION_TRIGGER,
+		    (how >> 6 & 3) - 1u, 0, 1 },
+		  FD_EVENT };
+	int32_t container = FD_CONTAINER;
+	char name[] = "0000:01:00.0";
+	long fd;
+
+	client_call(c, FD_GROUP, UAPI_GROUP_SET_CONTAINER, &container, sizeof(container));
+	client_ioctl(c, FD_CONTAINER, UAPI_SET_IOMMU, how & 8 ? 1 : 3);
+	fd = client_call(c, FD_GROUP, UAPI_GROUP_GET_DEVICE_FD, name, sizeof(name));
+	if (fd >= 0 && c->fd[FD_DEVICE].kind == FD_CLOSED && !c->fd[FD_DEVICE].dups) {
+		c->fd[FD_DEVICE] = c->fd[fd];
+		c->fd[fd] = (struct client_fd){ 0 };
+		if (how & 0xc0)
+			client_call(c, FD_DEVICE, UAPI_DEVICE_SET_IRQS, &set, sizeof(set));
+	}
+	if (how & 0x10)
+		client_map(c, FD_CONTAINER, HX_HELD, HX_RAM, 4 * HX_PAGE, MAP_RW);
+	if (how & 0x20)
+		client_call(c, FD_CONTAINER, UAPI_IOMMU_DIRTY_PAGES, &dirty, sizeof(dirty));
+}
+
+/* The usual start of one stack or the other, so that the input need not find it. */
+static void do_start(struct client *c, struct input *in)
+{
+	uint8_t how = take8(in);
+
+	for (unsigned int n = 0; n < 8; n++) {
+		if (n != FD_DEVICE - FD_CONTAINER)
+			do_open_fixed(c, n);
+	}
+	if (how & 1 && c->fd[FD_CDEV].kind == FD_FILE && c->fd[FD_IOMMUFD].kind == FD_FILE)
+		start_node(c, how & 2);
+	if (how & 4 && c->fd[FD_GROUP].kind == FD_FILE && c->fd[FD_CONTAINER].kind == FD_FILE)
+		start_device(c, how);
+}
+
 static void do_rw(struct client *c, struct input *in, int fd)
 {
 	uint8_t buf[256] = { 0 };
@@ -129,6 +267,20 @@ static void step(struct client *c, struct input *in)
 	struct cbit_mapping_info info;
 
 	switch (what % 8) {
+	case 4:
+	case 5:
+		do_hostile(c, in);
+		return;
+	case 6:
+		if (what & 0x80)
+			do_start(c, in);
+		else if (what & 0x40)
+			do_open_fixed(c, (unsigned int)fd % 11);
+		else if (c->fd[FD_CONTAINER + fd % 11].kind != FD_CLOSED && what & 0x20)
+			client_close(c, FD_CONTAINER + fd % 11);
+		else if (c->fd[FD_EVENT + fd % 2].kind == FD_EVENTFD)
+			client_kick(c, FD_EVENT + fd % 2);
+		return;
 	case 0:
 		client_open(c, (enum cbit_file_kind)(fd % 4), take8(in) % 4);
 		return;
@@ -169,6 +321,10 @@ static struct client *machine(uint8_t head)
 	/* a BAR behind the client's memory */
 	client_add(c, RAM + RAM_SIZE, 0x10000, cbit_pci_bar(dev.pci, 2)->spa.v, CBIT_MEM_MMIO,
 		   NULL);
+	client_add(c, HX_RAM, HX_RAM_SIZE, RAM_SPA + 0x10000000, CBIT_MEM_DRAM,
+		   calloc(1, HX_RAM_SIZE));
+	client_add(c, HX_RO, HX_PAGE, RAM_SPA + 0x20000000, CBIT_MEM_DRAM, calloc(1, HX_PAGE));
+	c->range[c->ranges - 1].writable = false;
 	c->fd_limit = 16;
 	kept[head & 15] = c;
 	return c;

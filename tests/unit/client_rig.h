@@ -341,14 +341,15 @@ static inline void client_add(struct client *c, uint64_t start, uint64_t len, ui
 }
 
 /* A machine with the given platform and policy, told to @observer (NULL: counted here). */
-static inline struct client *client_up(const char *platform, const char *policy,
-				       const struct cbit_observer *observer)
+static inline struct client *client_up_with(const char *platform, const char *policy,
+					    const struct cbit_observer *observer,
+					    const struct cbit_client_ops *ops)
 {
 	struct client *c = calloc(1, sizeof(*c));
 	struct cbit_machine_config config = {
 		.policy = cbit_policy_preset(policy),
 		.observer = { .event = client_event, .opaque = c },
-		.client = &client_ops,
+		.client = ops,
 		.client_dram = &client_dram_ops,
 		.client_opaque = c,
 	};
@@ -365,6 +366,12 @@ static inline struct client *client_up(const char *platform, const char *policy,
 	c->range[c->ranges - 1].writable = false;
 	CLIENT_CHECK(!cbit_machine_create(&config, &c->machine, NULL));
 	return c;
+}
+
+static inline struct client *client_up(const char *platform, const char *policy,
+				       const struct cbit_observer *observer)
+{
+	return client_up_with(platform, policy, observer, &client_ops);
 }
 
 static inline void client_plug(struct client *c, const char *spec)
