@@ -177,6 +177,17 @@ static bool kernel_is_mmio(void *opaque, struct cbit_phys phys)
 	return slot && guest_slot_is_window(slot);
 }
 
+static enum cbit_dma_pages kernel_pages(void *opaque, struct cbit_phys phys, uint64_t size)
+{
+	uint64_t first = phys.v & CBIT_PAGE_MASK, last = phys.v + (size - 1);
+	bool shared = cbit_guest_is_shared(opaque, CBIT_GPA(first));
+
+	for (uint64_t at = first + CBIT_PAGE_SIZE; at <= last; at += CBIT_PAGE_SIZE)
+		if (cbit_guest_is_shared(opaque, CBIT_GPA(at)) != shared)
+			return CBIT_DMA_PAGES_MIXED;
+	return shared ? CBIT_DMA_PAGES_PLAIN : CBIT_DMA_PAGES_C;
+}
+
 struct cbit_kernel_ops cbit_guest_kernel(void)
 {
 	return (struct cbit_kernel_ops){
@@ -186,5 +197,6 @@ struct cbit_kernel_ops cbit_guest_kernel(void)
 		.free = kernel_free,
 		.set_decrypted = kernel_set_decrypted,
 		.is_mmio = kernel_is_mmio,
+		.pages = kernel_pages,
 	};
 }

@@ -266,6 +266,87 @@ static void ops(void **state)
 	stop(&v);
 }
 
+/*
+ * The whole road: a driver's dma_map_phys() under each policy, for a device that is trusted or not,
+ * behind tables where the policy puts them or in shared pages all the same.
+ */
+static void the_dma_api_behind_it(void **state)
+{
+	static const struct {
+		const char *policy;
+		bool tables_shared; /* although this policy would not */
+		bool untrusted;
+		bool works;
+		enum cbit_event_type told;
+	} table[] = {
+		{ "complete", true, false, true, CBIT_EVENT_MAP },
+		{ "complete", true, true, true, CBIT_EVENT_MAP },
+		{ "linux-7.2", false, false, false, CBIT_EVENT_TABLE_PRIVATE },
+		{ "linux-7.2", false, true, false, CBIT_EVENT_TABLE_PRIVATE },
+		/* Were the tables shared: the private page itself, and its C-bit in the entry. */
+		{ "linux-7.2", true, false, false, CBIT_EVENT_DMA_ABORT },
+		/* An unaligned buffer of an untrusted device is bounced, and C is set all the same.
+		 */
+		{ "linux-7.2", true, true, false, CBIT_EVENT_DMA_ABORT },
+		{ "linux-6.17", true, true, false, CBIT_EVENT_DMA_ABORT },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct cbit_dma_config cfg = { .guest = true,
+					       .confidential = true,
+					       .ops = cbit_guest_kernel(),
+					       .ram = RIG_SIZE,
+					       .swiotlb = 0x100000 };
+		struct cbit_dma_dev_config dc = { .devid = DEVID,
+						  .mask = ~UINT64_C(0),
+						  .coherent_mask = ~UINT64_C(0),
+						  .iova_base = CBIT_IOVA(0x100000),
+						  .iova_size = 0x10000000 };
+		struct cbit_dma_iommu_ops iommu = cbit_viommu_dma_ops();
+		char in[sizeof(TEXT)] = { 0 };
+		struct cbit_dma_dev *dev;
+		struct cbit_iova iova;
+		struct cbit_gpa page;
+		struct cbit_error err;
+		struct cbit_dma *dma;
+		struct vi_guest v;
+
+		start(&v, CBIT_GUEST_SEV, table[i].tables_shared, false);
+		cfg.platform = *cbit_mem_platform(v.rig.mem);
+		cfg.policy = cbit_policy_preset(table[i].policy);
+		cfg.opaque = v.rig.guest;
+		dc.untrusted = table[i].untrusted;
+		dc.iommu = &iommu;
+		dc.iommu_opaque = v.domain;
+		assert_int_equal(cbit_dma_create(&cfg, &dma), 0);
+		assert_int_equal(cbit_dma_dev_create(dma, &dc, &dev), 0);
+		page = CBIT_GPA(rig_page(&v.rig).v + 256);
+		assert_int_equal(rig_put(&v.rig, page, TEXT), CBIT_GUEST_OK);
+		if (cbit_dma_map_phys(dev, CBIT_PHYS(page.v), sizeof(TEXT), CBIT_DMA_BIDIRECTIONAL,
+				      0, &iova, &err))
+			fail_msg("case %zu: %s", i, err.text);
+		(void)cbit_iommu_dma_read(cbit_viommu_hardware(v.vi), DEVID, iova, in, sizeof(in),
+					  NULL);
+		if (!strcmp(in, TEXT) != table[i].works)
+			fail_msg("case %zu", i);
+		if (table[i].told != CBIT_EVENT_MAP && !v.rig.log.count[table[i].told])
+			fail_msg("case %zu: not told", i);
+		(void)cbit_iommu_dma_write(cbit_viommu_hardware(v.vi), DEVID, iova, "DEVICE", 7,
+					   NULL);
+		assert_int_equal(
+			cbit_dma_unmap_phys(dev, iova, sizeof(TEXT), CBIT_DMA_BIDIRECTIONAL, 0),
+			table[i].tables_shared ? 0 : -ETIMEDOUT);
+		assert_int_equal(
+			cbit_guest_read(v.rig.guest, cbit_guest_direct(page), in, sizeof(in), NULL),
+			CBIT_GUEST_OK);
+		assert_int_equal(!strcmp(in, "DEVICE"), table[i].works);
+		cbit_dma_dev_destroy(dev);
+		cbit_dma_destroy(dma);
+		stop(&v);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -275,6 +356,7 @@ int main(void)
 		cmocka_unit_test(ranges_are_invalidated),
 		cmocka_unit_test(interrupts),
 		cmocka_unit_test(ops),
+		cmocka_unit_test(the_dma_api_behind_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
