@@ -84,6 +84,7 @@
 #define CBIT_VI_DTE0_TV         CBIT_VI_BIT(1)
 #define CBIT_VI_DTE0_HAD_SHIFT  7
 #define CBIT_VI_DTE0_HAD        (UINT64_C(3) << CBIT_VI_DTE0_HAD_SHIFT)
+#define CBIT_VI_DTE0_HAD_A      (UINT64_C(1) << CBIT_VI_DTE0_HAD_SHIFT) /* accessed bits alone */
 #define CBIT_VI_DTE0_MODE_SHIFT 9
 #define CBIT_VI_DTE0_MODE       (UINT64_C(7) << CBIT_VI_DTE0_MODE_SHIFT)
 #define CBIT_VI_DTE0_PPR        (UINT64_C(3) << 52) /* PPR, GPRP */

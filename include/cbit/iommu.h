@@ -115,6 +115,22 @@ int cbit_domain_unmap_deferred(struct cbit_domain *domain, struct cbit_iova iova
 void cbit_domain_flush(struct cbit_domain *domain, struct cbit_iova iova, uint64_t len);
 
 /**
+ * cbit_domain_set_dirty_tracking() - let the IOMMU mark what it uses in the domain's table (HAD in
+ * its devices' DTEs), or not: DTEs are rewritten and the IOTLB told, as in Linux
+ * (amd_iommu_set_dirty_tracking()). Marks that are there stay. Off at first.
+ */
+void cbit_domain_set_dirty_tracking(struct cbit_domain *domain, bool on);
+
+/**
+ * cbit_domain_read_dirty() - cbit_pt_read_dirty() of the domain's table; what was made clean is
+ * invalidated, so that the next write marks it again. No write that ended before is missed.
+ * @req->found must not call into this room.
+ * Return: 0, -EINVAL.
+ */
+int cbit_domain_read_dirty(struct cbit_domain *domain, struct cbit_iova iova, uint64_t len,
+			   const struct cbit_pt_dirty *req);
+
+/**
  * cbit_iommu_set_stale_check() - whether a hit in the IOTLB is compared with the tables in memory,
  * so that one which they no longer bear out can be told. On at first; where DMA goes is the same
  * either way.
@@ -286,13 +302,14 @@ enum cbit_dte_verdict cbit_dte_check(const uint64_t dte[4], uint64_t efr, bool i
 /*
  * What this IOMMU has: invalidate-all, 128-bit IRTEs, x2APIC, 6 levels of host tables; guest
  * translation with 4 or 5 levels, NX, GIoV, PASIDs of 16 bits (Linux refuses more) in 1 to 3
- * levels; tables of 2048 IRTEs, GCR3 tables at SPAs or GPAs.
+ * levels; accessed and dirty bits; tables of 2048 IRTEs, GCR3 tables at SPAs or GPAs.
  */
 #define CBIT_IOMMU_PASID_BITS 16
 #define CBIT_IOMMU_EFR                                                                        \
 	(CBIT_VI_EFR_IA | CBIT_VI_EFR_GA | CBIT_VI_EFR_XT | CBIT_VI_EFR_GT | CBIT_VI_EFR_NX | \
-	 CBIT_VI_EFR_GIO | UINT64_C(2) << CBIT_VI_EFR_HATS_SHIFT |                            \
-	 UINT64_C(1) << CBIT_VI_EFR_GATS_SHIFT | UINT64_C(2) << CBIT_VI_EFR_GLX_SHIFT |       \
+	 CBIT_VI_EFR_GIO | CBIT_VI_EFR_HA | CBIT_VI_EFR_HD |                                  \
+	 UINT64_C(2) << CBIT_VI_EFR_HATS_SHIFT | UINT64_C(1) << CBIT_VI_EFR_GATS_SHIFT |      \
+	 UINT64_C(2) << CBIT_VI_EFR_GLX_SHIFT |                                               \
 	 (CBIT_IOMMU_PASID_BITS - UINT64_C(1)) << CBIT_VI_EFR_PASMAX_SHIFT)
 #define CBIT_IOMMU_EFR2 (CBIT_VI_EFR2_IRT_2K | CBIT_VI_EFR2_GCR3_GPA)
 

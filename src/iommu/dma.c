@@ -155,8 +155,11 @@ static bool dma_run(struct dma *d, uint64_t want)
 		fault_walk(d, err, want, &leaf, &f);
 		return false;
 	}
-	n = cbit_dma_run_length(d, &leaf, want);
 	denied = cbit_request_denied(&d->q, &leaf);
+	/* What is not carried out leaves no marks. */
+	if (denied)
+		d->q.marks = 0;
+	n = cbit_dma_run_length(d, &leaf, want);
 	if (denied) {
 		if (leaf.attrs & LEAF_STALE)
 			cbit_dma_note(d, CBIT_EVENT_DMA_STALE_IOTLB, n, &leaf);

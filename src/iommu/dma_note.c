@@ -39,7 +39,7 @@ void cbit_dma_note(struct dma *d, enum cbit_event_type type, uint64_t len,
 		struct cbit_pt_leaf now;
 		struct failure f;
 
-		if (cbit_request_walk(&d->q, ev.iova.v, &now, &f) != -ENOENT)
+		if (cbit_request_walk(&d->q, ev.iova.v, 0, &now, &f) != -ENOENT)
 			ev.entry_now = now.entry;
 	}
 	if (leaf) {

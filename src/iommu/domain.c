@@ -56,6 +56,16 @@ static inline void flush(struct cbit_domain *domain, uint64_t first, uint64_t la
 
 /* --- making and unmaking --- */
 
+/* With the lock held for writing. */
+static void rewrite_dtes(struct cbit_domain *domain)
+{
+	struct cbit_iommu *iommu = domain->iommu;
+
+	for (unsigned int devid = 0; devid < DEVICES; devid++)
+		if (iommu->attached[devid] == domain->id)
+			cbit_dte_write(iommu, (uint16_t)devid, domain);
+}
+
 /*
  * The top grew: each attached device's DTE holds the old root. Called from within a map, so
  * the lock is held for writing. The IOTLB holds leaves only and those have not moved; the
@@ -67,9 +77,7 @@ static void top_changed(void *opaque, struct cbit_pt *pt)
 	struct cbit_iommu *iommu = domain->iommu;
 
 	(void)pt;
-	for (unsigned int devid = 0; devid < DEVICES; devid++)
-		if (iommu->attached[devid] == domain->id)
-			cbit_dte_write(iommu, (uint16_t)devid, domain);
+	rewrite_dtes(domain);
 	cbit_iotlb_invalidate_domain(&iommu->iotlb, domain->id);
 	cbit_stat_add(&iommu->stats.invalidations, 1);
 	if (domain->deferred)
@@ -186,6 +194,34 @@ int cbit_domain_attach(struct cbit_domain *domain, uint16_t devid)
 	cbit_dte_write(iommu, devid, domain);
 	cbit_iommu_unlock(iommu);
 	return 0;
+}
+
+void cbit_domain_set_dirty_tracking(struct cbit_domain *domain, bool on)
+{
+	struct cbit_iommu *iommu = domain->iommu;
+
+	pthread_rwlock_wrlock(&iommu->lock);
+	if (domain->dirty != on) {
+		domain->dirty = on;
+		rewrite_dtes(domain);
+		flush(domain, 0, ~(uint64_t)0);
+	}
+	cbit_iommu_unlock(iommu);
+}
+
+int cbit_domain_read_dirty(struct cbit_domain *domain, struct cbit_iova iova, uint64_t len,
+			   const struct cbit_pt_dirty *req)
+{
+	struct cbit_iommu *iommu = domain->iommu;
+	int err;
+
+	pthread_rwlock_wrlock(&iommu->lock);
+	err = cbit_pt_read_dirty(domain->pt, iova, len, req);
+	/* What the IOTLB has as dirty would not be marked again. */
+	if (!err && len && !(req->flags & CBIT_PT_DIRTY_NO_CLEAR))
+		flush(domain, iova.v, iova.v + (len - 1));
+	cbit_iommu_unlock(iommu);
+	return err;
 }
 
 /* With the lock held for writing. */

@@ -70,7 +70,8 @@ void cbit_dte_write(struct cbit_iommu *iommu, uint16_t devid, struct cbit_domain
 		domain->top = cbit_mem_bus(iommu->mem, cbit_pt_root(domain->pt), iommu->sme).v |
 			      (uint64_t)cbit_pt_mode(domain->pt) << CBIT_VI_DTE0_MODE_SHIFT;
 		dte_store(iommu, devid,
-			  CBIT_VI_DTE0_V | CBIT_VI_DTE0_TV | domain->top | CBIT_VI_DTE0_IR |
+			  CBIT_VI_DTE0_V | CBIT_VI_DTE0_TV | domain->top |
+				  (domain->dirty ? CBIT_VI_DTE0_HAD : 0) | CBIT_VI_DTE0_IR |
 				  CBIT_VI_DTE0_IW,
 			  domain->id);
 	}
@@ -206,5 +207,7 @@ void cbit_dte_decode(struct cbit_iommu *iommu, uint16_t devid, struct dte *out)
 	out->root.v = dte[0] & CBIT_VI_BASE_MASK;
 	out->rights = (dte[0] & CBIT_VI_DTE0_IR ? CBIT_ATTR_READ : 0) |
 		      (dte[0] & CBIT_VI_DTE0_IW ? CBIT_ATTR_WRITE : 0);
+	out->marks = (dte[0] & CBIT_VI_DTE0_HAD ? CBIT_ATTR_ACCESSED : 0) |
+		     (dte[0] & CBIT_VI_DTE0_HAD & ~CBIT_VI_DTE0_HAD_A ? CBIT_ATTR_DIRTY : 0);
 	out->state = DTE_TRANSLATE;
 }

@@ -7,6 +7,9 @@
  * GCR3 tables are at SPAs, or with GCR3TRPMode at GPAs; what a GCR3 entry of the last level holds
  * is a GPA in both cases (Linux: amd_iommu_set_gcr3(), and enabling of FEATURE_GCR3TRPMODE).
  * Without host tables a GPA is an SPA, and its C-bit says under which key to read.
+ *
+ * Accessed and dirty bits are left in the guest's tables where these are at SPAs, and with HAD in
+ * the host's entry of the page. A guest's tables below host tables are not marked.
  */
 #include <errno.h>
 
@@ -115,7 +118,38 @@ static void nested_failed(struct failure *f, int err, const struct cbit_pt_neste
 	}
 }
 
-int cbit_guest_walk(struct request *q, uint64_t gva, struct cbit_pt_leaf *leaf, struct failure *f)
+/* The page is marked in the host's table, once both stages have let the request pass. */
+static int mark_host(struct request *q, const struct cbit_pt_nested_leaf *at, uint64_t gva,
+		     unsigned int marks, struct cbit_pt_leaf *leaf)
+{
+	struct cbit_pt_leaf host;
+	int err;
+
+	leaf->attrs &= ~(CBIT_ATTR_ACCESSED | CBIT_ATTR_DIRTY);
+	if (!marks || cbit_request_denied(q, leaf))
+		return 0;
+	err = cbit_pt_walk_mark(q->iommu->mem, CBIT_PT_AMDV1, q->dte.root, q->dte.mode,
+				CBIT_IOVA(at->gpa + (gva - leaf->iova.v)), marks, &host);
+	leaf->attrs |= host.attrs & marks;
+	return err;
+}
+
+/* What users may not reach, or may not execute, is not marked by them either. */
+static int walk_guest(struct request *q, uint64_t root, uint64_t gva, unsigned int marks,
+		      struct cbit_pt_leaf *leaf)
+{
+	struct cbit_mem *mem = q->iommu->mem;
+	struct cbit_bus top = { root };
+	int err = cbit_pt_walk_from(mem, CBIT_PT_X86_64, top, guest_mode(q), CBIT_IOVA(gva), leaf);
+
+	if (err || !(marks & ~leaf->attrs) || cbit_request_denied(q, leaf))
+		return err;
+	return cbit_pt_walk_mark(mem, CBIT_PT_X86_64, top, guest_mode(q), CBIT_IOVA(gva), marks,
+				 leaf);
+}
+
+int cbit_guest_walk(struct request *q, uint64_t gva, unsigned int marks, struct cbit_pt_leaf *leaf,
+		    struct failure *f)
 {
 	struct cbit_pt_nested_leaf out;
 	uint64_t root;
@@ -128,11 +162,12 @@ int cbit_guest_walk(struct request *q, uint64_t gva, struct cbit_pt_leaf *leaf, 
 	if (q->dte.mode) {
 		err = walk_nested(q, root, guest_mode(q), gva, &out);
 		*leaf = out.leaf;
+		if (!err)
+			err = mark_host(q, &out, gva, marks, leaf);
 		if (err)
 			nested_failed(f, err, &out, gva);
 	} else {
-		err = cbit_pt_walk_from(q->iommu->mem, CBIT_PT_X86_64, (struct cbit_bus){ root },
-					guest_mode(q), CBIT_IOVA(gva), leaf);
+		err = walk_guest(q, root, gva, marks, leaf);
 		if (err)
 			cbit_failure_of_walk(f, err, leaf, gva, GN);
 	}

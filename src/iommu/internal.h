@@ -188,6 +188,7 @@ struct cbit_domain {
 	uint16_t id;
 	unsigned int pins;
 	uint64_t top;
+	bool dirty; /* tracking */
 	bool deferred;
 	uint64_t first;
 	uint64_t last;
@@ -210,6 +211,7 @@ enum dte_state {
  * @guest: requests with a PASID, and with @giov those without, go through the guest's tables: the
  *         GCR3 table at @gcr3 with @glx + 1 levels, then x86_64 tables of @guest_mode levels, whose
  *         addresses go through the host's tables if @mode is not 0.
+ * @marks: CBIT_ATTR_ACCESSED and CBIT_ATTR_DIRTY: what to leave in the host's tables (HAD).
  * @gcr3_gpa: the addresses of GCR3 tables do, too.
  */
 struct dte {
@@ -223,6 +225,7 @@ struct dte {
 	unsigned int glx;
 	unsigned int guest_mode;
 	unsigned int rights;
+	unsigned int marks;
 	struct cbit_bus root;
 	struct cbit_bus gcr3;
 };
@@ -247,6 +250,7 @@ uint64_t cbit_dte_spa(struct cbit_iommu *iommu, uint16_t devid);
  * What a request needs to be translated.
  * @ctx: whose addresses, for the IOTLB; IOTLB_GUEST in it: by the guest's tables.
  * @compare: hits with the tables.
+ * @marks: what the request leaves in the leaf: CBIT_ATTR_ACCESSED, and of a write CBIT_ATTR_DIRTY.
  */
 struct request {
 	struct cbit_iommu *iommu;
@@ -256,6 +260,7 @@ struct request {
 	struct dte dte;
 	uint64_t ctx;
 	bool compare;
+	unsigned int marks;
 	uint64_t walks;
 	uint64_t hits;
 };
@@ -284,9 +289,9 @@ bool cbit_request_start(struct request *q, uint64_t iova, struct failure *f);
  */
 int cbit_request_translate(struct request *q, uint64_t iova, struct cbit_pt_leaf *leaf,
 			   struct failure *f);
-/* The same without the IOTLB. */
-int cbit_request_walk(struct request *q, uint64_t iova, struct cbit_pt_leaf *leaf,
-		      struct failure *f);
+/* The same without the IOTLB. @marks: what to leave in the tables. */
+int cbit_request_walk(struct request *q, uint64_t iova, unsigned int marks,
+		      struct cbit_pt_leaf *leaf, struct failure *f);
 /* What the leaf lacks for the request: flags of a page fault, 0 for nothing. */
 unsigned int cbit_request_denied(const struct request *q, const struct cbit_pt_leaf *leaf);
 /* Log a failure of the request, unless its DTE asks for silence. */
@@ -309,7 +314,8 @@ static inline void leaf_is_page(struct cbit_pt_leaf *leaf, uint64_t iova)
 /* guest.c: which stage lacks the right, for a page fault in @f that names a GVA so far. */
 void cbit_guest_denied(struct request *q, uint64_t gva, struct failure *f);
 /* As cbit_request_walk(), for requests of a guest. */
-int cbit_guest_walk(struct request *q, uint64_t gva, struct cbit_pt_leaf *leaf, struct failure *f);
+int cbit_guest_walk(struct request *q, uint64_t gva, unsigned int marks, struct cbit_pt_leaf *leaf,
+		    struct failure *f);
 
 /* stale.c */
 #define LEAF_STALE (1u << 31) /* in the attributes of a leaf: the tables say otherwise */

@@ -45,7 +45,7 @@ void cbit_stale_compare(struct request *q, uint64_t iova, struct cbit_pt_leaf *l
 {
 	struct cbit_pt_leaf now;
 	struct failure f;
-	int err = cbit_request_walk(q, iova, &now, &f);
+	int err = cbit_request_walk(q, iova, 0, &now, &f);
 
 	if (err || now.spa.v + (iova - now.iova.v) != leaf->spa.v + (iova - leaf->iova.v) ||
 	    (now.attrs ^ leaf->attrs) & COMPARED)

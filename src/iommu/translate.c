@@ -28,6 +28,7 @@ bool cbit_request_start(struct request *q, uint64_t iova, struct failure *f)
 	cbit_dte_decode(q->iommu, q->rq.devid, dte);
 	q->ctx = iotlb_host(dte->domid);
 	q->compare = false;
+	q->marks = 0;
 	switch (dte->state) {
 	case DTE_PASS:
 		return true;
@@ -51,6 +52,17 @@ bool cbit_request_start(struct request *q, uint64_t iova, struct failure *f)
 		return refuse(f, CBIT_VI_EVT_IO_PAGE_FAULT, gn, iova);
 	if (dte->mode || request_is_guest(q))
 		q->compare = cbit_stale_possible(q);
+	/* A guest's tables are marked as a CPU marks them, the host's as HAD says. */
+	if (request_is_guest(q) && !dte->mode)
+		q->marks = CBIT_ATTR_ACCESSED | CBIT_ATTR_DIRTY;
+	else if (dte->mode)
+		q->marks = dte->marks;
+	if (!q->write)
+		q->marks &= ~CBIT_ATTR_DIRTY;
+	/* What the DTE refuses is not carried out. */
+	if ((q->write && !(dte->rights & CBIT_ATTR_WRITE)) ||
+	    ((!q->write || q->atomic) && !(dte->rights & CBIT_ATTR_READ)))
+		q->marks = 0;
 	return true;
 }
 
@@ -92,18 +104,22 @@ void cbit_failure_of_walk(struct failure *f, int err, const struct cbit_pt_leaf 
 	}
 }
 
-int cbit_request_walk(struct request *q, uint64_t iova, struct cbit_pt_leaf *leaf,
-		      struct failure *f)
+int cbit_request_walk(struct request *q, uint64_t iova, unsigned int marks,
+		      struct cbit_pt_leaf *leaf, struct failure *f)
 {
 	const struct dte *dte = &q->dte;
 	int err;
 
 	if (request_is_guest(q))
-		return cbit_guest_walk(q, iova, leaf, f);
+		return cbit_guest_walk(q, iova, marks, leaf, f);
 	if (dte->state == DTE_PASS || !dte->mode)
 		return identity(q, iova, leaf);
-	err = cbit_pt_walk_from(q->iommu->mem, CBIT_PT_AMDV1, dte->root, dte->mode, CBIT_IOVA(iova),
-				leaf);
+	if (__builtin_expect(marks != 0, 0))
+		err = cbit_pt_walk_mark(q->iommu->mem, CBIT_PT_AMDV1, dte->root, dte->mode,
+					CBIT_IOVA(iova), marks, leaf);
+	else
+		err = cbit_pt_walk_from(q->iommu->mem, CBIT_PT_AMDV1, dte->root, dte->mode,
+					CBIT_IOVA(iova), leaf);
 	if (__builtin_expect(err != 0, 0)) {
 		if (q->iommu->owner.is_private)
 			cbit_owner_table(q->iommu, dte->root, false);
@@ -122,7 +138,8 @@ int cbit_request_translate(struct request *q, uint64_t iova, struct cbit_pt_leaf
 
 	if (__builtin_expect(q->dte.state == DTE_PASS, 0))
 		return identity(q, iova, leaf);
-	if (cbit_iotlb_lookup(&iommu->iotlb, q->ctx, iova, leaf)) {
+	/* An entry that is not marked yet as the request has to mark it is walked for again. */
+	if (cbit_iotlb_lookup(&iommu->iotlb, q->ctx, iova, leaf) && !(q->marks & ~leaf->attrs)) {
 		q->hits++;
 		if (__builtin_expect(q->compare, 0))
 			cbit_stale_compare(q, iova, leaf);
@@ -131,7 +148,7 @@ int cbit_request_translate(struct request *q, uint64_t iova, struct cbit_pt_leaf
 	if (!q->dte.mode && !request_is_guest(q))
 		return identity(q, iova, leaf);
 	q->walks++;
-	err = cbit_request_walk(q, iova, leaf, f);
+	err = cbit_request_walk(q, iova, q->marks, leaf, f);
 	if (!err)
 		cbit_iotlb_fill(&iommu->iotlb, q->ctx, leaf);
 	return err;

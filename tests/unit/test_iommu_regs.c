@@ -27,7 +27,7 @@ static void check_reset(bool sme)
 	assert_int_equal(reg(r, CBIT_VI_REG_EVT_BASE), r->iommu->evt_ring.v | c | 8ull << 56);
 	assert_int_equal(reg(r, CBIT_VI_REG_CONTROL), 0x11405);
 	assert_int_equal(reg(r, CBIT_VI_REG_STATUS), 0x18);
-	assert_int_equal(reg(r, CBIT_VI_REG_EFR), 0x1000f000098dc);
+	assert_int_equal(reg(r, CBIT_VI_REG_EFR), 0x13000f000098dc);
 	assert_int_equal(reg(r, CBIT_VI_REG_EFR2), 0x108);
 	assert_int_equal(reg(r, CBIT_VI_REG_CMD_HEAD) | reg(r, CBIT_VI_REG_CMD_TAIL), 0);
 	assert_int_equal(reg(r, CBIT_VI_REG_EVT_HEAD) | reg(r, CBIT_VI_REG_EVT_TAIL), 0);
