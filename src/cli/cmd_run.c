@@ -28,6 +28,7 @@ enum {
 	KEY_MEMLOCK,
 	KEY_HOST_KEY,
 	KEY_STATS,
+	KEY_NO_BACKTRACE,
 };
 
 #define MAX_REPORTS 8
@@ -44,6 +45,7 @@ struct options {
 	unsigned int nr_reports;
 	bool strict;
 	bool stats;
+	bool no_backtrace;
 };
 
 static const struct argp_option option_list[] = {
@@ -63,6 +65,8 @@ static const struct argp_option option_list[] = {
 	  "how much the program may map for DMA: unlimited (default), inherit (its own "
 	  "RLIMIT_MEMLOCK, as Linux does), or a size such as 64M",
 	  0 },
+	{ "no-backtrace", KEY_NO_BACKTRACE, NULL, 0,
+	  "do not look up where in the program the calls behind a finding came from", 0 },
 	{ "c-bit", KEY_C_BIT, "N", 0, "position of the C-bit (sme: 51)", 0 },
 	{ "stats", KEY_STATS, NULL, 0, "tell at the end what the run took, a line a figure", 0 },
 	{ "host-key", KEY_HOST_KEY, "HEX", 0, "the 32-byte memory encryption key, 64 digits", 0 },
@@ -169,6 +173,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			o->host.frames = HOST_FRAMES_SCATTERED;
 		else
 			argp_error(state, "--frames '%s': congruent or scattered", arg);
+		break;
+	case KEY_NO_BACKTRACE:
+		o->no_backtrace = true;
 		break;
 	case KEY_MEMLOCK:
 		parse_memlock(state, o, arg);
@@ -300,6 +307,11 @@ int cmd_run(int argc, char **argv)
 		return EXIT_CBIT;
 	}
 	o.host.observer = cbit_report_observer(report);
+	if (!o.no_backtrace && !host_traces_create(&o.host.traces)) {
+		const struct cbit_trace_source source = host_traces_source(o.host.traces);
+
+		cbit_report_set_traces(report, &source);
+	}
 	ret = host_run(&o.host, &status, &stats, &err);
 	if (ret == -ENOEXEC) {
 		fprintf(stderr, "cbit: %s\n", err.text);
@@ -318,5 +330,6 @@ int cmd_run(int argc, char **argv)
 			code = ret;
 	}
 	cbit_report_destroy(report);
+	host_traces_destroy(o.host.traces);
 	return code;
 }

@@ -14,8 +14,12 @@
 
 static int copy_in(void *opaque, void *caller, void *dst, uint64_t addr, size_t len)
 {
-	(void)opaque;
-	return host_copy_in(((struct host_call *)caller)->tid, dst, addr, len);
+	struct host_traces *traces = ((struct host *)opaque)->config->traces;
+	struct host_call *call = caller;
+
+	if (traces && host_trace_copy_in(traces, call, dst, addr, len))
+		return 0;
+	return host_copy_in(call->tid, dst, addr, len);
 }
 
 static int copy_out(void *opaque, void *caller, uint64_t addr, const void *src, size_t len)
@@ -177,6 +181,13 @@ static int install(void *opaque, void *caller, struct cbit_file *file)
 	return ret;
 }
 
+static uint32_t trace(void *opaque, struct cbit_owner *o, void *caller)
+{
+	struct host_traces *traces = ((struct host *)opaque)->config->traces;
+
+	return traces ? host_trace_take(traces, o, caller) : 0;
+}
+
 const struct cbit_client_ops host_client_ops = {
 	.copy_in = copy_in,
 	.copy_out = copy_out,
@@ -191,6 +202,7 @@ const struct cbit_client_ops host_client_ops = {
 	.watch = watch,
 	.file = get_file,
 	.install = install,
+	.trace = trace,
 };
 
 static int dram_read(void *opaque, uint64_t offset, void *buf, size_t len)

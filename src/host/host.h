@@ -14,6 +14,7 @@
 
 #define HOST_MAX_DEVICES 32
 #define HOST_PATH_MAX    4096
+#define HOST_STACK_WORDS 1024
 
 /** enum host_frames - how client pages get their modelled SPAs. */
 enum host_frames {
@@ -32,6 +33,7 @@ struct host_vma {
 
 /* One client address space, from its first use to its exit or exec. */
 struct cbit_owner {
+	uint64_t serial; /* never given again, unlike the process number */
 	pid_t tgid;
 	pid_t tid; /* a thread to reach the memory by: the first one may have ended */
 	int pidfd;
@@ -133,6 +135,28 @@ void host_devfile_drain(struct host *host);
 /* What a descriptor of an open device file stands for: the newest that may be used, if any. */
 struct cbit_file *host_devfile_current(const struct host_devfile *dev);
 
+/* ---- backtrace.c: where in a program a call came from ---- */
+
+struct host_traces;
+struct cbit_trace_source;
+int host_traces_create(struct host_traces **out);
+void host_traces_destroy(struct host_traces *traces);
+/** host_traces_source() - for a report; valid until they are destroyed, without the program too. */
+struct cbit_trace_source host_traces_source(struct host_traces *traces);
+struct host_call;
+/**
+ * host_trace_take() - the backtrace of a thread that waits for the answer to a call.
+ * Return: its number; equal ones have one number. 0 when it cannot be had.
+ */
+uint32_t host_trace_take(struct host_traces *traces, const struct cbit_owner *owner,
+			 struct host_call *call);
+/**
+ * host_trace_copy_in() - read a call's argument and, where such a call came before, the stack
+ * with it, which spares host_trace_take() its own reads. Return: has it been read?
+ */
+bool host_trace_copy_in(struct host_traces *traces, struct host_call *call, void *dst,
+			uint64_t addr, size_t len);
+
 /* ---- the rest: one run ---- */
 
 /* A file of the vfio room given out as one end of a socket pair. */
@@ -169,6 +193,7 @@ struct host_config {
 	const char *const *devices;
 	unsigned int nr_devices;
 	char *const *argv;
+	struct host_traces *traces; /* NULL: no backtraces are taken */
 	/* The machine is on and the program has not begun; NULL when nobody wants to know. */
 	void (*ready)(void *opaque, struct cbit_machine *machine);
 	void *ready_opaque;
@@ -251,6 +276,7 @@ struct host {
 
 	pthread_mutex_t owners_lock;
 	struct cbit_owner *owners;
+	uint64_t owner_serial;
 	struct {
 		pid_t tid, tgid;
 	} tids[256];
@@ -336,6 +362,9 @@ struct host_call {
 	int64_t val;
 	int error; /* negative errno */
 	bool pass; /* let the kernel carry the call out */
+	/* for backtrace.c: room for HOST_STACK_WORDS of the stack, or NULL; which one is in it */
+	uint64_t *stack;
+	uint64_t stack_id;
 };
 void host_call_serve(struct host_call *call);
 int host_install_fd(struct host_call *call, int fd, bool cloexec);

@@ -138,6 +138,7 @@ struct cbit_owner *host_owner_get(struct host *host, pid_t tid)
 		reap(host);
 		owner = calloc(1, sizeof(*owner));
 		if (owner) {
+			owner->serial = ++host->owner_serial;
 			owner->tgid = tgid;
 			owner->maps = -1;
 			owner->pidfd = (int)syscall(SYS_pidfd_open, tgid, 0);

@@ -128,7 +128,8 @@ static short listener_events(const struct host_crew *crew)
 /* One call. 0, -EAGAIN when there was none after all, or the error that ends it all. */
 static int serve_one(struct host_crew *crew, struct host_server *s)
 {
-	struct host_call call = { .host = crew->host, .req = s->req, .server = s };
+	uint64_t stack[HOST_STACK_WORDS];
+	struct host_call call = { .host = crew->host, .req = s->req, .server = s, .stack = stack };
 
 	memset(s->req, 0, crew->req_size);
 	if (ioctl(crew->host->listener, SECCOMP_IOCTL_NOTIF_RECV, s->req))

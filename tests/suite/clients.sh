@@ -35,6 +35,55 @@ section_abi() {
 		env CBIT_CLIENTS="$clients" CBIT_SELFTESTS="$selftests" "$build/tests/abi/test_tables"
 }
 
+# Each "expect FUNCTION LINE" of client_trace is in a backtrace.
+want_places() {
+	local word function line
+	want_out '^expect third_place [0-9]+'
+	while read -r word function line; do
+		[ "$word" = expect ] || continue
+		want_err "^        #[0-9]+ .*/client_trace_[a-z]+\\+0x[0-9a-f]+ $function \\(.*client_trace\\.c:$line\\)"
+	done <"$out"
+}
+
+client_traces() {
+	local how thread
+	for how in frames optimized static fixed stripped; do
+		for thread in '' thread; do
+			begin "client: backtraces, $how ${thread:-main}"
+			run -- "$clients/client_trace_$how" $thread
+			want_rc 0
+			# Two places, however often; the third is told by what it left.
+			want_findings mapping-leaked=1 unmapped-nothing=2
+			want_err '^    mapping: '
+			if [ "$how" = stripped ]; then
+				want_err '^        #2 .*/client_trace_stripped\+0x[0-9a-f]+$'
+				want_no_err 'first_place'
+			else
+				want_places
+				want_err "^        #[0-9]+ .* work \\(.*client_trace\\.c:"
+				[ -n "$thread" ] || want_err "^        #[0-9]+ .* main \\(.*client_trace\\.c:"
+			fi
+			end
+		done
+	done
+	begin "client: no backtraces"
+	run --no-backtrace -- "$clients/client_trace_frames"
+	want_rc 0
+	# Where nobody asks for the place, the range stands for it.
+	want_findings mapping-leaked=1 unmapped-nothing=2
+	want_no_err '^        #'
+	end
+	begin "client: backtraces, JSON"
+	run --report "json:$T/report" -- "$clients/client_trace_frames"
+	want_rc 0
+	jq -e '[.findings[] | (.mapping // .call).frames[] | select(.function == "third_place" or
+		.function == "second_place") | select((.line | type) == "number" and
+		(.file | endswith("client_trace.c")) and (.offset | startswith("0x")) and
+		(.module | endswith("client_trace_frames")))] | length == 2' "$T/report" >/dev/null ||
+		because "the JSON report lacks frames"
+	end
+}
+
 # One case of every client, quick enough for a sanitized cbit too.
 client_basics() {
 	local what
@@ -236,6 +285,8 @@ section_clients() {
 		want_findings
 		end
 	done
+
+	client_traces
 
 	begin "client: DMA from an IOVA never mapped"
 	run -- "$clients/client_faults" unmapped-source

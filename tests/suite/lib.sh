@@ -76,6 +76,10 @@ want_err() {
 	grep -qE -- "$1" "$err" || because "stderr lacks: $1"
 }
 
+want_no_err() {
+	! grep -qE -- "$1" "$err" || because "stderr has: $1"
+}
+
 # The ids of the findings on stderr, one a line.
 findings() {
 	sed -n 's/^cbit: finding \([a-z0-9-]*\):.*/\1/p' "$err"
