@@ -3,7 +3,7 @@ BUILD ?= build
 BENCH ?= $(BUILD)-bench
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all demo test unit fuzz bench format lint clean install
+.PHONY: all demo test unit fuzz soak bench format lint clean install
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -26,9 +26,14 @@ unit: all
 	meson test -C $(BUILD) --no-rebuild --suite unit
 
 # Each target for FUZZ_SECONDS on its corpus; what it finds new stays in $(BUILD)-fuzz.
-FUZZ_SECONDS ?= 300
+FUZZ_SECONDS ?= 600
 fuzz:
 	@tests/fuzz/run.sh $(FUZZ_SECONDS) $(BUILD)-fuzz
+
+# Random operations against their models by the ten million, and kills many times over.
+SOAK_OPERATIONS ?= 10000000
+soak: all
+	@tests/soak.sh $(BUILD) $(SOAK_OPERATIONS)
 
 # Figures are of release code (-O3, the rest as ever), hence a build directory of its own.
 $(BENCH)/build.ninja:
@@ -49,7 +54,7 @@ lint:
 	clang-tidy --quiet -p $(BENCH) $(filter bench/%.c,$(SOURCES))
 	cppcheck --quiet --std=c17 --enable=warning,performance,portability --error-exitcode=1 \
 		--inline-suppr --suppressions-list=.cppcheck-suppressions -I include -I src $(filter %.c,$(SOURCES))
-	shellcheck -x tests/run.sh tests/suite/*.sh scripts/*.sh tests/clients/*.sh bench/*.sh .ci/run
+	shellcheck -x tests/run.sh tests/soak.sh tests/suite/*.sh scripts/*.sh tests/clients/*.sh bench/*.sh .ci/run
 
 install: all
 	meson install -C $(BUILD) --no-rebuild

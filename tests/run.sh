@@ -13,6 +13,7 @@
 #   demo       make demo
 #   user       abi to demo once more as an unprivileged user (only when run as root)
 #   fuzz       each fuzz target for CBIT_FUZZ_SECONDS (20) on its corpus
+#   guard      instructions of the hot paths against the stored counts
 #   sanitize   clang build; unit tests and clients with sanitizers; valgrind
 # Without arguments: all of them. BUILD names the build directory (default build).
 # CBIT_USER_SECTIONS names the sections that "user" repeats.
@@ -30,11 +31,11 @@ clients=$build/tests/clients
 examples=$build/examples
 selftests=${CBIT_SELFTESTS:-}
 client_sections='abi clients selftests dpdk contract kill demo'
-all="unit sim $client_sections user fuzz sanitize"
+all="unit sim $client_sections user fuzz guard sanitize"
 
 # The parts below share these variables; shellcheck sees one file at a time.
 # shellcheck disable=SC2154
-for part in lib build clients thirdparty contract kill sim; do
+for part in lib build clients thirdparty contract kill sim guard; do
 	# shellcheck source=/dev/null
 	. "$here/suite/$part.sh"
 done

@@ -4,7 +4,7 @@
  * accesses, one of them always through AES, and must agree in every outcome, every byte read
  * and in the end in every byte of DRAM and of the backings.
  *
- * CBIT_TEST_SEED and CBIT_TEST_OPS in the environment choose another run.
+ * CBIT_SEED and CBIT_OPS in the environment choose another run.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -304,20 +304,20 @@ static void test_sme(void **state)
 {
 	(void)state;
 	straight = 0;
-	compare("sme", wanted("CBIT_TEST_SEED", 0x5eed), wanted("CBIT_TEST_OPS", 1000000));
+	compare("sme", wanted("CBIT_SEED", 0x5eed), wanted("CBIT_OPS", 1000000));
 	assert_true(straight > 20);
 }
 
 static void test_tsme(void **state)
 {
 	(void)state;
-	compare("tsme", wanted("CBIT_TEST_SEED", 0x5eed), wanted("CBIT_TEST_OPS", 1000000) / 10);
+	compare("tsme", wanted("CBIT_SEED", 0x5eed), wanted("CBIT_OPS", 1000000) / 10);
 }
 
 static void test_bare(void **state)
 {
 	(void)state;
-	compare("bare", wanted("CBIT_TEST_SEED", 0x5eed), wanted("CBIT_TEST_OPS", 1000000) / 10);
+	compare("bare", wanted("CBIT_SEED", 0x5eed), wanted("CBIT_OPS", 1000000) / 10);
 }
 
 int main(void)
