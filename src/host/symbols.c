@@ -69,18 +69,38 @@ static struct opened *open_file(struct symbols *symbols, const char *path)
 	return f;
 }
 
+/* @addr in the address space of the module as it is reported. */
+static const char *source_of(Dwfl_Module *module, Dwarf_Addr addr, int *number)
+{
+	Dwfl_Line *line = dwfl_module_getsrc(module, addr);
+	Dwarf_Die *unit = NULL;
+	Dwarf_Addr bias;
+	Dwarf_Line *found;
+
+	if (line)
+		return dwfl_lineinfo(line, NULL, number, NULL, NULL, NULL);
+	/* That goes by .debug_aranges, which clang leaves out: ask each unit. */
+	while ((unit = dwfl_module_nextcu(module, unit, &bias))) {
+		if (dwarf_haspc(unit, addr - bias) <= 0)
+			continue;
+		found = dwarf_getsrc_die(unit, addr - bias);
+		if (found && !dwarf_lineno(found, number))
+			return dwarf_linesrc(found, NULL, NULL);
+	}
+	return NULL;
+}
+
 void host_symbols_name(struct symbols *symbols, const char *path, uint64_t vaddr,
 		       struct cbit_frame *out)
 {
 	/* The call, not what comes after it: that may be another line or function. */
 	struct opened *f = open_file(symbols, path);
 	const char *name, *source;
-	Dwfl_Line *line;
 	GElf_Addr bias;
 	GElf_Word section;
 	GElf_Off offset;
 	GElf_Sym sym;
-	int number;
+	int number = 0;
 
 	if (!f || !f->module || !dwfl_module_getelf(f->module, &bias))
 		return;
@@ -89,8 +109,7 @@ void host_symbols_name(struct symbols *symbols, const char *path, uint64_t vaddr
 	/* Without a size it is only the nearest of the few names that a stripped file has. */
 	if (name && sym.st_size && offset < sym.st_size)
 		snprintf(out->function, sizeof(out->function), "%s", name);
-	line = dwfl_module_getsrc(f->module, vaddr - 1 + bias);
-	source = line ? dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL) : NULL;
+	source = source_of(f->module, vaddr - 1 + bias, &number);
 	if (source && number > 0) {
 		snprintf(out->file, sizeof(out->file), "%s", source);
 		out->line = (unsigned int)number;

@@ -30,7 +30,7 @@
 static int pipes[2][2]; /* what the child waits for; what it says */
 
 /* Written before the child is made to wait; read by the parent. */
-static void wait_here(int line)
+NOINLINE static void wait_here(int line)
 {
 	char byte;
 
