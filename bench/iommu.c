@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Figures of the IOMMU: the IOTLB alone, and map and unmap of a domain with its lock and
- * invalidation.
+ * Figures of the IOMMU: the IOTLB alone, map and unmap of a domain with its lock and
+ * invalidation, and whole DMA requests.
  */
 #include "bench.h"
 #include "iommu/internal.h"
@@ -15,6 +15,8 @@ struct fixture {
 	uint64_t mask;      /* of leaves looked up */
 	unsigned int shift; /* log2 of their size */
 	pthread_rwlock_t lock;
+	const uint8_t *buf;
+	size_t size;
 };
 
 static double run_hits(void *opaque)
@@ -78,6 +80,56 @@ static double ref_domain(void *opaque)
 	return bench_now() - t;
 }
 
+/* DMA of @size bytes to one page after the other, each in the IOTLB. */
+static double run_dma(void *opaque)
+{
+	struct fixture *f = opaque;
+	double t = bench_now();
+
+	for (unsigned int i = 0; i < PAIRS; i++)
+		MUST(cbit_iommu_dma_write(f->rig.iommu, RIG_DEVICE,
+					  CBIT_IOVA((uint64_t)(i & 255) << CBIT_PAGE_SHIFT), f->buf,
+					  f->size, NULL) == CBIT_DMA_OK);
+	return bench_now() - t;
+}
+
+/* The bytes alone. */
+static double ref_dma(void *opaque)
+{
+	struct fixture *f = opaque;
+	double t = bench_now();
+
+	for (unsigned int i = 0; i < PAIRS; i++) {
+		memcpy(f->rig.client + ((size_t)(i & 255) << CBIT_PAGE_SHIFT), f->buf, f->size);
+		__asm__ volatile("" ::: "memory");
+	}
+	return bench_now() - t;
+}
+
+static void bench_dma(struct fixture *f)
+{
+	static uint8_t buf[CBIT_PAGE_SIZE];
+	struct bench dma = { .name = "iommu-dma-4k",
+			     .run = run_dma,
+			     .ref = ref_dma,
+			     .opaque = f,
+			     .per = PAIRS,
+			     .rounds = 20 };
+
+	f->buf = buf;
+	f->size = sizeof(buf);
+	/* Pages that lie apart, so that each has a leaf of its own. */
+	for (uint64_t i = 0; i < 256; i++)
+		MUST(!cbit_domain_map(f->rig.domain, CBIT_IOVA(i * CBIT_PAGE_SIZE),
+				      CBIT_SPA(RIG_CLIENT + (255 - i) * CBIT_PAGE_SIZE), 4096,
+				      CBIT_ATTR_RW | CBIT_ATTR_ENCRYPTED));
+	bench_figure(&dma);
+	f->size = 64;
+	dma.name = "iommu-dma-64";
+	bench_figure(&dma);
+	MUST(!cbit_domain_unmap(f->rig.domain, CBIT_IOVA(0), MIB(1), NULL));
+}
+
 static void fill(struct fixture *f, uint64_t pages, uint64_t size)
 {
 	for (uint64_t i = 0; i < pages; i++) {
@@ -135,6 +187,7 @@ void bench_iommu(void)
 
 	bench_rig_init(&f.rig);
 	pthread_rwlock_init(&f.lock, NULL);
+	bench_dma(&f);
 	/* the first page of each table stays mapped */
 	for (uint64_t at = 0; at <= MIB(66); at += MIB(2))
 		MUST(!cbit_domain_map(f.rig.domain, CBIT_IOVA(at), CBIT_SPA(RIG_CLIENT), 4096,

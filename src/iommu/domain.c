@@ -35,20 +35,23 @@ void cbit_domain_flushed_all(struct cbit_iommu *iommu)
 		cbit_domain_flushed(iommu, (uint16_t)id, 0, ~(uint64_t)0);
 }
 
+/* The part of a flush that there seldom is. */
+static __attribute__((noinline)) void flush_rest(struct cbit_domain *domain, uint64_t first,
+						 uint64_t last)
+{
+	cbit_iotlb_invalidate_guests(&domain->iommu->iotlb, domain->id);
+	cbit_domain_flushed(domain->iommu, domain->id, first, last);
+}
+
 /* With the lock held for writing. @last is inclusive. */
 static inline void flush(struct cbit_domain *domain, uint64_t first, uint64_t last)
 {
 	struct cbit_iommu *iommu = domain->iommu;
 
-	if (__builtin_expect(last - first == ~(uint64_t)0, 0))
-		cbit_iotlb_invalidate_domain(&iommu->iotlb, domain->id);
-	else
-		cbit_iotlb_invalidate_range(&iommu->iotlb, iotlb_host(domain->id), first, last);
-	if (__builtin_expect(iommu->iotlb.guests, 0))
-		cbit_iotlb_invalidate_guests(&iommu->iotlb, domain->id);
+	cbit_iotlb_invalidate_range(&iommu->iotlb, iotlb_host(domain->id), first, last);
 	cbit_stat_add(&iommu->stats.invalidations, 1);
-	if (__builtin_expect(domain->deferred, 0))
-		cbit_domain_flushed(iommu, domain->id, first, last);
+	if (__builtin_expect(iommu->iotlb.guests | domain->deferred, 0))
+		flush_rest(domain, first, last);
 	/* Until then an entry of a table that is gone may still be in use. */
 	if (!domain->deferred)
 		cbit_pt_gather_free(domain->pt);
