@@ -174,11 +174,12 @@ static void init(struct fixture *f, enum cbit_pt_format format)
 	MUST(!cbit_platform_preset("sme", &platform));
 	MUST(!cbit_mem_create(&platform, &f->mem));
 	MUST(!cbit_mem_add_region(f->mem, &dram, NULL));
-	MUST(!cbit_pt_create(f->mem, &guest, &f->guest));
+	/* the host is there before its guest */
 	MUST(!cbit_pt_create(f->mem, &host, &f->host));
-	map_pages(f->guest, GVA, GPA, PAGES << 12);
 	map_pages(f->host, DRAM, DRAM, TABLES);
 	map_pages(f->host, GPA, SPA, PAGES << 12);
+	MUST(!cbit_pt_create(f->mem, &guest, &f->guest));
+	map_pages(f->guest, GVA, GPA, PAGES << 12);
 	f->nested = (struct cbit_pt_nested){
 		.guest_mode = 4,
 		.gpa_bits = 48,

@@ -118,6 +118,7 @@ struct mem_rmp {
 
 struct cbit_mem {
 	struct mem_view view; /* first: see mem_view() */
+	uint64_t one_key[2];  /* second: see mem_view_one_key() */
 	struct cbit_platform platform;
 	uint64_t c_mask;
 	_Atomic bool slow;
@@ -133,6 +134,8 @@ struct cbit_mem {
 	void *forward_opaque;
 	pthread_mutex_t atomics; /* those that are not the CPU's */
 };
+
+_Static_assert(offsetof(struct cbit_mem, one_key) == sizeof(struct mem_view), "see view.h");
 
 static inline bool mem_is_slow(struct cbit_mem *mem)
 {

@@ -46,19 +46,45 @@ static cbit_key_t page_tag(struct mem_page *pg)
 	return (cbit_key_t)(atomic_load_explicit(&pg->state, memory_order_acquire) & MEM_STATE_TAG);
 }
 
+/* See mem_view_one_key(): with the page's state as it is now, up to where that goes. */
+static void one_key_update(struct mem_sparse *sp, const struct mem_page *pg)
+{
+	const struct mem_view *v = &sp->mem->view;
+	uint64_t at = (uint64_t)(pg - sp->pages);
+
+	if (v->pages != sp->pages)
+		return;
+	pthread_mutex_lock(&sp->grow);
+	for (unsigned int c = 0; c < 2; c++) {
+		uint32_t want = c ? v->want_c : v->want;
+		uint64_t *one_key = &sp->mem->one_key[c], n = *one_key;
+
+		if (at > n || (at == n && mem_page_view(pg) != want))
+			continue;
+		if (at < n && mem_page_view(pg) != want)
+			n = at;
+		while (n < v->size >> CBIT_PAGE_SHIFT && mem_page_view(&sp->pages[n]) == want)
+			n++;
+		__atomic_store_n(one_key, n, __ATOMIC_RELEASE);
+	}
+	pthread_mutex_unlock(&sp->grow);
+}
+
 /* From here until change_end() the bytes belong to no key; unlocked readers keep off. */
-static void change_begin(struct mem_page *pg)
+static void change_begin(struct mem_sparse *sp, struct mem_page *pg)
 {
 	atomic_fetch_or_explicit(&pg->state, MEM_STATE_BUSY, memory_order_acq_rel);
 	fence();
+	one_key_update(sp, pg);
 }
 
-static void change_end(struct mem_page *pg, cbit_key_t tag)
+static void change_end(struct mem_sparse *sp, struct mem_page *pg, cbit_key_t tag)
 {
 	uint64_t s = atomic_load_explicit(&pg->state, memory_order_relaxed);
 
 	s = (s & ~(MEM_STATE_TAG | MEM_STATE_BUSY)) + MEM_STATE_CHANGE;
 	atomic_store_explicit(&pg->state, s | tag, memory_order_release);
+	one_key_update(sp, pg);
 }
 
 static void page_convert(struct mem_sparse *sp, struct mem_page *pg, uint64_t spa, cbit_key_t key)
@@ -67,10 +93,10 @@ static void page_convert(struct mem_sparse *sp, struct mem_page *pg, uint64_t sp
 
 	if (tag == key)
 		return;
-	change_begin(pg);
+	change_begin(sp, pg);
 	cbit_mem_transcode(sp->mem, tag, key, spa & CBIT_PAGE_MASK, page_data(sp, pg),
 			   page_data(sp, pg), MEM_PAGE);
-	change_end(pg, key);
+	change_end(sp, pg, key);
 }
 
 /* The view of @key on the first @upto bytes (whole blocks) of a page, into @tmp. */
@@ -180,9 +206,9 @@ static int page_write(struct mem_sparse *sp, uint64_t spa, cbit_key_t key, const
 		write_slow(sp, pg, spa, key, buf, len);
 	} else if (len == MEM_PAGE && page_tag(pg) != key) {
 		/* nothing of the old view survives, so it need not be computed */
-		change_begin(pg);
+		change_begin(sp, pg);
 		memcpy(page_data(sp, pg), buf, len);
-		change_end(pg, key);
+		change_end(sp, pg, key);
 	} else {
 		page_convert(sp, pg, spa, key);
 		cbit_mem_copy_in(page_data(sp, pg) + at, buf, len);
@@ -303,10 +329,10 @@ int cbit_mem_sparse_zero(struct mem_sparse *sp, uint64_t spa, cbit_key_t key)
 	if (!pg)
 		return -ENOMEM;
 	pthread_mutex_lock(page_lock(sp, spa));
-	change_begin(pg);
+	change_begin(sp, pg);
 	if (!fresh)
 		memset(page_data(sp, pg), 0, MEM_PAGE);
-	change_end(pg, key);
+	change_end(sp, pg, key);
 	atomic_store_explicit(&pg->watch, 0, memory_order_relaxed);
 	pthread_mutex_unlock(page_lock(sp, spa));
 	return 0;

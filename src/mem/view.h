@@ -84,6 +84,18 @@ static inline void *mem_view_page(const struct mem_view *v, struct cbit_mem *mem
 	return cbit_mem_page(mem, (struct cbit_bus){ bus });
 }
 
+/*
+ * How many pages from the start of the view are all under the key that @c, any of the C-bit,
+ * selects: a walk through tables below that need not look at each one's state. Frames are given out
+ * upwards, so it is nearly all there are, until somebody touches one under another key.
+ */
+static inline uint64_t mem_view_one_key(const struct mem_view *v, uint64_t c)
+{
+	const uint64_t *one_key = (const uint64_t *)(const void *)(v + 1);
+
+	return __atomic_load_n(&one_key[c != 0], __ATOMIC_ACQUIRE);
+}
+
 /* The state of the frame at @spa of cbit_mem_frames_alloc(); NULL if it is out of the view. */
 static inline struct mem_page *mem_view_frame(const struct mem_view *v, uint64_t spa)
 {

@@ -24,6 +24,7 @@
 #define FMT_SIZES  ((uint64_t)0x000fff7ffffff000)
 #define FMT_LOWEST 1
 #define FMT_LEVELS 6
+#define FMT_ADDR   AMDV1_ADDR
 #define FMT_SIGNED 0
 #define FMT_USER   0
 
@@ -163,14 +164,27 @@ bool cbit_amdv1_legal(const struct cbit_pt_config *cfg)
 	       cfg->max_mode <= FMT_LEVELS && !cfg->sign_extend;
 }
 
-int cbit_amdv1_map(struct cbit_pt *pt, uint64_t iova, uint64_t spa, uint64_t len,
-		   unsigned int attrs, struct cbit_pt_cursor *cur, uint64_t *mapped)
+static inline __attribute__((always_inline)) int map(struct cbit_pt *pt, uint64_t iova,
+						     uint64_t spa, uint64_t len, unsigned int attrs,
+						     struct cbit_pt_cursor *cur, uint64_t *mapped)
 {
 	if (radix_near_map(pt, iova, spa, len, attrs)) {
 		*mapped = len;
 		return 0;
 	}
 	return radix_map(pt, iova, spa, len, attrs, cur, mapped);
+}
+
+int cbit_amdv1_map(struct cbit_pt *pt, uint64_t iova, uint64_t spa, uint64_t len,
+		   unsigned int attrs, uint64_t *mapped)
+{
+	return map(pt, iova, spa, len, attrs, NULL, mapped);
+}
+
+int cbit_amdv1_cursor_map(struct cbit_pt_cursor *cur, uint64_t iova, uint64_t spa, uint64_t len,
+			  unsigned int attrs, uint64_t *mapped)
+{
+	return map(cur->pt, iova, spa, len, attrs, cur, mapped);
 }
 
 uint64_t cbit_amdv1_unmap(struct cbit_pt *pt, uint64_t first, uint64_t last,
@@ -194,9 +208,12 @@ void cbit_amdv1_free_all(struct cbit_pt *pt)
 int cbit_amdv1_walk(struct cbit_mem *mem, uint64_t root, unsigned int mode, uint64_t iova,
 		    struct cbit_pt_leaf *leaf)
 {
-	if (__builtin_expect(radix_walk_fast(mem_view(mem), root, mode, iova, leaf), 1))
+	const struct mem_view *v = mem_view(mem);
+	uint64_t one_key = mem_view_one_key(v, root & v->c_mask);
+
+	if (__builtin_expect(radix_walk_fast(v, one_key, false, root, mode, iova, leaf, NULL), 1))
 		return 0;
-	return radix_walk(mem, root, mode, iova, leaf, NULL);
+	return radix_walk_rest(mem, root, mode, iova, leaf);
 }
 
 int cbit_amdv1_walk_nested(struct cbit_mem *mem, const struct cbit_pt_nested *nested, uint64_t iova,

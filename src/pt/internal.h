@@ -112,7 +112,9 @@ enum fmt_kind {
 #define PT_FORMAT(name)                                                                          \
 	bool cbit_##name##_legal(const struct cbit_pt_config *cfg);                              \
 	int cbit_##name##_map(struct cbit_pt *pt, uint64_t iova, uint64_t spa, uint64_t len,     \
-			      unsigned int attrs, struct cbit_pt_cursor *cur, uint64_t *mapped); \
+			      unsigned int attrs, uint64_t *mapped);                             \
+	int cbit_##name##_cursor_map(struct cbit_pt_cursor *cur, uint64_t iova, uint64_t spa,    \
+				     uint64_t len, unsigned int attrs, uint64_t *mapped);        \
 	uint64_t cbit_##name##_unmap(struct cbit_pt *pt, uint64_t first, uint64_t last,          \
 				     struct cbit_pt_cursor *cur);                                \
 	void cbit_##name##_gather_free(struct cbit_pt *pt);                                      \

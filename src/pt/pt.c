@@ -127,41 +127,54 @@ static bool aligned(uint64_t v)
 	return !(v & ~CBIT_PAGE_MASK);
 }
 
-static inline __attribute__((always_inline)) int map(struct cbit_pt *pt, struct cbit_iova iova,
-						     struct cbit_spa spa, uint64_t len,
-						     unsigned int attrs, struct cbit_pt_cursor *cur,
-						     uint64_t *mapped)
+static int check_map(const struct cbit_pt *pt, uint64_t iova, uint64_t spa, uint64_t len)
 {
 	/* An SPA that reached the C-bit would be another address with the attribute set. */
 	uint64_t spa_end = pt->c_mask ? pt->c_mask : (uint64_t)1 << 52;
-	uint64_t dummy;
 
-	if (!mapped)
-		mapped = &dummy;
-	*mapped = 0;
-	if (!len || !aligned(iova.v | spa.v | len) || iova.v + (len - 1) < iova.v)
+	if (!len || !aligned(iova | spa | len) || iova + (len - 1) < iova)
 		return -EINVAL;
-	if (spa.v >= spa_end || len > spa_end - spa.v)
-		return -ERANGE;
-	switch (pt->cfg.format) {
-	case CBIT_PT_AMDV1:
-		return cbit_amdv1_map(pt, iova.v, spa.v, len, attrs, cur, mapped);
-	case CBIT_PT_X86_64:
-		return cbit_x86_64_map(pt, iova.v, spa.v, len, attrs, cur, mapped);
-	}
-	return -EINVAL;
+	return spa >= spa_end || len > spa_end - spa ? -ERANGE : 0;
 }
 
 int cbit_pt_map(struct cbit_pt *pt, struct cbit_iova iova, struct cbit_spa spa, uint64_t len,
 		unsigned int attrs, uint64_t *mapped)
 {
-	return map(pt, iova, spa, len, attrs, NULL, mapped);
+	int err = check_map(pt, iova.v, spa.v, len);
+	uint64_t dummy;
+
+	if (!mapped)
+		mapped = &dummy;
+	*mapped = 0;
+	if (err)
+		return err;
+	switch (pt->cfg.format) {
+	case CBIT_PT_AMDV1:
+		return cbit_amdv1_map(pt, iova.v, spa.v, len, attrs, mapped);
+	case CBIT_PT_X86_64:
+		return cbit_x86_64_map(pt, iova.v, spa.v, len, attrs, mapped);
+	}
+	return -EINVAL;
 }
 
 int cbit_pt_cursor_map(struct cbit_pt_cursor *cur, struct cbit_iova iova, struct cbit_spa spa,
 		       uint64_t len, unsigned int attrs, uint64_t *mapped)
 {
-	return map(cur->pt, iova, spa, len, attrs, cur, mapped);
+	int err = check_map(cur->pt, iova.v, spa.v, len);
+	uint64_t dummy;
+
+	if (!mapped)
+		mapped = &dummy;
+	*mapped = 0;
+	if (err)
+		return err;
+	switch (cur->pt->cfg.format) {
+	case CBIT_PT_AMDV1:
+		return cbit_amdv1_cursor_map(cur, iova.v, spa.v, len, attrs, mapped);
+	case CBIT_PT_X86_64:
+		return cbit_x86_64_cursor_map(cur, iova.v, spa.v, len, attrs, mapped);
+	}
+	return -EINVAL;
 }
 
 /* A range as unmap and its like take it; an empty one is legal. */

@@ -17,6 +17,7 @@
  *   fmt_kind(entry, level, wide)    what an entry is; @wide: address bits that must be 0
  *   fmt_single(entry, level)        a leaf of the level's own size; a fast fmt_kind()
  *   fmt_plain(entry, level, wide)   the same, and nothing wrong with it
+ *   FMT_ADDR                        bits of an address in an entry
  *   FMT_CHILD_MASK                  bits that tell a pointer to a table of the level below...
  *   fmt_child_bits(level)           ...from everything else, and their value in it
  *   fmt_next_level(entry, level)           level of the table that a table entry points to

@@ -16,15 +16,17 @@
  * registers.
  */
 static inline __attribute__((always_inline)) int
-nested_second(struct cbit_mem *mem, const struct mem_view *view, const struct cbit_pt_nested *n,
-	      uint64_t gpa, struct cbit_pt_leaf *leaf)
+nested_second(struct cbit_mem *mem, const struct mem_view *view, uint64_t one_key,
+	      const struct cbit_pt_nested *n, uint64_t gpa, struct cbit_pt_leaf *leaf)
 {
 	struct cbit_pt_leaf slow;
 	int err;
 
-	if (__builtin_expect(radix_walk_fast(view, n->host_root.v, n->host_mode, gpa, leaf), 1))
+	if (__builtin_expect(radix_walk_fast(view, one_key, false, n->host_root.v, n->host_mode,
+					     gpa, leaf, NULL),
+			     1))
 		return 0;
-	err = radix_walk(mem, n->host_root.v, n->host_mode, gpa, &slow, NULL);
+	err = radix_walk_rest(mem, n->host_root.v, n->host_mode, gpa, &slow);
 	*leaf = slow;
 	return err;
 }
@@ -34,6 +36,34 @@ static inline uint64_t nested_bus(const struct mem_view *view, const struct cbit
 {
 	return (leaf->spa.v + (gpa - leaf->iova.v)) |
 	       (leaf->attrs & CBIT_ATTR_ENCRYPTED ? view->c_mask : 0);
+}
+
+/* Whether the second stage lets an entry be read. */
+static inline bool nested_readable(unsigned int attrs)
+{
+	const unsigned int need = CBIT_ATTR_READ | FMT_USER;
+
+	return (attrs & need) == need;
+}
+
+/* The same for an entry of the first stage at @gpa: its bus address, or an error with @leaf. */
+static inline __attribute__((always_inline)) int
+nested_entry(struct cbit_mem *mem, const struct mem_view *view, uint64_t one_key,
+	     const struct cbit_pt_nested *n, uint64_t gpa, uint64_t *bus, struct cbit_pt_leaf *leaf)
+{
+	struct radix_hit hit;
+	int err;
+
+	if (__builtin_expect(radix_walk_fast(view, one_key, false, n->host_root.v, n->host_mode,
+					     gpa, NULL, &hit) &&
+				     nested_readable(fmt_path_attrs(hit.path)),
+			     1)) {
+		*bus = hit.bus;
+		return 0;
+	}
+	err = radix_walk_rest(mem, n->host_root.v, n->host_mode, gpa, leaf);
+	*bus = nested_bus(view, leaf, gpa);
+	return err || nested_readable(leaf->attrs) ? err : -EACCES;
 }
 
 /* An entry in memory that is not of this room's own kind: a guest's that a client provides. */
@@ -72,20 +102,20 @@ static inline int nested_first_failed(struct cbit_pt_nested_leaf *out, uint64_t 
  * the page itself; @lg2: what of the IOVAs around depends on it.
  */
 static __attribute__((noinline)) int nested_second_failed(struct cbit_pt_nested_leaf *out,
-							  const struct cbit_pt_leaf *host, int err,
+							  struct cbit_pt_leaf host, int err,
 							  uint64_t iova, uint64_t gpa,
 							  unsigned int level, unsigned int lg2)
 {
-	out->leaf = *host;
+	out->leaf = host;
 	out->stage = 2;
 	out->gpa = gpa;
 	out->guest_level = level;
 	out->leaf.size = radix_bytes(lg2);
 	/* the page: no more than what the second stage says of it */
-	if (!level && host->size && host->size < out->leaf.size)
-		out->leaf.size = host->size;
+	if (!level && host.size && host.size < out->leaf.size)
+		out->leaf.size = host.size;
 	out->leaf.iova.v = iova & ~(out->leaf.size - 1);
-	return err ? err : -EACCES;
+	return err;
 }
 
 static inline bool nested_canonical(unsigned int mode, uint64_t iova)
@@ -113,12 +143,13 @@ static inline int radix_nested(struct cbit_mem *mem, const struct cbit_pt_nested
 			       uint64_t iova, struct cbit_pt_nested_leaf *out)
 {
 	const struct mem_view view = *mem_view(mem);
+	const uint64_t one_key = mem_view_one_key(mem_view(mem), nested->host_root.v & view.c_mask);
 	const struct cbit_pt_nested n = *nested;
 	const uint64_t wide = (~(uint64_t)0 << (n.gpa_bits & 63)) & ~n.guest_c;
 	unsigned int level = n.guest_mode & PT_LEVELS, item;
 	uint64_t table = n.guest_root & X86_ADDR & ~n.guest_c;
 	uint64_t path = ~(uint64_t)0, entry, gpa, size;
-	struct cbit_pt_leaf host;
+	struct cbit_pt_leaf host, away;
 	int err;
 
 	out->guest_entry = 0;
@@ -135,11 +166,10 @@ static inline int radix_nested(struct cbit_mem *mem, const struct cbit_pt_nested
 
 		item = x86_item_lg2(level);
 		gpa = table + (iova >> item & 511) * sizeof(entry);
-		err = nested_second(mem, &view, &n, gpa, &host);
-		if (__builtin_expect(err || !(nested_rights(&host) & CBIT_ATTR_READ), 0))
-			return nested_second_failed(out, &host, err, iova, gpa, level,
+		err = nested_entry(mem, &view, one_key, &n, gpa, &bus, &away);
+		if (__builtin_expect(err, 0))
+			return nested_second_failed(out, away, err, iova, gpa, level,
 						    item + 9 < 64 ? item + 9 : 63);
-		bus = nested_bus(&view, &host, gpa);
 		page = mem_view_page(&view, mem, bus);
 		if (__builtin_expect(page != NULL, 1))
 			entry = radix_load(&page[bus / sizeof(entry) & 511]);
@@ -165,9 +195,9 @@ static inline int radix_nested(struct cbit_mem *mem, const struct cbit_pt_nested
 	size = radix_bytes(item);
 	gpa = (entry & X86_ADDR & ~n.guest_c & ~(size - 1)) + (iova & (size - 1));
 	out->guest_entry = entry;
-	err = nested_second(mem, &view, &n, gpa, &host);
+	err = nested_second(mem, &view, one_key, &n, gpa, &host);
 	if (__builtin_expect(err, 0))
-		return nested_second_failed(out, &host, err, iova, gpa, 0, item);
+		return nested_second_failed(out, host, err, iova, gpa, 0, item);
 	if (host.size < size)
 		size = host.size;
 	path &= x86_path(entry);

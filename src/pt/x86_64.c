@@ -14,6 +14,7 @@
 #define FMT_SIZES  ((uint64_t)0x40201000)
 #define FMT_LOWEST 4
 #define FMT_LEVELS 5
+#define FMT_ADDR   X86_ADDR
 #define FMT_SIGNED 1
 #define FMT_USER   CBIT_ATTR_USER
 
@@ -127,8 +128,9 @@ bool cbit_x86_64_legal(const struct cbit_pt_config *cfg)
 	return cfg->mode >= FMT_LOWEST && cfg->mode <= FMT_LEVELS && cfg->mode == cfg->max_mode;
 }
 
-int cbit_x86_64_map(struct cbit_pt *pt, uint64_t iova, uint64_t spa, uint64_t len,
-		    unsigned int attrs, struct cbit_pt_cursor *cur, uint64_t *mapped)
+static inline __attribute__((always_inline)) int map(struct cbit_pt *pt, uint64_t iova,
+						     uint64_t spa, uint64_t len, unsigned int attrs,
+						     struct cbit_pt_cursor *cur, uint64_t *mapped)
 {
 	if (!(attrs & CBIT_ATTR_READ))
 		return -EINVAL;
@@ -139,6 +141,18 @@ int cbit_x86_64_map(struct cbit_pt *pt, uint64_t iova, uint64_t spa, uint64_t le
 		return 0;
 	}
 	return radix_map(pt, iova, spa, len, attrs, cur, mapped);
+}
+
+int cbit_x86_64_map(struct cbit_pt *pt, uint64_t iova, uint64_t spa, uint64_t len,
+		    unsigned int attrs, uint64_t *mapped)
+{
+	return map(pt, iova, spa, len, attrs, NULL, mapped);
+}
+
+int cbit_x86_64_cursor_map(struct cbit_pt_cursor *cur, uint64_t iova, uint64_t spa, uint64_t len,
+			   unsigned int attrs, uint64_t *mapped)
+{
+	return map(cur->pt, iova, spa, len, attrs, cur, mapped);
 }
 
 /* Where addresses are sign-extended, each half by itself: nothing is mapped between them. */
@@ -179,9 +193,12 @@ void cbit_x86_64_free_all(struct cbit_pt *pt)
 int cbit_x86_64_walk(struct cbit_mem *mem, uint64_t root, unsigned int mode, uint64_t iova,
 		     struct cbit_pt_leaf *leaf)
 {
-	if (__builtin_expect(radix_walk_fast(mem_view(mem), root, mode, iova, leaf), 1))
+	const struct mem_view *v = mem_view(mem);
+	uint64_t one_key = mem_view_one_key(v, root & v->c_mask);
+
+	if (__builtin_expect(radix_walk_fast(v, one_key, false, root, mode, iova, leaf, NULL), 1))
 		return 0;
-	return radix_walk(mem, root, mode, iova, leaf, NULL);
+	return radix_walk_rest(mem, root, mode, iova, leaf);
 }
 
 int cbit_x86_64_walk_nested(struct cbit_mem *mem, const struct cbit_pt_nested *nested,

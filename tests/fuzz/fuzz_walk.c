@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Page tables filled from the input: the walker, and DMA by a device whose entry points to
- * them. A walk is a function of the tables, a leaf covers the address asked for, and DMA
- * agrees with the walk.
+ * Page tables filled from the input: the walkers of every format, of two stages too, and DMA by a
+ * device whose entry points to them. A walk is a function of the tables, a leaf covers the address
+ * asked for, a walk that marks finds what one that does not found, and two stages agree with
+ * one after the other.
  */
 #include "fuzz.h"
 
@@ -72,15 +73,14 @@ static uint64_t entry(struct rig *r, struct input *in)
 	       (uint64_t)take8(in) << 52;
 }
 
-static void check_walk(struct rig *r, unsigned int mode, uint64_t iova)
+static void check_walk(struct rig *r, enum cbit_pt_format format, unsigned int mode, uint64_t iova)
 {
 	struct cbit_bus root = cbit_mem_bus(r->mem, r->at, r->platform.sme);
 	struct cbit_pt_leaf leaf = { 0 }, again = { 0 };
-	int ret = cbit_pt_walk_from(r->mem, CBIT_PT_AMDV1, root, mode, CBIT_IOVA(iova), &leaf);
+	int ret = cbit_pt_walk_from(r->mem, format, root, mode, CBIT_IOVA(iova), &leaf);
 
 	FUZZ_CHECK(ret == 0 || ret == -ENOENT || ret == -EIO);
-	FUZZ_CHECK(cbit_pt_walk_from(r->mem, CBIT_PT_AMDV1, root, mode, CBIT_IOVA(iova), &again) ==
-		   ret);
+	FUZZ_CHECK(cbit_pt_walk_from(r->mem, format, root, mode, CBIT_IOVA(iova), &again) == ret);
 	FUZZ_CHECK(leaf.entry == again.entry && leaf.level == again.level);
 	if (ret == -EIO)
 		return;
@@ -90,9 +90,55 @@ static void check_walk(struct rig *r, unsigned int mode, uint64_t iova)
 	FUZZ_CHECK(iova - leaf.iova.v < leaf.size || !leaf.size);
 	if (ret)
 		return;
-	FUZZ_CHECK(leaf.level >= 1 && leaf.level <= mode);
+	FUZZ_CHECK(leaf.level >= 1 && leaf.level <= (mode & 7));
 	FUZZ_CHECK(!(leaf.size & (leaf.size - 1)));
 	FUZZ_CHECK(leaf.entry & 1);
+}
+
+/*
+ * Marks go into the tables, which may be their own leaves: only that it ends, and that without an
+ * entry marked twice the same leaf is found, can be said.
+ */
+static void check_mark(struct rig *r, enum cbit_pt_format format, unsigned int mode, uint64_t iova)
+{
+	struct cbit_bus root = cbit_mem_bus(r->mem, r->at, r->platform.sme);
+	struct cbit_pt_leaf leaf = { 0 };
+	int ret = cbit_pt_walk_mark(r->mem, format, root, mode, CBIT_IOVA(iova),
+				    CBIT_ATTR_ACCESSED | CBIT_ATTR_DIRTY, &leaf);
+
+	FUZZ_CHECK(ret == 0 || ret == -ENOENT || ret == -EIO);
+	if (!ret && leaf.attrs & CBIT_ATTR_WRITE)
+		FUZZ_CHECK(leaf.attrs & CBIT_ATTR_DIRTY);
+}
+
+/* The same tables as both stages: the first at GPAs that are what the input makes of them. */
+static void check_nested(struct rig *r, uint8_t how, uint64_t root, uint64_t iova)
+{
+	struct cbit_pt_nested n = {
+		.guest_mode = (how & 1 ? 5u : 4u) | (how & 2 ? CBIT_PT_SIGN_EXTEND : 0),
+		.gpa_bits = how & 4 ? 52 : 40,
+		.guest_root = root,
+		.guest_c = how & 8 ? cbit_platform_c_mask(&r->platform) : 0,
+		.host_format = how & 16 ? CBIT_PT_X86_64 : CBIT_PT_AMDV1,
+		.host_mode = how & 32 ? 4 : 5,
+		.host_root = cbit_mem_bus(r->mem, r->at, r->platform.sme),
+	};
+	struct cbit_pt_nested_leaf leaf = { 0 };
+	struct cbit_pt_leaf host;
+	int ret = cbit_pt_walk_nested(r->mem, &n, CBIT_IOVA(iova), &leaf);
+
+	FUZZ_CHECK(ret == 0 || ret == -ENOENT || ret == -EIO || ret == -EACCES);
+	if (ret) {
+		FUZZ_CHECK(leaf.stage == 1 || leaf.stage == 2);
+		FUZZ_CHECK(leaf.guest_level <= 5);
+		return;
+	}
+	FUZZ_CHECK(!leaf.stage && leaf.guest_entry & 1);
+	FUZZ_CHECK(leaf.leaf.size >= CBIT_PAGE_SIZE && iova - leaf.leaf.iova.v < leaf.leaf.size);
+	FUZZ_CHECK(!cbit_pt_walk_from(r->mem, n.host_format, n.host_root, n.host_mode,
+				      CBIT_IOVA(leaf.gpa), &host));
+	FUZZ_CHECK(host.spa.v + (leaf.gpa - host.iova.v) == leaf.leaf.spa.v);
+	FUZZ_CHECK(host.entry == leaf.leaf.entry);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -120,8 +166,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size_t len = take8(&in) & 63, done = 0;
 		enum cbit_dma_status status;
 
-		check_walk(r, mode, iova);
-		check_walk(r, mode, iova & 0x3fffffff);
+		check_walk(r, CBIT_PT_AMDV1, mode, iova);
+		check_walk(r, CBIT_PT_AMDV1, mode, iova & 0x3fffffff);
+		check_walk(r, CBIT_PT_X86_64, mode, iova & 0xffffffffffff);
+		check_walk(r, CBIT_PT_X86_64, mode | CBIT_PT_SIGN_EXTEND, iova);
+		check_nested(r, (uint8_t)len, r->at.v, iova & 0xffffffffffff);
+		check_nested(r, (uint8_t)(len ^ head), iova & 0xff000, iova >> 20);
 		if (iova + len < iova)
 			continue;
 		status = cbit_iommu_dma_read(r->iommu, DEVID, CBIT_IOVA(iova), buf, len, &done);
@@ -133,6 +183,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		cbit_iommu_dma_write(r->iommu, DEVID, CBIT_IOVA(iova), buf, len, &done);
 		FUZZ_CHECK(done <= len);
 	}
+	/* last, for they change what was walked */
+	check_mark(r, CBIT_PT_AMDV1, mode, head);
+	check_mark(r, CBIT_PT_X86_64, mode, head);
 	down(r);
 	return 0;
 }
