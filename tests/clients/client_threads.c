@@ -58,18 +58,18 @@ static void check_bar(unsigned int me, uint64_t value)
 /* For the vector that main() has set up. */
 static void set_irqs(uint32_t flags, int eventfd_or_none)
 {
-	struct {
-		struct vfio_irq_set set;
-		int32_t fd;
-	} arg = { .set = { .argsz = sizeof(arg.set),
-			   .flags = flags | VFIO_IRQ_SET_ACTION_TRIGGER,
-			   .index = VFIO_PCI_MSIX_IRQ_INDEX,
-			   .count = 1 },
-		  .fd = eventfd_or_none };
+	struct vfio_irq_set set = { .argsz = sizeof(set),
+				    .flags = flags | VFIO_IRQ_SET_ACTION_TRIGGER,
+				    .index = VFIO_PCI_MSIX_IRQ_INDEX,
+				    .count = 1 };
+	int32_t fd = eventfd_or_none;
+	_Alignas(struct vfio_irq_set) uint8_t arg[sizeof(set) + sizeof(fd)];
 
 	if (flags & VFIO_IRQ_SET_DATA_EVENTFD)
-		arg.set.argsz = (uint32_t)(sizeof(arg.set) + sizeof(arg.fd));
-	VC_REQUIRE(!ioctl(client.dev[0].fd, VFIO_DEVICE_SET_IRQS, &arg), "SET_IRQS");
+		set.argsz = sizeof(arg);
+	memcpy(arg, &set, sizeof(set));
+	memcpy(arg + sizeof(set), &fd, sizeof(fd));
+	VC_REQUIRE(!ioctl(client.dev[0].fd, VFIO_DEVICE_SET_IRQS, arg), "SET_IRQS");
 }
 
 static void check_open(void)
