@@ -47,11 +47,9 @@ static bool copy_chunk(struct dma *from, struct dma *to)
 	enum cbit_mem_outcome outcome[2];
 	struct failure f;
 
-	if (from->owned || !cbit_request_start(&from->q, cbit_dma_iova(from), &f))
+	if (from->owned || !cbit_request_start(&from->q, cbit_dma_iova(from), &f) ||
+	    !cbit_request_start(&to->q, cbit_dma_iova(to), &f))
 		return false;
-	to->q.dte = from->q.dte;
-	to->q.ctx = from->q.ctx;
-	to->q.compare = from->q.compare;
 	from->ahead.size = 0;
 	to->ahead.size = 0;
 	while (from->off < end) {

@@ -249,6 +249,7 @@ uint64_t cbit_dte_spa(struct cbit_iommu *iommu, uint16_t devid);
 /*
  * What a request needs to be translated.
  * @ctx: whose addresses, for the IOTLB; IOTLB_GUEST in it: by the guest's tables.
+ * @identity: no tables at all.
  * @compare: hits with the tables.
  * @marks: what the request leaves in the leaf: CBIT_ATTR_ACCESSED, and of a write CBIT_ATTR_DIRTY.
  */
@@ -259,6 +260,7 @@ struct request {
 	bool atomic;
 	struct dte dte;
 	uint64_t ctx;
+	bool identity;
 	bool compare;
 	unsigned int marks;
 	uint64_t walks;

@@ -27,6 +27,7 @@ bool cbit_request_start(struct request *q, uint64_t iova, struct failure *f)
 
 	cbit_dte_decode(q->iommu, q->rq.devid, dte);
 	q->ctx = iotlb_host(dte->domid);
+	q->identity = true;
 	q->compare = false;
 	q->marks = 0;
 	switch (dte->state) {
@@ -50,13 +51,12 @@ bool cbit_request_start(struct request *q, uint64_t iova, struct failure *f)
 	/* A PASID where no guest is, or one that this IOMMU cannot tell from others. */
 	if (q->rq.pasid_valid && (!dte->guest || q->rq.pasid >> CBIT_IOMMU_PASID_BITS))
 		return refuse(f, CBIT_VI_EVT_IO_PAGE_FAULT, gn, iova);
-	if (dte->mode || request_is_guest(q))
-		q->compare = cbit_stale_possible(q);
+	q->identity = !dte->mode && !request_is_guest(q);
+	if (q->identity)
+		return true;
+	q->compare = cbit_stale_possible(q);
 	/* A guest's tables are marked as a CPU marks them, the host's as HAD says. */
-	if (request_is_guest(q) && !dte->mode)
-		q->marks = CBIT_ATTR_ACCESSED | CBIT_ATTR_DIRTY;
-	else if (dte->mode)
-		q->marks = dte->marks;
+	q->marks = dte->mode ? dte->marks : CBIT_ATTR_ACCESSED | CBIT_ATTR_DIRTY;
 	if (!q->write)
 		q->marks &= ~CBIT_ATTR_DIRTY;
 	/* What the DTE refuses is not carried out. */
@@ -112,7 +112,7 @@ int cbit_request_walk(struct request *q, uint64_t iova, unsigned int marks,
 
 	if (request_is_guest(q))
 		return cbit_guest_walk(q, iova, marks, leaf, f);
-	if (dte->state == DTE_PASS || !dte->mode)
+	if (q->identity)
 		return identity(q, iova, leaf);
 	if (__builtin_expect(marks != 0, 0))
 		err = cbit_pt_walk_mark(q->iommu->mem, CBIT_PT_AMDV1, dte->root, dte->mode,
@@ -136,7 +136,7 @@ int cbit_request_translate(struct request *q, uint64_t iova, struct cbit_pt_leaf
 	struct cbit_iommu *iommu = q->iommu;
 	int err;
 
-	if (__builtin_expect(q->dte.state == DTE_PASS, 0))
+	if (__builtin_expect(q->identity, 0))
 		return identity(q, iova, leaf);
 	/* An entry that is not marked yet as the request has to mark it is walked for again. */
 	if (cbit_iotlb_lookup(&iommu->iotlb, q->ctx, iova, leaf) && !(q->marks & ~leaf->attrs)) {
@@ -145,8 +145,6 @@ int cbit_request_translate(struct request *q, uint64_t iova, struct cbit_pt_leaf
 			cbit_stale_compare(q, iova, leaf);
 		return 0;
 	}
-	if (!q->dte.mode && !request_is_guest(q))
-		return identity(q, iova, leaf);
 	q->walks++;
 	err = cbit_request_walk(q, iova, q->marks, leaf, f);
 	if (!err)

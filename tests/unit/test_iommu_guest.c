@@ -229,6 +229,26 @@ static void test_five_levels(void **state)
 	rig_free(r);
 }
 
+/* Mode 0 asks no table and no IOTLB, even if another device left something under its domain id. */
+static void test_identity(void **state)
+{
+	const struct cbit_dma_request other = { .devid = DEV + 1 };
+	struct rig *r = vi_rig_new(true);
+
+	(void)state;
+	map(r, BAR, CLIENT, 4096, ENC);
+	assert_int_equal(cbit_domain_attach(r->domain, DEV), 0);
+	put64(r, dte_spa(r, DEV + 1) + 8, 1);
+	put64(r, dte_spa(r, DEV + 1), 3 | IRW);
+	command(r, DEV + 1, 0x20000000, 0, 0);
+	assert_int_equal(wr(r, &(struct cbit_dma_request){ .devid = DEV }, BAR, 1), CBIT_DMA_OK);
+	assert_int_equal(wr(r, &other, BAR, 2), CBIT_DMA_OK);
+	assert_int_equal(r->client[0], 1);
+	assert_int_equal(r->bar[0], 2);
+	assert_int_equal(r->n, 0);
+	rig_free(r);
+}
+
 /* --- failures --- */
 
 static void test_rights(void **state)
@@ -571,13 +591,14 @@ static void test_invalidation(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_moves),         cmocka_unit_test(test_levels),
-		cmocka_unit_test(test_gcr3_root),     cmocka_unit_test(test_giov),
-		cmocka_unit_test(test_five_levels),   cmocka_unit_test(test_rights),
-		cmocka_unit_test(test_no_table),      cmocka_unit_test(test_dte),
-		cmocka_unit_test(test_wrong_c_bits),  cmocka_unit_test(test_nested),
-		cmocka_unit_test(test_nested_faults), cmocka_unit_test(test_nested_gcr3),
-		cmocka_unit_test(test_nested_noise),  cmocka_unit_test(test_invalidation),
+		cmocka_unit_test(test_moves),        cmocka_unit_test(test_levels),
+		cmocka_unit_test(test_gcr3_root),    cmocka_unit_test(test_giov),
+		cmocka_unit_test(test_five_levels),  cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_rights),       cmocka_unit_test(test_no_table),
+		cmocka_unit_test(test_dte),          cmocka_unit_test(test_wrong_c_bits),
+		cmocka_unit_test(test_nested),       cmocka_unit_test(test_nested_faults),
+		cmocka_unit_test(test_nested_gcr3),  cmocka_unit_test(test_nested_noise),
+		cmocka_unit_test(test_invalidation),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

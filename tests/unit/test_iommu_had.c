@@ -147,6 +147,28 @@ static void test_ranges(void **state)
 	rig_free(r);
 }
 
+/* A copy marks its source as read and its destination as written, and nothing else. */
+static void test_copy(void **state)
+{
+	struct rig *r = vi_rig_new(true);
+	struct cbit_dma_copied copied;
+	uint8_t buf[0x1000];
+
+	(void)state;
+	map(r, IOVA, CLIENT, 0x1000, ENC);
+	map(r, IOVA + 0x2000, CLIENT + 0x2000, 0x1000, ENC);
+	for (unsigned int i = 0; i < 2; i++) {
+		cbit_domain_set_dirty_tracking(r->domain, i);
+		cbit_iommu_dma_copy(r->iommu, DEV, CBIT_IOVA(IOVA + 0x2000), CBIT_IOVA(IOVA),
+				    0x1000, buf, sizeof(buf), &copied);
+		assert_int_equal(copied.read, CBIT_DMA_OK);
+		assert_int_equal(copied.write, CBIT_DMA_OK);
+		expect_marks(r, IOVA, i ? A : 0);
+		expect_marks(r, IOVA + 0x2000, i ? A | D : 0);
+	}
+	rig_free(r);
+}
+
 static void test_refused(void **state)
 {
 	struct rig *r = vi_rig_new(true);
@@ -299,10 +321,10 @@ static void test_nested(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_marks),          cmocka_unit_test(test_read_and_clear),
-		cmocka_unit_test(test_ranges),         cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_accessed_alone), cmocka_unit_test(test_guest),
-		cmocka_unit_test(test_nested),
+		cmocka_unit_test(test_marks),   cmocka_unit_test(test_read_and_clear),
+		cmocka_unit_test(test_ranges),  cmocka_unit_test(test_copy),
+		cmocka_unit_test(test_refused), cmocka_unit_test(test_accessed_alone),
+		cmocka_unit_test(test_guest),   cmocka_unit_test(test_nested),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
