@@ -42,8 +42,8 @@ static inline int radix_refused(struct cbit_pt_leaf *leaf, uint64_t entry, unsig
  * for @iova is loaded. If that points on, it differs from the view's base with the C-bit and the
  * bits of such a pointer by the next table's offset, a multiple of the page size; rotated by
  * the page shift, one comparison takes in presence, level, C-bit and range. @tagged: the range is
- * the view's, and each page's key is looked at. 16 instructions a level without, 22 with
- * (gcc 12); the loop in radix_walk() takes 15 ns where this takes 7.
+ * the view's, and each page's key is looked at. 15 instructions a level without
+ * (gcc 12). A loop over levels took 15.3 ns a walk where this takes 10.2.
  */
 #define RADIX_STEP(n)                                                                             \
 	do {                                                                                      \
