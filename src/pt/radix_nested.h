@@ -55,7 +55,7 @@ nested_entry(struct cbit_mem *mem, const struct mem_view *view, uint64_t one_key
 	int err;
 
 	if (__builtin_expect(radix_walk_fast(view, one_key, false, n->host_root.v, n->host_mode,
-					     gpa, NULL, &hit) &&
+					     gpa, leaf, &hit) &&
 				     nested_readable(fmt_path_attrs(hit.path)),
 			     1)) {
 		*bus = hit.bus;
