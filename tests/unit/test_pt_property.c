@@ -3,7 +3,7 @@
  * Random operations on every format against a flat model: map, unmap, unmap of parts, cuts, walks,
  * marks, dirty runs, each by the table or by a cursor.
  *
- *   CBIT_PROPERTIES=N   operations a shape (default 1000000, 10000 under sanitizers)
+ *   CBIT_OPS=N   operations a shape (default 1000000, 10000 under sanitizers)
  *   CBIT_SEED=N         another sequence
  *
  * A failure names shape, seed and operation; the same seed fails at the same place.
@@ -488,7 +488,7 @@ static void run_shape(const struct shape *shape)
 		.table_c = true,
 	};
 	struct test *t = calloc(1, sizeof(*t));
-	uint64_t operations = number("CBIT_PROPERTIES", OPERATIONS), gone;
+	uint64_t operations = number("CBIT_OPS", OPERATIONS), gone;
 	unsigned int leaves, tables;
 
 	assert_non_null(t);
