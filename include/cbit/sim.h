@@ -12,10 +12,12 @@
 #ifndef CBIT_SIM_H
 #define CBIT_SIM_H
 
+#include <cbit/apics.h>
 #include <cbit/dma.h>
 #include <cbit/guest.h>
 #include <cbit/iommu.h>
 #include <cbit/policy.h>
+#include <cbit/viommu.h>
 
 struct cbit_sim;
 
@@ -48,8 +50,10 @@ struct cbit_sim_region {
  * @devid:  requester; 0: the next of 01:00.0, 02:00.0, ...
  * @bar:    bytes of its BAR of plain memory, 0 for none.
  * @mask, @coherent_mask: what it can address, all ones below its highest bit; 0: all.
- * @guest:  assigned to the guest. @emulated: and made by the hypervisor, which reads the guest's
- *          memory by its own mapping; else the device is real and behind the host's IOMMU.
+ * @guest:  assigned to the guest; if it is real and not trusted, the VMM has mapped all of the
+ *          guest for it by VFIO type1, as the policy says. @emulated: and made by the hypervisor,
+ * which reads the guest's memory by its own mapping; else the device is real and behind the host's
+ * IOMMU.
  * @direct: no IOMMU translates for its driver: dma-direct. On a host that is a machine whose
  *          IOMMU passes the device through; in a guest, a device that is not behind the vIOMMU.
  * @untrusted: an external device, which Linux bounces.
@@ -69,6 +73,32 @@ struct cbit_sim_device {
 };
 
 /**
+ * struct cbit_sim_guest - the guest of a machine, if @present.
+ * @kind, @npt_c: as in struct cbit_guest_config. More than a plain guest makes the platform one
+ *                that has SEV, SEV-ES and, for SNP, an RMP.
+ * @asid:   0: 1.
+ * @viommu: devices that are not direct sit behind an AMD-Vi IOMMU that the hypervisor emulates.
+ * @derived, @switches: the guest's kernel does not do as the policy says in these.
+ * @cpus:   APIC ids 0 to @cpus - 1; and the @nr_ids in @ids. None: no interrupts.
+ * @ext_dest_id, @broadcast_quirk, @xt: see struct cbit_apics_config, struct cbit_viommu_config.
+ */
+struct cbit_sim_guest {
+	bool present;
+	enum cbit_guest_kind kind;
+	bool npt_c;
+	uint32_t asid;
+	bool viommu;
+	bool derived;
+	struct cbit_policy_switches switches;
+	unsigned int cpus;
+	unsigned int nr_ids;
+	uint32_t ids[16];
+	bool ext_dest_id;
+	bool broadcast_quirk;
+	bool xt;
+};
+
+/**
  * struct cbit_sim_config - a machine.
  * @platform: copied. @policy: the kernel, of the host and of the guest.
  * @swiotlb:  bytes of the SWIOTLB pool of either kernel, 0 for Linux' rule.
@@ -81,6 +111,7 @@ struct cbit_sim_config {
 	unsigned int nr_regions;
 	struct cbit_sim_device devices[CBIT_SIM_DEVICES];
 	unsigned int nr_devices;
+	struct cbit_sim_guest guest;
 	uint64_t swiotlb;
 	const struct cbit_observer *observer;
 };
@@ -99,6 +130,7 @@ void cbit_sim_destroy(struct cbit_sim *sim);
 /** Its parts. The regions of BARs follow those of the configuration. */
 struct cbit_mem *cbit_sim_mem(struct cbit_sim *sim);
 struct cbit_iommu *cbit_sim_iommu(struct cbit_sim *sim);
+struct cbit_guest *cbit_sim_guest(struct cbit_sim *sim); /* NULL without one */
 const struct cbit_sim_config *cbit_sim_config(const struct cbit_sim *sim);
 unsigned int cbit_sim_nr_regions(const struct cbit_sim *sim);
 const struct cbit_sim_region *cbit_sim_region(const struct cbit_sim *sim, unsigned int index);
@@ -146,6 +178,13 @@ const char *cbit_sim_who_name(enum cbit_sim_who who);
  * @CBIT_SIM_COHERENT: dma_alloc_coherent() of @pages for @dev: they become buffer @buf and mapping
  *      @map; CBIT_SIM_UNMAP of @map gives both back.
  * @CBIT_SIM_CHECK: the owner reads @buf (@offset, @len) by its own mapping.
+ * @CBIT_SIM_SHARE, @CBIT_SIM_UNSHARE: the guest shares @buf with the hypervisor, all that it takes;
+ *      or makes it private again. @CBIT_SIM_SET_C (@on: set), @CBIT_SIM_PAGE_STATE (@on: shared),
+ *      @CBIT_SIM_PVALIDATE (@on: valid): the steps of it. Contents do not survive; what the owner
+ *      last wrote stays what he is to read.
+ * @CBIT_SIM_RMPUPDATE: the hypervisor takes @buf from an SNP guest (@on: gives it back), unasked.
+ * @CBIT_SIM_MSI: device @dev sends an interrupt in @format to the CPU with APIC id @dest, @vector;
+ *      for CBIT_MSI_FORMAT_REMAPPED by entry @index, which the guest's kernel writes first.
  */
 enum cbit_sim_op_kind {
 	CBIT_SIM_ALLOC,
@@ -164,6 +203,13 @@ enum cbit_sim_op_kind {
 	CBIT_SIM_SYNC_DEVICE,
 	CBIT_SIM_COHERENT,
 	CBIT_SIM_CHECK,
+	CBIT_SIM_SHARE,
+	CBIT_SIM_UNSHARE,
+	CBIT_SIM_SET_C,
+	CBIT_SIM_PAGE_STATE,
+	CBIT_SIM_PVALIDATE,
+	CBIT_SIM_RMPUPDATE,
+	CBIT_SIM_MSI,
 	CBIT_SIM_NR_OPS,
 };
 const char *cbit_sim_op_name(enum cbit_sim_op_kind kind);
@@ -189,6 +235,11 @@ struct cbit_sim_op {
 	uint64_t len;
 	const uint8_t *data;
 	uint8_t seed;
+	bool on;
+	enum cbit_msi_format format;
+	uint32_t dest;
+	uint32_t index;
+	uint8_t vector;
 };
 
 /**
@@ -203,6 +254,9 @@ struct cbit_sim_op {
  * @CBIT_SIM_LOST:       nobody decoded the address: a write that vanished.
  * @CBIT_SIM_FAULT:      a table, the IOMMU or the RMP refused the access.
  * @CBIT_SIM_REFUSED:    a kernel refused the call; @error says with what.
+ * @CBIT_SIM_MISDIRECTED: an interrupt that reached another CPU than the one that was meant, or more
+ *                       than that.
+ * CBIT_SIM_OK of an interrupt: it reached the CPU that was meant; CBIT_SIM_LOST: none.
  */
 enum cbit_sim_outcome {
 	CBIT_SIM_OK,
@@ -213,15 +267,34 @@ enum cbit_sim_outcome {
 	CBIT_SIM_LOST,
 	CBIT_SIM_FAULT,
 	CBIT_SIM_REFUSED,
+	CBIT_SIM_MISDIRECTED,
 	CBIT_SIM_NR_OUTCOMES,
 };
 const char *cbit_sim_outcome_name(enum cbit_sim_outcome outcome);
+
+/** enum cbit_sim_fault - what refused an access that ended in CBIT_SIM_FAULT. */
+enum cbit_sim_fault {
+	CBIT_SIM_FAULT_NONE,
+	CBIT_SIM_FAULT_PF,      /* #PF by the CPU's own tables */
+	CBIT_SIM_FAULT_PF_RMP,  /* #PF with the RMP bit: the host's CPU */
+	CBIT_SIM_FAULT_NPF,     /* #NPF */
+	CBIT_SIM_FAULT_NPF_RMP, /* #NPF with the RMP bit */
+	CBIT_SIM_FAULT_VC,      /* #VC: not validated */
+	CBIT_SIM_FAULT_IOMMU,   /* the IOMMU */
+	CBIT_SIM_FAULT_DMA_RMP, /* the RMP, for a device */
+	CBIT_SIM_NR_FAULTS,
+};
+const char *cbit_sim_fault_name(enum cbit_sim_fault fault);
 
 /** enum cbit_sim_table - the tables on the way of an access. */
 enum cbit_sim_table {
 	CBIT_SIM_HOST_PT, /* the host CPU's page table */
 	CBIT_SIM_DEVTAB,  /* device table entry of the host's IOMMU */
 	CBIT_SIM_IOPT,    /* page table of the host's IOMMU */
+	CBIT_SIM_GUEST_PT,
+	CBIT_SIM_NPT,
+	CBIT_SIM_VDEVTAB, /* device table of the guest's IOMMU, as the hypervisor reads it */
+	CBIT_SIM_VIOPT,   /* its page table */
 	CBIT_SIM_NR_TABLES,
 };
 const char *cbit_sim_table_name(enum cbit_sim_table table);
@@ -230,7 +303,8 @@ const char *cbit_sim_table_name(enum cbit_sim_table table);
  * struct cbit_sim_stage - an entry that the access met.
  * @level: of the table, 1 is the lowest; 0 for a device table entry.
  * @in:    the address that was looked up.
- * @at:    where the entry stands: an SPA. @at_key: under which key it was read there.
+ * @at:    where the entry stands: an SPA; a GPA for tables of a guest (@in_guest). @at_key: under
+ * which key it was read there.
  * @entry: its 64 bits (the first of a longer one). @c: its C-bit.
  * @leaf:  it ends the walk.
  */
@@ -243,6 +317,7 @@ struct cbit_sim_stage {
 	uint64_t entry;
 	bool c;
 	bool leaf;
+	bool in_guest;
 };
 
 /** struct cbit_sim_decision - what the kernel decided, where, and why. Static strings. */
@@ -274,6 +349,7 @@ enum cbit_sim_way {
  *            @dram_valid.
  * @accessed: @spa, @c and @key tell of the last access to memory: where, with which C-bit and
  *            under which key. @region is its name, @kind its kind.
+ * @cpus:     that took an interrupt. @address, @data: the message.
  * @way:      of CBIT_SIM_MAP by the DMA API. @slots: SWIOTLB slots in use afterwards.
  * @iova:     of CBIT_SIM_MAP: what the device is told. @iopte: the leaf that was written, if one
  *            was (@iopte_valid).
@@ -283,6 +359,7 @@ enum cbit_sim_way {
  */
 struct cbit_sim_result {
 	enum cbit_sim_outcome outcome;
+	enum cbit_sim_fault fault;
 	bool vendor;
 	int error;
 	struct cbit_error err;
@@ -297,6 +374,9 @@ struct cbit_sim_result {
 	cbit_key_t key;
 	enum cbit_mem_kind mem_kind;
 	const char *region;
+	unsigned int cpus;
+	uint64_t address;
+	uint32_t data;
 	enum cbit_sim_way way;
 	uint64_t slots;
 	struct cbit_iova iova;

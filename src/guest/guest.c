@@ -304,3 +304,13 @@ int cbit_guest_spa(struct cbit_guest *guest, struct cbit_gpa gpa, struct cbit_sp
 	*out = CBIT_SPA(leaf.spa.v + (gpa.v - leaf.iova.v));
 	return 0;
 }
+
+struct cbit_bus cbit_guest_root(const struct cbit_guest *guest)
+{
+	return (struct cbit_bus){ guest->pt ? cbit_pt_root(guest->pt).v | guest->c_mask : 0 };
+}
+
+struct cbit_pt *cbit_guest_npt(struct cbit_guest *guest)
+{
+	return guest->npt;
+}

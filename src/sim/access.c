@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <cbit/rmp.h>
+
 #include "sim_internal.h"
 
 #define BLOCK 16u
@@ -108,7 +110,9 @@ int sim_judge_read(struct cbit_sim *sim, const uint8_t *seen, const uint8_t *wan
 		*out = CBIT_SIM_PLAINTEXT;
 		return 0;
 	}
-	for (cbit_key_t key = CBIT_KEY_NONE; dram && key <= CBIT_KEY_HOST; key++) {
+	for (unsigned int i = 0; dram && i < 3; i++) {
+		const cbit_key_t key = i < 2 ? (cbit_key_t)i : sim->guest_key;
+
 		if (key != place->key && same_under(sim, key, place->spa.v, wanted, len))
 			*out = CBIT_SIM_CIPHERTEXT;
 	}
@@ -134,11 +138,14 @@ static int host_cpu(struct cbit_sim *sim, uint64_t spa, bool write, uint8_t *buf
 		size_t n;
 
 		if (cbit_pt_walk(sim->host_pt, va, &leaf)) {
+			sim->res->fault = CBIT_SIM_FAULT_PF;
 			*out = CBIT_SIM_FAULT;
 			return 0;
 		}
 		at = leaf.spa.v + (va.v - leaf.iova.v);
 		n = (size_t)(leaf.size - (va.v - leaf.iova.v));
+		if (n > CBIT_PAGE_SIZE - (at & ~CBIT_PAGE_MASK))
+			n = CBIT_PAGE_SIZE - (at & ~CBIT_PAGE_MASK);
 		if (n > len)
 			n = len;
 		bus = cbit_mem_bus(sim->mem, CBIT_SPA(at), leaf.attrs & CBIT_ATTR_ENCRYPTED);
@@ -149,6 +156,12 @@ static int host_cpu(struct cbit_sim *sim, uint64_t spa, bool write, uint8_t *buf
 				.c = (bus.v & sim->c_mask) != 0,
 				.key = sim_key(sim, at, (bus.v & sim->c_mask) != 0),
 			};
+		if (write && cbit_rmp_check(sim->mem, CBIT_SPA(at), CBIT_RMP_HOST_WRITE, 0, 0) !=
+				     CBIT_RMP_OK) {
+			sim->res->fault = CBIT_SIM_FAULT_PF_RMP;
+			*out = CBIT_SIM_FAULT;
+			return 0;
+		}
 		o = write ? cbit_mem_write(sim->mem, bus, buf, n)
 			  : cbit_mem_read(sim->mem, bus, buf, n);
 		if (o > outcome)
@@ -172,7 +185,7 @@ int sim_cpu(struct cbit_sim *sim, enum cbit_sim_who who, uint64_t addr, bool wri
 {
 	if (who == CBIT_SIM_HOST_CPU)
 		return host_cpu(sim, addr, write, buf, len, place, out);
-	return sim_bad(sim, "%s: this machine has no guest", cbit_sim_who_name(who));
+	return sim_guest_cpu(sim, who, addr, write, buf, len, place, out);
 }
 
 static void show(struct cbit_sim *sim, const uint8_t *seen, const uint8_t *wanted, size_t len)
@@ -184,7 +197,20 @@ static void show(struct cbit_sim *sim, const uint8_t *seen, const uint8_t *wante
 	memcpy(res->wanted, wanted, res->len);
 }
 
+/* The host's CPU goes by SPAs, everybody else by what the owner has. */
+static uint64_t address_for(const struct sim_buf *buf, enum cbit_sim_who who)
+{
+	return who == CBIT_SIM_HOST_CPU ? buf->spa.v : buf->addr;
+}
+
 /* Read @buf as @who and judge. */
+static int check_who(struct cbit_sim *sim, enum cbit_sim_who who, const struct sim_buf *buf)
+{
+	if (who != CBIT_SIM_HOST_CPU && !buf->guest)
+		return sim_bad(sim, "%s: that is not the guest's memory", cbit_sim_who_name(who));
+	return 0;
+}
+
 static int read_as(struct cbit_sim *sim, enum cbit_sim_who who, const struct sim_buf *buf,
 		   uint64_t offset, size_t len)
 {
@@ -196,7 +222,7 @@ static int read_as(struct cbit_sim *sim, enum cbit_sim_who who, const struct sim
 	if (!seen)
 		return -ENOMEM;
 	memset(seen, 0xff, len);
-	ret = sim_cpu(sim, who, buf->addr + offset, false, seen, len, &place, out);
+	ret = sim_cpu(sim, who, address_for(buf, who) + offset, false, seen, len, &place, out);
 	if (!ret && *out == CBIT_SIM_OK)
 		ret = sim_judge_read(sim, seen, buf->truth + offset, len, &place, out);
 	show(sim, seen, buf->truth + offset, len);
@@ -220,7 +246,7 @@ int sim_op_read(struct cbit_sim *sim, const struct cbit_sim_op *op)
 {
 	struct sim_buf *buf = sim_buf_get(sim, op->buf, op->offset, op->len);
 
-	if (!buf)
+	if (!buf || (op->kind == CBIT_SIM_READ && check_who(sim, op->who, buf)))
 		return -EINVAL;
 	return read_as(sim, op->kind == CBIT_SIM_CHECK ? owner_of(buf) : op->who, buf, op->offset,
 		       (size_t)op->len);
@@ -235,7 +261,7 @@ int sim_op_write(struct cbit_sim *sim, const struct cbit_sim_op *op)
 	uint8_t *data;
 	int ret;
 
-	if (!buf)
+	if (!buf || check_who(sim, op->who, buf))
 		return -EINVAL;
 	data = malloc(len);
 	if (!data)
@@ -244,7 +270,8 @@ int sim_op_write(struct cbit_sim *sim, const struct cbit_sim_op *op)
 		memcpy(data, op->data, len);
 	else
 		sim_pattern(op->seed, data, len);
-	ret = sim_cpu(sim, op->who, buf->addr + op->offset, true, data, len, &place, &res->outcome);
+	ret = sim_cpu(sim, op->who, address_for(buf, op->who) + op->offset, true, data, len, &place,
+		      &res->outcome);
 	if (!ret && res->outcome == CBIT_SIM_OK) {
 		struct cbit_sim_result *mine = sim->res;
 		struct cbit_sim_result look = { 0 };

@@ -39,8 +39,8 @@ static int zero(struct cbit_sim *sim, const struct sim_buf *buf)
 	int ret;
 
 	sim->res = &look;
-	ret = sim_cpu(sim, CBIT_SIM_HOST_CPU, buf->addr, true, buf->truth, (size_t)buf->size,
-		      &place, &look.outcome);
+	ret = sim_cpu(sim, buf->guest ? CBIT_SIM_GUEST_CPU : CBIT_SIM_HOST_CPU, buf->addr, true,
+		      buf->truth, (size_t)buf->size, &place, &look.outcome);
 	sim->res = mine;
 	return ret;
 }
@@ -68,6 +68,15 @@ static int alloc_host(struct cbit_sim *sim, const struct cbit_sim_op *op, struct
 	return ret;
 }
 
+static int alloc_guest(struct cbit_sim *sim, struct sim_buf *buf)
+{
+	int ret = sim_guest_alloc(sim, buf);
+
+	if (!ret && buf->used && sim->regions[buf->region].cfg.kind != CBIT_MEM_MMIO)
+		ret = zero(sim, buf);
+	return ret;
+}
+
 int sim_op_alloc(struct cbit_sim *sim, const struct cbit_sim_op *op)
 {
 	struct sim_buf *buf = op->buf < CBIT_SIM_BUFS ? &sim->bufs[op->buf] : NULL;
@@ -79,13 +88,15 @@ int sim_op_alloc(struct cbit_sim *sim, const struct cbit_sim_op *op)
 		return sim_bad(sim, "there is no region %u", op->region);
 	if (!op->pages || op->pages > MAX_PAGES)
 		return sim_bad(sim, "%u pages: from 1 to %u are possible", op->pages, MAX_PAGES);
-	if (op->guest)
+	if (op->guest && !sim->guest)
 		return sim_bad(sim, "this machine has no guest");
-	*buf = (struct sim_buf){ .region = op->region, .size = op->pages * CBIT_PAGE_SIZE };
+	*buf = (struct sim_buf){ .guest = op->guest,
+				 .region = op->region,
+				 .size = op->pages * CBIT_PAGE_SIZE };
 	buf->truth = calloc(op->pages, CBIT_PAGE_SIZE);
 	if (!buf->truth)
 		return -ENOMEM;
-	ret = alloc_host(sim, op, buf);
+	ret = op->guest ? alloc_guest(sim, buf) : alloc_host(sim, op, buf);
 	/* A window holds what was there before. */
 	if (!ret && buf->used && sim->regions[op->region].bytes)
 		memcpy(buf->truth,
@@ -103,8 +114,12 @@ int sim_op_alloc(struct cbit_sim *sim, const struct cbit_sim_op *op)
 
 void sim_buf_drop(struct cbit_sim *sim, struct sim_buf *buf)
 {
-	sim_host_unmap(sim, buf->addr, buf->size);
-	sim_pages_free(&sim->regions[buf->region], buf->addr, buf->size);
+	if (buf->guest) {
+		sim_guest_free(sim, buf);
+	} else {
+		sim_host_unmap(sim, buf->addr, buf->size);
+		sim_pages_free(&sim->regions[buf->region], buf->addr, buf->size);
+	}
 	free(buf->truth);
 	*buf = (struct sim_buf){ 0 };
 }

@@ -9,19 +9,100 @@
 
 #include "sim_internal.h"
 
-/* A device's request went out to @iova. Where it ended, as the tables or the IOTLB have it. */
-static void find_place(struct cbit_sim *sim, unsigned int dev, uint64_t iova, struct sim_walk *walk,
-		       struct sim_place *place)
+/* --- who carries a request out --- */
+
+enum road { HOST_IOMMU, GUEST_IOMMU, HYPERVISOR, TRUSTED };
+
+static enum road road_of(const struct sim_device *dev)
 {
-	sim_trace_device(sim, dev, iova, walk);
-	*place = (struct sim_place){ .known = walk->ok, .spa = CBIT_SPA(walk->out), .c = walk->c };
+	if (dev->viommu)
+		return GUEST_IOMMU;
+	if (dev->cfg.guest && dev->cfg.tdisp)
+		return TRUSTED;
+	return dev->cfg.guest && dev->cfg.emulated ? HYPERVISOR : HOST_IOMMU;
+}
+
+/* Requests that meet no IOMMU: the hypervisor's own, and a trusted device's. */
+static enum cbit_dma_status by_view(struct cbit_sim *sim, struct cbit_mem *view, uint64_t addr,
+				    bool write, uint8_t *data, size_t len)
+{
+	const struct cbit_bus bus = { addr };
+
+	switch (write ? cbit_mem_write(view, bus, data, len)
+		      : cbit_mem_read(view, bus, data, len)) {
+	case CBIT_MEM_OK:
+	case CBIT_MEM_WRONG_KEY:
+		return CBIT_DMA_OK;
+	case CBIT_MEM_REFUSED:
+		sim->res->fault = CBIT_SIM_FAULT_DMA_RMP;
+		return CBIT_DMA_FAULT;
+	default:
+		return CBIT_DMA_ABORT;
+	}
+}
+
+static enum cbit_dma_status request(struct cbit_sim *sim, const struct sim_device *dev,
+				    uint64_t iova, bool write, uint8_t *data, size_t len)
+{
+	struct cbit_iommu *iommu = sim->iommu;
+
+	switch (road_of(dev)) {
+	case HYPERVISOR:
+		return by_view(sim, cbit_guest_hypervisor_view(sim->guest), iova, write, data, len);
+	case TRUSTED:
+		return by_view(sim, cbit_guest_view(sim->guest), iova, write, data, len);
+	case GUEST_IOMMU:
+		iommu = cbit_viommu_hardware(sim->viommu);
+		break;
+	case HOST_IOMMU:
+		break;
+	}
+	return write ? cbit_iommu_dma_write(iommu, dev->cfg.devid, CBIT_IOVA(iova), data, len, NULL)
+		     : cbit_iommu_dma_read(iommu, dev->cfg.devid, CBIT_IOVA(iova), data, len, NULL);
+}
+
+/* --- where it ended --- */
+
+/* A GPA as the hypervisor, or a trusted device, reaches it. */
+static void place_gpa(struct cbit_sim *sim, enum road road, uint64_t gpa, struct sim_place *place)
+{
+	bool c = road == TRUSTED && gpa & sim->guest_c;
+	const struct cbit_mem_region *region;
+	struct cbit_spa spa;
+
+	if (road == TRUSTED)
+		gpa &= ~sim->guest_c;
+	place->known = !cbit_guest_spa(sim->guest, CBIT_GPA(gpa), &spa);
+	if (!place->known)
+		return;
+	sim_trace_npt(sim, gpa);
+	region = cbit_mem_find(sim->mem, spa);
+	place->spa = spa;
+	place->c = c || (sim->cfg.guest.npt_c && sim->cfg.platform.sme && region->encrypts);
+	place->key = c && region->encrypts ? sim->guest_key : sim_key(sim, spa.v, place->c);
+}
+
+/* A device's request went out to @iova. Where it ended, as the tables or the IOTLB have it. */
+static void find_place(struct cbit_sim *sim, unsigned int index, uint64_t iova,
+		       struct sim_walk *walk, struct sim_place *place)
+{
+	enum road road = road_of(&sim->devices[index]);
+
+	*place = (struct sim_place){ 0 };
+	sim_trace_device(sim, index, iova, walk);
+	place->known = walk->ok;
+	place->spa = CBIT_SPA(walk->out);
+	place->c = walk->c;
 	if (sim->stale.len && iova - sim->stale.iova.v < sim->stale.len) {
 		/* The IOTLB had another entry than the tables. */
 		place->known = sim->stale.spa_valid;
 		place->spa = CBIT_SPA(sim->stale.spa.v + (iova - sim->stale.iova.v));
 		place->c = (sim->stale.entry & sim->c_mask) != 0;
 	}
-	place->key = sim_key(sim, place->spa.v, place->c);
+	if (road != HOST_IOMMU && place->known)
+		place_gpa(sim, road, place->spa.v, place);
+	else if (place->known)
+		place->key = sim_key(sim, place->spa.v, place->c);
 }
 
 /* Bytes moved under another key than their owner's: nobody in the machine notices. */
@@ -29,8 +110,9 @@ static void tell_wrong_key(struct cbit_sim *sim, const struct cbit_sim_op *op, u
 			   const struct sim_place *place, uint64_t entry)
 {
 	const struct cbit_mem_region *region = cbit_mem_find(sim->mem, place->spa);
+	bool private = sim_guest_private(sim, place->spa.v);
 	const struct cbit_event ev = {
-		.type = CBIT_EVENT_DMA_WRONG_KEY,
+		.type = private ? CBIT_EVENT_DMA_PRIVATE : CBIT_EVENT_DMA_WRONG_KEY,
 		.devid = sim->devices[op->dev].cfg.devid,
 		.write = op->kind != CBIT_SIM_DMA_READ,
 		.spa_valid = true,
@@ -41,11 +123,15 @@ static void tell_wrong_key(struct cbit_sim *sim, const struct cbit_sim_op *op, u
 		.entry = entry,
 		.c_mask = sim->c_mask,
 		.key_used = cbit_mem_key_name(place->key),
-		.key_right = cbit_mem_key_name(place->key ? CBIT_KEY_NONE : CBIT_KEY_HOST),
+		.key_right = private      ? cbit_mem_key_name(sim->guest_key)
+			     : place->key ? cbit_mem_key_name(CBIT_KEY_NONE)
+					  : cbit_mem_key_name(CBIT_KEY_HOST),
 		.region = region ? region->name : NULL,
 	};
 
-	sim->observer.event(sim->observer.opaque, &ev);
+	/* The IOMMU says so itself where it knows whose memory it is. */
+	if (!private || !sim->told_private)
+		sim->observer.event(sim->observer.opaque, &ev);
 }
 
 static void show(struct cbit_sim *sim, const uint8_t *seen, const uint8_t *wanted, size_t len)
@@ -65,14 +151,19 @@ static int judge_write(struct cbit_sim *sim, const struct sim_place *place, uint
 	struct cbit_sim_result look = { 0 };
 	struct sim_place owner;
 	uint8_t *seen = malloc(len);
+	uint64_t gpa;
 	int ret;
 
 	if (!seen)
 		return -ENOMEM;
 	memset(seen, 0xff, len);
 	sim->res = &look;
-	ret = sim_cpu(sim, CBIT_SIM_HOST_CPU, place->spa.v, false, seen, len, &owner,
-		      &look.outcome);
+	if (sim_guest_gpa(sim, place->spa.v, &gpa))
+		ret = sim_cpu(sim, CBIT_SIM_GUEST_CPU, gpa, false, seen, len, &owner,
+			      &look.outcome);
+	else
+		ret = sim_cpu(sim, CBIT_SIM_HOST_CPU, place->spa.v, false, seen, len, &owner,
+			      &look.outcome);
 	if (!ret && look.outcome == CBIT_SIM_OK)
 		ret = sim_judge_read(sim, seen, data, len, &owner, &look.outcome);
 	/* Pages given back: nobody is left to read them. */
@@ -138,6 +229,16 @@ static int judge(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_
 	return sim_judge_read(sim, data, wanted, len, place, &sim->res->outcome);
 }
 
+/* Both are faults to the device; the RMP's is in the log under a code of its own. */
+static enum cbit_sim_fault fault_of(const struct cbit_sim *sim)
+{
+	for (unsigned int i = 0; i < sim->res->nr_findings; i++) {
+		if (!strcmp(sim->res->findings[i], "rmp-fault"))
+			return CBIT_SIM_FAULT_DMA_RMP;
+	}
+	return CBIT_SIM_FAULT_IOMMU;
+}
+
 static int dma(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_map *map, bool write,
 	       uint8_t *data, uint8_t *wanted)
 {
@@ -150,12 +251,7 @@ static int dma(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_ma
 	int ret = 0;
 
 	sim->stale.len = 0;
-	if (write)
-		status = cbit_iommu_dma_write(sim->iommu, dev->cfg.devid, CBIT_IOVA(iova), data,
-					      len, NULL);
-	else
-		status = cbit_iommu_dma_read(sim->iommu, dev->cfg.devid, CBIT_IOVA(iova), data, len,
-					     NULL);
+	status = request(sim, dev, iova, write, data, len);
 	find_place(sim, op->dev, iova, &walk, &place);
 	if (write || !sim->bufs[map->buf].used)
 		memcpy(wanted, data, len);
@@ -165,6 +261,8 @@ static int dma(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_ma
 	switch (status) {
 	case CBIT_DMA_FAULT:
 		sim->res->outcome = CBIT_SIM_FAULT;
+		if (!sim->res->fault)
+			sim->res->fault = fault_of(sim);
 		break;
 	case CBIT_DMA_ABORT:
 	case CBIT_DMA_UNSUPPORTED:

@@ -63,7 +63,10 @@ static int map_run(struct cbit_sim *sim, const struct cbit_sim_op *op, struct si
 	ret = sim_iova_place(sim, op, map);
 	if (ret)
 		return ret;
-	if (dev->cfg.direct)
+	if (dev->cfg.guest && (dev->cfg.emulated || dev->cfg.tdisp))
+		return sim_refused(sim, -ENODEV, "%s: %s is not behind the host's IOMMU", call,
+				   dev->cfg.name);
+	if (dev->cfg.direct && !dev->cfg.guest)
 		return sim_refused(sim, -ENODEV, "%s: no IOMMU translates for %s", call,
 				   dev->cfg.name);
 	ret = cbit_domain_map(dev->domain, map->iova, sim->bufs[map->buf].spa, map->size, attrs);

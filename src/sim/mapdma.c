@@ -31,6 +31,35 @@ static const struct cbit_dma_iommu_ops iommu_ops = { .map = iommu_map, .unmap = 
 
 /* --- kernels and devices, made when they are first needed --- */
 
+static int guest_dma(struct cbit_sim *sim)
+{
+	struct cbit_dma_config cfg = {
+		.platform = sim->cfg.platform,
+		.guest = true,
+		.confidential = sim->guest_c != 0,
+		.policy = sim->guest_policy,
+		.ops = sim_guest_kernel(),
+		.opaque = sim->guest,
+		.swiotlb = sim->cfg.swiotlb,
+	};
+
+	if (sim->guest_dma)
+		return 0;
+	for (unsigned int i = 0; i < sim->nr_regions; i++)
+		cfg.ram += sim->regions[i].cfg.kind == CBIT_MEM_DRAM ? sim->regions[i].guest : 0;
+	return cbit_dma_create(&cfg, &sim->guest_dma);
+}
+
+static struct cbit_dma *dma_of(const struct cbit_sim *sim, const struct sim_device *dev)
+{
+	return dev->cfg.guest ? sim->guest_dma : sim->host_dma;
+}
+
+static bool has_iommu(const struct sim_device *dev)
+{
+	return dev->cfg.guest ? dev->viommu != NULL : !dev->cfg.direct;
+}
+
 static int host_dma(struct cbit_sim *sim)
 {
 	struct cbit_dma_config cfg = {
@@ -50,6 +79,7 @@ static int host_dma(struct cbit_sim *sim)
 
 static int device_dma(struct cbit_sim *sim, struct sim_device *dev)
 {
+	const struct cbit_dma_iommu_ops viommu_ops = cbit_viommu_dma_ops();
 	const struct cbit_dma_dev_config cfg = {
 		.devid = dev->cfg.devid,
 		.mask = dev->cfg.mask ? dev->cfg.mask : UINT64_MAX,
@@ -58,8 +88,10 @@ static int device_dma(struct cbit_sim *sim, struct sim_device *dev)
 							: UINT64_MAX,
 		.untrusted = dev->cfg.untrusted,
 		.tdisp_run = dev->cfg.tdisp,
-		.iommu = dev->cfg.direct ? NULL : &iommu_ops,
-		.iommu_opaque = dev,
+		.iommu = !has_iommu(dev) ? NULL
+			 : dev->viommu   ? &viommu_ops
+					 : &iommu_ops,
+		.iommu_opaque = dev->viommu ? (void *)dev->viommu : dev,
 		.iova_base = CBIT_IOVA(SIM_IOVA_BASE),
 		.iova_size = SIM_IOVA_SIZE,
 	};
@@ -67,15 +99,15 @@ static int device_dma(struct cbit_sim *sim, struct sim_device *dev)
 
 	if (dev->dma)
 		return 0;
-	ret = host_dma(sim);
-	return ret ? ret : cbit_dma_dev_create(sim->host_dma, &cfg, &dev->dma);
+	ret = dev->cfg.guest ? guest_dma(sim) : host_dma(sim);
+	return ret ? ret : cbit_dma_dev_create(dma_of(sim, dev), &cfg, &dev->dma);
 }
 
-static uint64_t slots_used(struct cbit_sim *sim)
+static uint64_t slots_used(const struct cbit_sim *sim, const struct sim_device *dev)
 {
 	struct cbit_dma_stats stats = { 0 };
 
-	cbit_dma_stats(sim->host_dma, &stats);
+	cbit_dma_stats(dma_of(sim, dev), &stats);
 	return stats.used;
 }
 
@@ -86,26 +118,29 @@ static void decide(struct cbit_sim *sim, const struct sim_map *map, unsigned int
 {
 	const struct sim_device *dev = &sim->devices[map->dev];
 	const struct sim_buf *buf = &sim->bufs[map->buf];
-	const struct cbit_kernel_ops ops = sim_host_kernel();
+	const struct cbit_kernel_ops ops = dev->cfg.guest ? sim_guest_kernel() : sim_host_kernel();
+	void *kernel = dev->cfg.guest ? (void *)sim->guest : sim;
 	const struct cbit_phys phys = CBIT_PHYS(buf->addr + map->offset);
 	struct cbit_policy_decision decision;
 	const struct cbit_policy_dma ask = {
 		.platform = &sim->cfg.platform,
-		.iommu = !dev->cfg.direct,
+		.guest = dev->cfg.guest,
+		.confidential = dev->cfg.guest && sim->guest_c,
+		.iommu = has_iommu(dev),
 		.untrusted = dev->cfg.untrusted,
 		.tdisp_run = dev->cfg.tdisp,
 		.mmio = attrs & CBIT_DMA_ATTR_MMIO,
 		.cc_shared = attrs & CBIT_DMA_ATTR_CC_SHARED,
 		.require_coherent = attrs & CBIT_DMA_ATTR_REQUIRE_COHERENT,
-		.window = ops.is_mmio(sim, phys),
-		.pages = ops.pages(sim, phys, map->size),
+		.window = ops.is_mmio(kernel, phys),
+		.pages = ops.pages(kernel, phys, map->size),
 		.phys = phys.v,
 		.size = map->size,
 		.mask = dev->cfg.mask ? dev->cfg.mask : UINT64_MAX,
 		.rw = map->attrs,
 	};
 
-	cbit_policy_dma_map(sim->cfg.policy, &ask, &decision);
+	cbit_policy_dma_map(dev->cfg.guest ? sim->guest_policy : sim->cfg.policy, &ask, &decision);
 	sim_decide_all(sim, &decision);
 }
 
@@ -128,6 +163,9 @@ int sim_dma_map(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_m
 	int ret;
 
 	buf = sim_buf_get(sim, map->buf, op->offset, op->len ? op->len : 1);
+	if (buf && buf->guest != dev->cfg.guest)
+		return sim_bad(sim, "%s is a device of the %s, and that is not its memory",
+			       dev->cfg.name, dev->cfg.guest ? "guest" : "host");
 	if (!buf || op->dir > CBIT_DMA_FROM_DEVICE)
 		return buf ? sim_bad(sim, "direction %u is none", (unsigned int)op->dir) : -EINVAL;
 	map->offset = op->offset;
@@ -138,10 +176,10 @@ int sim_dma_map(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_m
 	if (ret)
 		return ret;
 	decide(sim, map, op->attrs);
-	before = slots_used(sim);
+	before = slots_used(sim, dev);
 	ret = cbit_dma_map_phys(dev->dma, CBIT_PHYS(buf->addr + map->offset), (size_t)map->size,
 				map->dir, op->attrs, &map->iova, &sim->res->err);
-	sim->res->slots = slots_used(sim);
+	sim->res->slots = slots_used(sim, dev);
 	if (ret == -ENOMEM)
 		return ret;
 	if (ret) {
@@ -150,7 +188,7 @@ int sim_dma_map(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_m
 		return 0;
 	}
 	sim->res->way = sim->res->slots > before ? CBIT_SIM_WAY_SWIOTLB : CBIT_SIM_WAY_DIRECT;
-	if (!dev->cfg.direct) {
+	if (has_iommu(dev) && !dev->viommu) {
 		const struct cbit_mapping_info info = { .iova = map->iova,
 							.size = map->size,
 							.vaddr = buf->addr };
@@ -192,7 +230,7 @@ int sim_dma_unmap(struct cbit_sim *sim, struct sim_map *map)
 		return 0;
 	}
 	ret = cbit_dma_unmap_phys(dev->dma, map->iova, (size_t)map->size, map->dir, map->dma_attrs);
-	sim->res->slots = slots_used(sim);
+	sim->res->slots = slots_used(sim, dev);
 	if (ret)
 		return sim_refused(sim, ret, "dma_unmap_phys() of 0x%" PRIx64, map->iova.v);
 	map->live = false;
@@ -255,12 +293,15 @@ int sim_op_coherent(struct cbit_sim *sim, const struct cbit_sim_op *op)
 	ret = device_dma(sim, dev);
 	if (ret)
 		return ret;
-	ask.iommu = !dev->cfg.direct;
+	ask.guest = dev->cfg.guest;
+	ask.confidential = dev->cfg.guest && sim->guest_c;
+	ask.iommu = has_iommu(dev);
 	ask.tdisp_run = dev->cfg.tdisp;
 	ask.mask = dev->cfg.coherent_mask ? dev->cfg.coherent_mask
 		   : dev->cfg.mask        ? dev->cfg.mask
 					  : UINT64_MAX;
-	cbit_policy_dma_coherent(sim->cfg.policy, &ask, &decision);
+	cbit_policy_dma_coherent(dev->cfg.guest ? sim->guest_policy : sim->cfg.policy, &ask,
+				 &decision);
 	sim_decide_all(sim, &decision);
 	sim_map_drop(map);
 	*map = (struct sim_map){ .buf = op->buf,
@@ -269,7 +310,7 @@ int sim_op_coherent(struct cbit_sim *sim, const struct cbit_sim_op *op)
 				 .attrs = CBIT_ATTR_RW,
 				 .coherent = true,
 				 .size = op->pages * CBIT_PAGE_SIZE };
-	*buf = (struct sim_buf){ .size = map->size };
+	*buf = (struct sim_buf){ .guest = dev->cfg.guest, .size = map->size };
 	buf->truth = calloc(1, (size_t)map->size);
 	if (!buf->truth)
 		return -ENOMEM;
@@ -287,8 +328,9 @@ int sim_op_coherent(struct cbit_sim *sim, const struct cbit_sim_op *op)
 	buf->used = map->used = map->live = true;
 	buf->addr = phys.v;
 	buf->spa = CBIT_SPA(phys.v);
+	if (buf->guest)
+		(void)cbit_guest_spa(sim->guest, CBIT_GPA(phys.v), &buf->spa);
 	buf->region = SIM_KERNEL;
-	buf->c_clear = !sim_host_c(sim, phys.v);
 	sim->res->iova = map->iova;
 	sim_trace_device(sim, op->dev, map->iova.v, &walk);
 	sim->res->iopte_valid = walk.ok && walk.entry;

@@ -31,16 +31,26 @@ NAME(cbit_sim_op_name, enum cbit_sim_op_kind, CBIT_SIM_NR_OPS, [CBIT_SIM_ALLOC] 
      [CBIT_SIM_DMA_READ] = "dma-read", [CBIT_SIM_DMA_WRITE] = "dma-write",
      [CBIT_SIM_DMA_COPY] = "dma-copy", [CBIT_SIM_SYNC_CPU] = "sync-for-cpu",
      [CBIT_SIM_SYNC_DEVICE] = "sync-for-device", [CBIT_SIM_COHERENT] = "alloc-coherent",
-     [CBIT_SIM_CHECK] = "check")
+     [CBIT_SIM_CHECK] = "check", [CBIT_SIM_SHARE] = "share", [CBIT_SIM_UNSHARE] = "unshare",
+     [CBIT_SIM_SET_C] = "set-c", [CBIT_SIM_PAGE_STATE] = "page-state",
+     [CBIT_SIM_PVALIDATE] = "pvalidate", [CBIT_SIM_RMPUPDATE] = "rmpupdate", [CBIT_SIM_MSI] = "msi")
 
 NAME(cbit_sim_outcome_name, enum cbit_sim_outcome,
      CBIT_SIM_NR_OUTCOMES, [CBIT_SIM_OK] = "ok", [CBIT_SIM_PLAINTEXT] = "plaintext",
      [CBIT_SIM_CIPHERTEXT] = "ciphertext", [CBIT_SIM_STALE] = "stale", [CBIT_SIM_ABORT] = "abort",
-     [CBIT_SIM_LOST] = "lost", [CBIT_SIM_FAULT] = "fault", [CBIT_SIM_REFUSED] = "refused")
+     [CBIT_SIM_LOST] = "lost", [CBIT_SIM_FAULT] = "fault", [CBIT_SIM_REFUSED] = "refused",
+     [CBIT_SIM_MISDIRECTED] = "misdirected")
 
 NAME(cbit_sim_table_name, enum cbit_sim_table,
      CBIT_SIM_NR_TABLES, [CBIT_SIM_HOST_PT] = "host page table", [CBIT_SIM_DEVTAB] = "device table",
-     [CBIT_SIM_IOPT] = "I/O page table")
+     [CBIT_SIM_IOPT] = "I/O page table", [CBIT_SIM_GUEST_PT] = "guest page table",
+     [CBIT_SIM_NPT] = "nested page table", [CBIT_SIM_VDEVTAB] = "device table of the vIOMMU",
+     [CBIT_SIM_VIOPT] = "page table of the vIOMMU")
+
+NAME(cbit_sim_fault_name, enum cbit_sim_fault, CBIT_SIM_NR_FAULTS, [CBIT_SIM_FAULT_NONE] = "none",
+     [CBIT_SIM_FAULT_PF] = "pf", [CBIT_SIM_FAULT_PF_RMP] = "pf-rmp", [CBIT_SIM_FAULT_NPF] = "npf",
+     [CBIT_SIM_FAULT_NPF_RMP] = "npf-rmp", [CBIT_SIM_FAULT_VC] = "vc",
+     [CBIT_SIM_FAULT_IOMMU] = "io-page-fault", [CBIT_SIM_FAULT_DMA_RMP] = "rmp-page-fault")
 
 int sim_bad(struct cbit_sim *sim, const char *fmt, ...)
 {
@@ -90,7 +100,9 @@ static void drain_events(struct cbit_sim *sim)
 	struct cbit_sim_result *res = sim->res;
 	struct cbit_iommu_log_entry entry;
 
-	while (!cbit_iommu_log_pop(sim->iommu, &entry)) {
+	while (!cbit_iommu_log_pop(sim->iommu, &entry) ||
+	       (sim->viommu && cbit_viommu_alive(sim->viommu) &&
+		!cbit_iommu_log_pop(cbit_viommu_hardware(sim->viommu), &entry))) {
 		if (res->nr_events < CBIT_SIM_EVENTS)
 			res->events[res->nr_events++] = entry;
 	}
@@ -128,6 +140,15 @@ static int dispatch(struct cbit_sim *sim, const struct cbit_sim_op *op)
 		return sim_op_sync(sim, op);
 	case CBIT_SIM_COHERENT:
 		return sim_op_coherent(sim, op);
+	case CBIT_SIM_SHARE:
+	case CBIT_SIM_UNSHARE:
+	case CBIT_SIM_SET_C:
+	case CBIT_SIM_PAGE_STATE:
+	case CBIT_SIM_PVALIDATE:
+	case CBIT_SIM_RMPUPDATE:
+		return sim_op_state(sim, op);
+	case CBIT_SIM_MSI:
+		return sim_op_msi(sim, op);
 	default:
 		return sim_bad(sim, "operation %u is not known", (unsigned int)op->kind);
 	}
@@ -139,6 +160,7 @@ int cbit_sim_do(struct cbit_sim *sim, const struct cbit_sim_op *op, struct cbit_
 
 	memset(result, 0, sizeof(*result));
 	sim->res = result;
+	sim->told_private = false;
 	ret = dispatch(sim, op);
 	drain_events(sim);
 	sim->res = NULL;

@@ -18,6 +18,7 @@ const char *const scn_key_names[SCN_NR_KEYS] = {
 	[SCN_VENDOR] = "vendor",   [SCN_ERROR] = "error",
 	[SCN_ADDRESS] = "address", [SCN_EVENT] = "event",
 	[SCN_WAY] = "way",         [SCN_SLOTS] = "slots",
+	[SCN_FAULT] = "fault",     [SCN_CPUS] = "cpus",
 };
 
 static const char *const c_words[] = { "clear", "set", "none" };
@@ -30,16 +31,10 @@ static const struct {
 	const char *name;
 	int code;
 } errors[] = {
-	{ "EINVAL", -EINVAL },
-	{ "EEXIST", -EEXIST },
-	{ "ENOENT", -ENOENT },
-	{ "EBUSY", -EBUSY },
-	{ "EOPNOTSUPP", -EOPNOTSUPP },
-	{ "ERANGE", -ERANGE },
-	{ "ENOSPC", -ENOSPC },
-	{ "EFAULT", -EFAULT },
-	{ "EPERM", -EPERM }, { "ENOTTY", -ENOTTY }, { "ENODEV", -ENODEV },
-	{ "ENOMEM", -ENOMEM },
+	{ "EINVAL", -EINVAL }, { "EEXIST", -EEXIST },         { "ENOENT", -ENOENT },
+	{ "EBUSY", -EBUSY },   { "EOPNOTSUPP", -EOPNOTSUPP }, { "ERANGE", -ERANGE },
+	{ "ENOSPC", -ENOSPC }, { "EFAULT", -EFAULT },         { "EPERM", -EPERM },
+	{ "ENOTTY", -ENOTTY }, { "ENODEV", -ENODEV },         { "ENOMEM", -ENOMEM },
 	{ "EIO", -EIO },
 };
 
@@ -52,6 +47,11 @@ static const char *const *words_of(enum scn_key key, const char **outcomes, cons
 		for (unsigned int i = 0; i < CBIT_SIM_NR_OUTCOMES; i++)
 			outcomes[i] = cbit_sim_outcome_name((enum cbit_sim_outcome)i);
 		*count = CBIT_SIM_NR_OUTCOMES;
+		return outcomes;
+	case SCN_FAULT:
+		for (unsigned int i = 0; i < CBIT_SIM_NR_FAULTS; i++)
+			outcomes[i] = cbit_sim_fault_name((enum cbit_sim_fault)i);
+		*count = CBIT_SIM_NR_FAULTS;
 		return outcomes;
 	case SCN_ERROR:
 		for (size_t i = 0; i < COUNT(errors); i++)
@@ -266,6 +266,8 @@ static const char *found_word(enum scn_key key, const struct scn_step *step,
 	switch (key) {
 	case SCN_OUTCOME:
 		return cbit_sim_outcome_name(res->outcome);
+	case SCN_FAULT:
+		return cbit_sim_fault_name(res->fault);
 	case SCN_KEY:
 		return res->accessed ? key_words[res->key < 2 ? res->key : 2] : NULL;
 	case SCN_DRAM:
@@ -306,6 +308,8 @@ static void check_number(FILE *out, enum scn_key key, uint64_t expected, bool va
 	differ(out, key, a, valid ? b : "none");
 }
 
+_Static_assert((int)CBIT_SIM_NR_FAULTS <= (int)CBIT_SIM_NR_OUTCOMES, "words_of() has room");
+
 static void check_key(FILE *out, enum scn_key key, const struct scn_step *step,
 		      const struct scn_expect *e, uint64_t c_mask,
 		      const struct cbit_sim_result *res)
@@ -336,8 +340,10 @@ static void check_key(FILE *out, enum scn_key key, const struct scn_step *step,
 		check_number(out, key, e->number[key], res->iopte_valid, res->iopte);
 		return;
 	case SCN_IOPTE_C:
-		check_word(out, key, e,
-			   c_words[res->iopte_valid ? (res->iopte & c_mask) != 0 : 2]);
+		check_word(out, key, e, c_words[res->iopte_valid ? (res->iopte & c_mask) != 0 : 2]);
+		return;
+	case SCN_CPUS:
+		check_number(out, key, e->number[key], true, res->cpus);
 		return;
 	case SCN_SLOTS:
 		check_number(out, key, e->number[key], true, res->slots);
@@ -364,7 +370,8 @@ int cbit_scenario_check(const struct cbit_scenario *scn, unsigned int index,
 		return -ENOMEM;
 	for (unsigned int key = 0; key < SCN_NR_KEYS; key++)
 		check_key(out, (enum scn_key)key, step, who_says(step, policy, (enum scn_key)key),
-			  cbit_platform_c_mask(&scn->cfg.platform), res);
+			  UINT64_C(1) << (scn->cfg.platform.c_bit ? scn->cfg.platform.c_bit : 63),
+			  res);
 	if (fclose(out)) {
 		free(text);
 		return -ENOMEM;

@@ -32,6 +32,8 @@ enum scn_key {
 	SCN_EVENT,
 	SCN_WAY,
 	SCN_SLOTS,
+	SCN_FAULT,
+	SCN_CPUS,
 	SCN_NR_KEYS,
 };
 extern const char *const scn_key_names[SCN_NR_KEYS];

@@ -56,7 +56,7 @@ static json_t *stages(const struct cbit_sim_result *res)
 		json_object_set_new(o, "table", json_string(cbit_sim_table_name(s->table)));
 		json_object_set_new(o, "level", json_integer((json_int_t)s->level));
 		json_object_set_new(o, "in", number(s->in));
-		json_object_set_new(o, "at", number(s->at));
+		json_object_set_new(o, s->in_guest ? "at_gpa" : "at_spa", number(s->at));
 		json_object_set_new(o, "at_key", json_string(cbit_mem_key_name(s->at_key)));
 		json_object_set_new(o, "entry", number(s->entry));
 		json_object_set_new(o, "c_bit", json_boolean(s->c));
@@ -109,6 +109,13 @@ static void step(void *opaque, const struct cbit_sim *sim, const struct scn_step
 	json_object_set_new(o, "step", json_string(s->text));
 	json_object_set_new(o, "outcome", json_string(cbit_sim_outcome_name(res->outcome)));
 	json_object_set_new(o, "undefined_by_vendor", json_boolean(res->vendor));
+	if (res->outcome == CBIT_SIM_FAULT)
+		json_object_set_new(o, "fault", json_string(cbit_sim_fault_name(res->fault)));
+	if (s->op.kind == CBIT_SIM_MSI) {
+		json_object_set_new(o, "address", number(res->address));
+		json_object_set_new(o, "data", number(res->data));
+		json_object_set_new(o, "cpus", json_integer((json_int_t)res->cpus));
+	}
 	if (res->outcome == CBIT_SIM_REFUSED)
 		json_object_set_new(o, "error", json_string(strerror(-res->error)));
 	if (s->op.kind == CBIT_SIM_MAP)

@@ -152,10 +152,14 @@ static int read_mask(struct scn_read *r, const yaml_node_t *node, uint64_t *out)
 
 static int read_device(struct scn_read *r, const yaml_node_t *name, const yaml_node_t *node)
 {
-	static const char *const keys[] = { "bar",           "addr",   "mask",
-					    "coherent-mask", "direct", "untrusted" };
+	static const char *const keys[] = { "bar",           "addr",     "mask",
+					    "coherent-mask", "direct",   "untrusted",
+					    "owner",         "emulated", "tdisp" };
+	static const char *const owners[] = { "host", "guest" };
+	static const char *const states[] = { "unlocked", "run" };
 	struct cbit_sim_config *cfg = &r->scn->cfg;
 	struct cbit_sim_device *dev = &cfg->devices[cfg->nr_devices];
+	unsigned int owner = 0, state = 0;
 	int ret;
 
 	if (cfg->nr_devices == CBIT_SIM_DEVICES)
@@ -182,8 +186,147 @@ static int read_device(struct scn_read *r, const yaml_node_t *name, const yaml_n
 	if (!ret)
 		ret = yaml_bool(&r->in, yaml_get(&r->in, node, "untrusted"), "untrusted",
 				&dev->untrusted);
+	if (!ret)
+		ret = yaml_bool(&r->in, yaml_get(&r->in, node, "emulated"), "emulated",
+				&dev->emulated);
+	if (!ret)
+		ret = yaml_word(&r->in, yaml_get(&r->in, node, "owner"), "an owner", owners,
+				COUNT(owners), &owner);
+	if (!ret)
+		ret = yaml_word(&r->in, yaml_get(&r->in, node, "tdisp"), "a TDISP state", states,
+				COUNT(states), &state);
+	dev->guest = owner;
+	dev->tdisp = state;
+	if (!ret && dev->guest && !cfg->guest.present)
+		ret = yaml_error(&r->in, yaml_get(&r->in, node, "owner"),
+				 "owner: there is no guest in this scenario");
+	if (!ret && (dev->emulated || dev->tdisp) && !dev->guest)
+		ret = yaml_error(&r->in, node, "emulated, tdisp: only for a device of the guest");
 	cfg->nr_devices++;
 	return ret;
+}
+
+/* What the guest's kernel does behind its IOMMU, instead of what the policy says. */
+static int read_viommu(struct scn_read *r, const yaml_node_t *node)
+{
+	static const char *const keys[] = { "tables", "shared-entries", "mmio-entries" };
+	static const char *const tables[] = { "private", "shared" };
+	static const char *const entries[] = { "set", "clear" };
+	struct cbit_sim_guest *g = &r->scn->cfg.guest;
+	unsigned int w[3] = { 1, 1, 1 };
+	int ret;
+
+	if (!node)
+		return 0;
+	if (!yaml_is_map(node))
+		return yaml_bool(&r->in, node, "viommu", &g->viommu);
+	ret = yaml_check_keys(&r->in, node, "viommu", keys, COUNT(keys));
+	if (!ret)
+		ret = yaml_word(&r->in, yaml_get(&r->in, node, "tables"), "where tables lie",
+				tables, 2, &w[0]);
+	if (!ret)
+		ret = yaml_word(&r->in, yaml_get(&r->in, node, "shared-entries"),
+				"a state of the C-bit", entries, 2, &w[1]);
+	if (!ret)
+		ret = yaml_word(&r->in, yaml_get(&r->in, node, "mmio-entries"),
+				"a state of the C-bit", entries, 2, &w[2]);
+	g->viommu = g->derived = true;
+	g->switches = (struct cbit_policy_switches){ w[0] != 0, w[1] != 0, w[2] != 0 };
+	return ret;
+}
+
+static int read_cpus(struct scn_read *r, const yaml_node_t *node)
+{
+	const yaml_node_t *list = yaml_get(&r->in, node, "apic-ids");
+	struct cbit_sim_guest *g = &r->scn->cfg.guest;
+	yaml_node_t *item;
+	uint64_t n = 0;
+	int ret;
+
+	ret = yaml_number(&r->in, yaml_get(&r->in, node, "vcpus"), "vcpus", 4096, &n);
+	g->cpus = (unsigned int)n;
+	if (!ret && list && !yaml_is_list(list))
+		ret = yaml_error(&r->in, list, "apic-ids: a list such as [255, 32767]");
+	for (unsigned int i = 0; !ret && list && (item = yaml_item(&r->in, list, i)); i++) {
+		if (i == COUNT(g->ids))
+			return yaml_error(&r->in, item, "apic-ids: more than %zu", COUNT(g->ids));
+		ret = yaml_number(&r->in, item, "an APIC id", UINT32_MAX - 1, &n);
+		g->ids[g->nr_ids++] = (uint32_t)n;
+		if (!ret && n < g->cpus)
+			ret = yaml_error(&r->in, item, "an APIC id of vcpus");
+	}
+	if (!ret)
+		ret = yaml_bool(&r->in, yaml_get(&r->in, node, "ext-dest-id"), "ext-dest-id",
+				&g->ext_dest_id);
+	g->broadcast_quirk = true;
+	if (!ret)
+		ret = yaml_bool(&r->in, yaml_get(&r->in, node, "broadcast-quirk"),
+				"broadcast-quirk", &g->broadcast_quirk);
+	g->xt = true;
+	return ret ? ret : yaml_bool(&r->in, yaml_get(&r->in, node, "xt"), "xt", &g->xt);
+}
+
+/* "memory: { ram: 8M }"; without it the guest has half of each region. */
+static int read_slots(struct scn_read *r, const yaml_node_t *node)
+{
+	struct cbit_sim_config *cfg = &r->scn->cfg;
+	const char *names[CBIT_SIM_REGIONS];
+	yaml_node_t *key, *value;
+	unsigned int index = 0;
+	int ret = 0;
+
+	for (unsigned int i = 0; i < cfg->nr_regions; i++) {
+		names[i] = cfg->regions[i].name;
+		if (!node)
+			cfg->regions[i].guest = cfg->regions[i].size / 2 & CBIT_PAGE_MASK;
+	}
+	if (!node)
+		return 0;
+	ret = yaml_check_keys(&r->in, node, "the guest's memory", names, cfg->nr_regions);
+	for (unsigned int i = 0; !ret && yaml_pair(&r->in, node, i, &key, &value); i++) {
+		ret = yaml_word(&r->in, key, "a region", names, cfg->nr_regions, &index);
+		if (!ret)
+			ret = yaml_number(&r->in, value, "the guest's part",
+					  cfg->regions[index].size, &cfg->regions[index].guest);
+	}
+	return ret;
+}
+
+static int read_guest(struct scn_read *r, const yaml_node_t *node)
+{
+	static const char *const keys[] = { "kind",           "npt",    "asid",
+					    "memory",         "viommu", "vcpus",
+					    "apic-ids",       "xt",     "ext-dest-id",
+					    "broadcast-quirk" };
+	static const char *const npts[] = { "plain", "encrypted" };
+	struct cbit_sim_guest *g = &r->scn->cfg.guest;
+	const char *kinds[CBIT_GUEST_SNP + 1];
+	unsigned int kind = 0, npt = 1;
+	uint64_t asid = 1;
+	int ret;
+
+	if (!node)
+		return 0;
+	for (unsigned int i = 0; i < COUNT(kinds); i++)
+		kinds[i] = cbit_guest_kind_name((enum cbit_guest_kind)i);
+	g->present = true;
+	ret = yaml_check_keys(&r->in, node, "guest", keys, COUNT(keys));
+	if (!ret)
+		ret = yaml_word(&r->in, yaml_get(&r->in, node, "kind"), "a kind of guest", kinds,
+				COUNT(kinds), &kind);
+	if (!ret)
+		ret = yaml_word(&r->in, yaml_get(&r->in, node, "npt"),
+				"a state of the NPT's leaves", npts, COUNT(npts), &npt);
+	if (!ret)
+		ret = yaml_number(&r->in, yaml_get(&r->in, node, "asid"), "asid", 15, &asid);
+	g->kind = (enum cbit_guest_kind)kind;
+	g->npt_c = npt;
+	g->asid = (uint32_t)asid;
+	if (!ret)
+		ret = read_slots(r, yaml_get(&r->in, node, "memory"));
+	if (!ret)
+		ret = read_viommu(r, yaml_get(&r->in, node, "viommu"));
+	return ret ? ret : read_cpus(r, node);
 }
 
 int scn_read_machine(struct scn_read *r, const yaml_node_t *root)
@@ -198,6 +341,8 @@ int scn_read_machine(struct scn_read *r, const yaml_node_t *root)
 	if (!ret)
 		ret = yaml_number(&r->in, yaml_get(&r->in, root, "swiotlb"), "swiotlb", 1 << 30,
 				  &r->scn->cfg.swiotlb);
+	if (!ret)
+		ret = read_guest(r, yaml_get(&r->in, root, "guest"));
 	if (ret || !devices)
 		return ret;
 	if (!yaml_is_map(devices))

@@ -10,7 +10,7 @@
 #include "scenario_internal.h"
 
 /* What a step's verb names, and which keys it may have. */
-enum subject { NEW_BUF, BUF, NEW_MAP, MAP, NEW_BOTH };
+enum subject { NEW_BUF, BUF, NEW_MAP, MAP, NEW_BOTH, DEVICE };
 
 enum operand {
 	OP_REGION,
@@ -31,6 +31,13 @@ enum operand {
 	OP_TO,
 	OP_DIRECTION,
 	OP_ATTRS,
+	OP_STATE,
+	OP_VALID,
+	OP_ASSIGNED,
+	OP_FORMAT,
+	OP_DEST,
+	OP_VECTOR,
+	OP_INDEX,
 	NR_OPERANDS,
 };
 
@@ -53,6 +60,13 @@ static const char *const operand_names[NR_OPERANDS] = {
 	[OP_TO] = "to",
 	[OP_DIRECTION] = "direction",
 	[OP_ATTRS] = "attrs",
+	[OP_STATE] = "state",
+	[OP_VALID] = "valid",
+	[OP_ASSIGNED] = "assigned",
+	[OP_FORMAT] = "format",
+	[OP_DEST] = "dest",
+	[OP_VECTOR] = "vector",
+	[OP_INDEX] = "index",
 };
 
 #define B(x)  (1u << OP_##x)
@@ -82,6 +96,13 @@ static const struct verb {
 	{ CBIT_SIM_FLUSH, MAP, 0, 0 },
 	{ CBIT_SIM_DMA_READ, MAP, B(DEVICE) | RANGE, 0 },
 	{ CBIT_SIM_DMA_WRITE, MAP, B(DEVICE) | RANGE | DATA, 0 },
+	{ CBIT_SIM_SHARE, BUF, 0, 0 },
+	{ CBIT_SIM_UNSHARE, BUF, 0, 0 },
+	{ CBIT_SIM_SET_C, BUF, B(C), B(C) },
+	{ CBIT_SIM_PAGE_STATE, BUF, B(STATE), B(STATE) },
+	{ CBIT_SIM_PVALIDATE, BUF, B(VALID), B(VALID) },
+	{ CBIT_SIM_RMPUPDATE, BUF, B(ASSIGNED), B(ASSIGNED) },
+	{ CBIT_SIM_MSI, DEVICE, B(FORMAT) | B(DEST) | B(VECTOR) | B(INDEX), B(DEST) },
 	{ CBIT_SIM_DMA_COPY, MAP, B(TO) | B(DEVICE) | RANGE, B(TO) },
 };
 
@@ -211,6 +232,40 @@ _Static_assert(CBIT_DMA_ATTR_MMIO == 1 && CBIT_DMA_ATTR_CC_SHARED == 2 &&
 		       CBIT_DMA_ATTR_SKIP_CPU_SYNC == 4 && CBIT_DMA_ATTR_REQUIRE_COHERENT == 8,
 	       "attrs: in this order");
 
+/* Operands of page states and interrupts. */
+static int read_state(struct scn_read *r, const yaml_node_t *map, struct cbit_sim_op *op)
+{
+	static const char *const states[] = { "private", "shared" };
+	static const char *const formats[] = { "compatibility", "ext-dest-id", "remapped" };
+	struct yaml_in *in = &r->in;
+	unsigned int word = 0;
+	uint64_t dest = 0, vector = 0x30, index = 0;
+	int ret;
+
+	ret = yaml_word(in, yaml_get(in, map, "state"), "a state of a page", states, 2, &word);
+	if (yaml_get(in, map, "state"))
+		op->on = word;
+	if (!ret)
+		ret = yaml_bool(in, yaml_get(in, map, "valid"), "valid", &op->on);
+	if (!ret)
+		ret = yaml_bool(in, yaml_get(in, map, "assigned"), "assigned", &op->on);
+	word = 0;
+	if (!ret)
+		ret = yaml_word(in, yaml_get(in, map, "format"), "a format of messages", formats, 3,
+				&word);
+	op->format = (enum cbit_msi_format)word;
+	if (!ret)
+		ret = yaml_number(in, yaml_get(in, map, "dest"), "dest", UINT32_MAX - 1, &dest);
+	if (!ret)
+		ret = yaml_number(in, yaml_get(in, map, "vector"), "vector", 255, &vector);
+	if (!ret)
+		ret = yaml_number(in, yaml_get(in, map, "index"), "index", 2047, &index);
+	op->dest = (uint32_t)dest;
+	op->vector = (uint8_t)vector;
+	op->index = (uint32_t)index;
+	return ret;
+}
+
 static int read_operands(struct scn_read *r, const yaml_node_t *map, const struct verb *verb,
 			 struct scn_step *step)
 {
@@ -246,6 +301,7 @@ static int read_operands(struct scn_read *r, const yaml_node_t *map, const struc
 		ret = yaml_word(in, yaml_get(in, map, "c"), "a state of the C-bit", c_words, 2,
 				&word);
 	op->c_clear = word;
+	op->on = verb->kind == CBIT_SIM_SET_C && !word;
 	word = 0;
 	if (!ret)
 		ret = yaml_word(in, yaml_get(in, map, "by"), "who can access memory", who,
@@ -279,6 +335,8 @@ static int read_operands(struct scn_read *r, const yaml_node_t *map, const struc
 		ret = buf_named(r, yaml_get(in, map, "buffer"), false, &op->buf);
 	if (!ret && yaml_get(in, map, "to"))
 		ret = map_named(r, yaml_get(in, map, "to"), false, &op->map2);
+	if (!ret && verb->kind >= CBIT_SIM_PAGE_STATE)
+		ret = read_state(r, map, op);
 	return ret ? ret : device_named(r, yaml_get(in, map, "device"), &op->dev);
 }
 
@@ -294,6 +352,8 @@ static int read_subject(struct scn_read *r, const yaml_node_t *node, const struc
 	case NEW_BUF:
 	case BUF:
 		return buf_named(r, node, verb->subject == NEW_BUF, &op->buf);
+	case DEVICE:
+		return device_named(r, node, &op->dev);
 	case NEW_BOTH:
 		ret = buf_named(r, node, true, &op->buf);
 		if (ret)

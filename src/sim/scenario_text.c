@@ -22,10 +22,18 @@ static void bytes(FILE *out, const char *what, const uint8_t *data, size_t len)
 
 static const char *address_of(enum cbit_sim_table table)
 {
-	return table == CBIT_SIM_DEVTAB    ? "device"
-	       : table == CBIT_SIM_IOPT    ? "IOVA"
-	       : table == CBIT_SIM_HOST_PT ? "address"
-					   : "GPA";
+	switch (table) {
+	case CBIT_SIM_DEVTAB:
+	case CBIT_SIM_VDEVTAB:
+		return "device";
+	case CBIT_SIM_IOPT:
+	case CBIT_SIM_VIOPT:
+		return "IOVA";
+	case CBIT_SIM_NPT:
+		return "GPA";
+	default:
+		return "address";
+	}
 }
 
 static void begin(void *opaque, const struct cbit_scenario *scn)
@@ -44,6 +52,10 @@ static void policy_text(void *opaque, const struct cbit_scenario *scn,
 	fprintf(out, "  platform %s", p->name);
 	if (p->sme)
 		fprintf(out, " (C-bit %u)", p->c_bit);
+	if (scn->cfg.guest.present)
+		fprintf(out, ", %s guest over %s NPT%s", cbit_guest_kind_name(scn->cfg.guest.kind),
+			scn->cfg.guest.npt_c && p->sme ? "encrypted" : "plain",
+			scn->cfg.guest.viommu ? " with a vIOMMU" : "");
 	fprintf(out, ", policy %s\n", cbit_policy_name(policy));
 }
 
@@ -94,13 +106,26 @@ static void seen(FILE *out, const struct cbit_sim *sim, const struct cbit_sim_op
 		bytes(out, "DRAM holds", res->dram, res->len);
 }
 
+/* Where a C-bit is, the host's or the guest's; 0 where nobody has one. */
+static uint64_t c_mask_of(const struct cbit_sim *sim)
+{
+	const struct cbit_platform *p = &cbit_sim_config(sim)->platform;
+
+	return p->sme || p->sev ? UINT64_C(1) << p->c_bit : 0;
+}
+
 static void outcome(FILE *out, const struct cbit_sim *sim, const struct cbit_sim_op *op,
 		    const struct cbit_sim_result *res)
 {
-	uint64_t c_mask = cbit_platform_c_mask(&cbit_sim_config(sim)->platform);
+	uint64_t c_mask = c_mask_of(sim);
 
 	fprintf(out, "      %s%s", cbit_sim_outcome_name(res->outcome),
 		res->vendor ? " (undefined by vendor)" : "");
+	if (res->outcome == CBIT_SIM_FAULT)
+		fprintf(out, " (%s)", cbit_sim_fault_name(res->fault));
+	if (op->kind == CBIT_SIM_MSI && res->address)
+		fprintf(out, ": address 0x%" PRIx64 " data 0x%x reached %u CPU%s", res->address,
+			res->data, res->cpus, res->cpus == 1 ? "" : "s");
 	if (res->outcome == CBIT_SIM_REFUSED)
 		fprintf(out, ": %s (%s)", strerror(-res->error), res->err.text);
 	else if (op->kind == CBIT_SIM_MAP)
@@ -159,8 +184,9 @@ static void stage(FILE *out, const struct cbit_sim_stage *s, uint64_t c_mask)
 	fprintf(out, "      %s", cbit_sim_table_name(s->table));
 	if (s->level)
 		fprintf(out, " level %u", s->level);
-	fprintf(out, ", %s 0x%" PRIx64 ": entry at SPA 0x%" PRIx64 " (%s) is 0x%016" PRIx64,
-		address_of(s->table), s->in, s->at, cbit_mem_key_name(s->at_key), s->entry);
+	fprintf(out, ", %s 0x%" PRIx64 ": entry at %s 0x%" PRIx64 " (%s) is 0x%016" PRIx64,
+		address_of(s->table), s->in, s->in_guest ? "GPA" : "SPA", s->at,
+		cbit_mem_key_name(s->at_key), s->entry);
 	if (c_mask)
 		fprintf(out, ", C-bit %s", s->c ? "set" : "clear");
 	fputs(s->leaf ? ", a leaf\n" : "\n", out);
@@ -169,7 +195,7 @@ static void stage(FILE *out, const struct cbit_sim_stage *s, uint64_t c_mask)
 static void step_story(void *opaque, const struct cbit_sim *sim, const struct scn_step *step,
 		       const struct cbit_sim_result *res, const char *diff)
 {
-	uint64_t c_mask = cbit_platform_c_mask(&cbit_sim_config(sim)->platform);
+	uint64_t c_mask = c_mask_of(sim);
 	FILE *out = opaque;
 
 	fprintf(out, "    line %u: %s\n", step->line, step->text);

@@ -15,7 +15,7 @@
 #define KERNEL_BASE UINT64_C(0x1000000)
 #define KERNEL_SIZE UINT64_C(0x7f000000)
 #define RAM_BASE    UINT64_C(0x100000000)
-#define RAM_STEP    UINT64_C(0x40000000)
+#define RAM_STEP    UINT64_C(0x4000000)
 #define MMIO_BASE   UINT64_C(0x200000000000)
 
 static void observe(void *opaque, const struct cbit_event *ev)
@@ -25,6 +25,7 @@ static void observe(void *opaque, const struct cbit_event *ev)
 	const char *id = cbit_report_id(ev);
 	unsigned int i = 0;
 
+	sim->told_private |= ev->type == CBIT_EVENT_DMA_PRIVATE;
 	if (ev->type == CBIT_EVENT_DMA_STALE_IOTLB)
 		sim->stale = *ev;
 	while (res && id && i < res->nr_findings && strcmp(res->findings[i], id) != 0)
@@ -150,8 +151,8 @@ static int add_device(struct cbit_sim *sim, unsigned int index, uint64_t *next_b
 	ret = cbit_domain_create(sim->iommu, NULL, &dev->domain);
 	if (ret)
 		return ret;
-	return dev->cfg.direct ? pass_through(sim, dev->cfg.devid)
-			       : cbit_domain_attach(dev->domain, dev->cfg.devid);
+	return dev->cfg.direct && !dev->cfg.guest ? pass_through(sim, dev->cfg.devid)
+						  : cbit_domain_attach(dev->domain, dev->cfg.devid);
 }
 
 static int power_on(struct cbit_sim *sim, struct cbit_error *err)
@@ -163,6 +164,11 @@ static int power_on(struct cbit_sim *sim, struct cbit_error *err)
 	    sim->cfg.nr_devices > CBIT_SIM_DEVICES)
 		return cbit_error_set(err, -EINVAL, "a policy, %d regions, %d devices at most",
 				      CBIT_SIM_REGIONS, CBIT_SIM_DEVICES);
+	for (unsigned int i = 0; i < sim->cfg.nr_devices; i++) {
+		if (sim->cfg.devices[i].guest && !sim->cfg.guest.present)
+			return cbit_error_set(err, -EINVAL, "device %s: there is no guest",
+					      sim->cfg.devices[i].name);
+	}
 	ret = cbit_mem_create(&sim->cfg.platform, &sim->mem);
 	if (!ret)
 		ret = add_memory(sim, err);
@@ -172,7 +178,19 @@ static int power_on(struct cbit_sim *sim, struct cbit_error *err)
 		ret = sim_host_init(sim);
 	for (unsigned int i = 0; !ret && i < sim->cfg.nr_devices; i++)
 		ret = add_device(sim, i, &next_bar, err);
-	return ret;
+	return ret ? ret : sim_guest_create(sim, err);
+}
+
+/* A platform that has what the guest needs. */
+static void offer_sev(struct cbit_platform *p, enum cbit_guest_kind kind)
+{
+	p->sev = true;
+	p->sev_es = true;
+	p->snp = kind == CBIT_GUEST_SNP;
+	if (!p->asids)
+		p->asids = 15;
+	if (!p->c_bit)
+		p->c_bit = 51;
 }
 
 int cbit_sim_create(const struct cbit_sim_config *config, struct cbit_sim **out,
@@ -186,6 +204,8 @@ int cbit_sim_create(const struct cbit_sim_config *config, struct cbit_sim **out,
 	if (err)
 		err->text[0] = '\0';
 	sim->cfg = *config;
+	if (config->guest.present && config->guest.kind != CBIT_GUEST_PLAIN)
+		offer_sev(&sim->cfg.platform, config->guest.kind);
 	sim->c_mask = cbit_platform_c_mask(&config->platform);
 	sim->observer = (struct cbit_observer){ .event = observe, .opaque = sim };
 	ret = power_on(sim, err);
@@ -210,6 +230,7 @@ void cbit_sim_destroy(struct cbit_sim *sim)
 	for (unsigned int i = 0; i < CBIT_SIM_DEVICES; i++)
 		cbit_dma_dev_destroy(sim->devices[i].dma);
 	cbit_dma_destroy(sim->host_dma);
+	sim_guest_destroy(sim);
 	for (unsigned int i = 0; i < CBIT_SIM_DEVICES; i++)
 		cbit_domain_destroy(sim->devices[i].domain);
 	cbit_iommu_destroy(sim->iommu);
@@ -231,6 +252,11 @@ struct cbit_mem *cbit_sim_mem(struct cbit_sim *sim)
 struct cbit_iommu *cbit_sim_iommu(struct cbit_sim *sim)
 {
 	return sim->iommu;
+}
+
+struct cbit_guest *cbit_sim_guest(struct cbit_sim *sim)
+{
+	return sim->guest;
 }
 
 const struct cbit_sim_config *cbit_sim_config(const struct cbit_sim *sim)

@@ -16,6 +16,7 @@
  * @used:  by page, what the page allocator gave out.
  * @bytes: of an MMIO region.
  * @owner: device whose BAR it is, or -1.
+ * @gpa:   where the guest has its part of it.
  */
 struct sim_region {
 	struct cbit_sim_region cfg;
@@ -23,6 +24,8 @@ struct sim_region {
 	uint64_t next;
 	uint8_t *bytes;
 	int owner;
+	uint64_t gpa;
+	uint64_t guest; /* bytes of it */
 };
 
 /*
@@ -69,7 +72,8 @@ struct sim_device {
 	struct cbit_sim_device cfg;
 	struct cbit_sim *sim;
 	struct cbit_domain *domain;
-	struct cbit_dma_dev *dma; /* made at first use */
+	struct cbit_viommu_domain *viommu; /* behind the guest's IOMMU */
+	struct cbit_dma_dev *dma;          /* made at first use */
 	uint64_t next_iova;
 };
 
@@ -80,7 +84,15 @@ struct cbit_sim {
 	struct cbit_iommu *iommu;
 	struct cbit_observer observer;
 	struct cbit_pt *host_pt;
-	struct cbit_dma *host_dma; /* likewise */
+	struct cbit_dma *host_dma; /* made at first use */
+	struct cbit_dma *guest_dma;
+	struct cbit_guest *guest;
+	const struct cbit_policy *guest_policy;
+	struct cbit_policy *derived; /* owned */
+	struct cbit_viommu *viommu;
+	struct cbit_apics *apics;
+	cbit_key_t guest_key;
+	uint64_t guest_c;
 	struct sim_region regions[SIM_MAX_REGIONS + 1];
 	unsigned int nr_regions;
 	struct sim_device devices[CBIT_SIM_DEVICES];
@@ -88,6 +100,7 @@ struct cbit_sim {
 	struct sim_map maps[CBIT_SIM_MAPS];
 	struct cbit_sim_result *res; /* of the operation under way */
 	struct cbit_event stale;     /* the last DMA through a stale entry; valid if len is not 0 */
+	bool told_private;           /* that a device met a private page */
 };
 
 /* hostmem.c: the host's kernel: pages and the mapping of them that its CPUs use */
@@ -101,19 +114,7 @@ void sim_pages_free(struct sim_region *region, uint64_t spa, uint64_t size);
 struct cbit_kernel_ops sim_host_kernel(void);
 bool sim_host_c(struct cbit_sim *sim, uint64_t spa);
 
-/* trace.c: the tables on the way of an address, entry by entry */
-struct sim_walk {
-	bool ok;
-	uint64_t out;
-	uint64_t entry;
-	bool c;
-};
-void sim_trace_host(struct cbit_sim *sim, uint64_t va, struct sim_walk *walk);
-void sim_trace_device(struct cbit_sim *sim, unsigned int dev, uint64_t iova, struct sim_walk *walk);
-
 /*
- * access.c: accesses by CPUs and what they amount to.
- *
  * struct sim_place - where an access ended: what it takes to look at the same bytes again.
  */
 struct sim_place {
@@ -122,6 +123,36 @@ struct sim_place {
 	bool c;
 	cbit_key_t key;
 };
+/* trace.c: the tables on the way of an address, entry by entry */
+struct sim_walk {
+	bool ok;
+	uint64_t out;
+	uint64_t entry;
+	bool c;
+};
+void sim_trace_host(struct cbit_sim *sim, uint64_t va, struct sim_walk *walk);
+void sim_trace_guest(struct cbit_sim *sim, uint64_t gva);
+void sim_trace_npt(struct cbit_sim *sim, uint64_t gpa);
+/* For a device that the hypervisor emulates the walk ends at a GPA, else at an SPA. */
+void sim_trace_device(struct cbit_sim *sim, unsigned int dev, uint64_t iova, struct sim_walk *walk);
+
+/* guestside.c: the guest of the machine */
+int sim_guest_create(struct cbit_sim *sim, struct cbit_error *err);
+void sim_guest_destroy(struct cbit_sim *sim);
+struct cbit_kernel_ops sim_guest_kernel(void);
+int sim_guest_alloc(struct cbit_sim *sim, struct sim_buf *buf);
+void sim_guest_free(struct cbit_sim *sim, struct sim_buf *buf);
+bool sim_guest_private(struct cbit_sim *sim, uint64_t spa);
+bool sim_guest_gpa(const struct cbit_sim *sim, uint64_t spa, uint64_t *gpa);
+int sim_guest_cpu(struct cbit_sim *sim, enum cbit_sim_who who, uint64_t gpa, bool write,
+		  uint8_t *buf, size_t len, struct sim_place *place, enum cbit_sim_outcome *out);
+int sim_op_state(struct cbit_sim *sim, const struct cbit_sim_op *op);
+
+/* irq.c */
+int sim_irq_create(struct cbit_sim *sim);
+int sim_op_msi(struct cbit_sim *sim, const struct cbit_sim_op *op);
+
+/* access.c */
 cbit_key_t sim_key(const struct cbit_sim *sim, uint64_t spa, bool c);
 void sim_note_place(struct cbit_sim *sim, const struct sim_place *place);
 int sim_judge_read(struct cbit_sim *sim, const uint8_t *seen, const uint8_t *wanted, size_t len,
