@@ -185,6 +185,8 @@ const char *cbit_sim_who_name(enum cbit_sim_who who);
  * @CBIT_SIM_RMPUPDATE: the hypervisor takes @buf from an SNP guest (@on: gives it back), unasked.
  * @CBIT_SIM_MSI: device @dev sends an interrupt in @format to the CPU with APIC id @dest, @vector;
  *      for CBIT_MSI_FORMAT_REMAPPED by entry @index, which the guest's kernel writes first.
+ *      @through: if not 0, likewise to each id from @dest through this one: the worst outcome
+ * counts.
  */
 enum cbit_sim_op_kind {
 	CBIT_SIM_ALLOC,
@@ -238,6 +240,7 @@ struct cbit_sim_op {
 	bool on;
 	enum cbit_msi_format format;
 	uint32_t dest;
+	uint32_t through;
 	uint32_t index;
 	uint8_t vector;
 };

@@ -38,6 +38,7 @@ enum operand {
 	OP_DEST,
 	OP_VECTOR,
 	OP_INDEX,
+	OP_THROUGH,
 	NR_OPERANDS,
 };
 
@@ -67,6 +68,7 @@ static const char *const operand_names[NR_OPERANDS] = {
 	[OP_DEST] = "dest",
 	[OP_VECTOR] = "vector",
 	[OP_INDEX] = "index",
+	[OP_THROUGH] = "through",
 };
 
 #define B(x)  (1u << OP_##x)
@@ -102,7 +104,7 @@ static const struct verb {
 	{ CBIT_SIM_PAGE_STATE, BUF, B(STATE), B(STATE) },
 	{ CBIT_SIM_PVALIDATE, BUF, B(VALID), B(VALID) },
 	{ CBIT_SIM_RMPUPDATE, BUF, B(ASSIGNED), B(ASSIGNED) },
-	{ CBIT_SIM_MSI, DEVICE, B(FORMAT) | B(DEST) | B(VECTOR) | B(INDEX), B(DEST) },
+	{ CBIT_SIM_MSI, DEVICE, B(FORMAT) | B(DEST) | B(VECTOR) | B(INDEX) | B(THROUGH), B(DEST) },
 	{ CBIT_SIM_DMA_COPY, MAP, B(TO) | B(DEVICE) | RANGE, B(TO) },
 };
 
@@ -239,7 +241,7 @@ static int read_state(struct scn_read *r, const yaml_node_t *map, struct cbit_si
 	static const char *const formats[] = { "compatibility", "ext-dest-id", "remapped" };
 	struct yaml_in *in = &r->in;
 	unsigned int word = 0;
-	uint64_t dest = 0, vector = 0x30, index = 0;
+	uint64_t dest = 0, vector = 0x30, index = 0, through = 0;
 	int ret;
 
 	ret = yaml_word(in, yaml_get(in, map, "state"), "a state of a page", states, 2, &word);
@@ -260,7 +262,11 @@ static int read_state(struct scn_read *r, const yaml_node_t *map, struct cbit_si
 		ret = yaml_number(in, yaml_get(in, map, "vector"), "vector", 255, &vector);
 	if (!ret)
 		ret = yaml_number(in, yaml_get(in, map, "index"), "index", 2047, &index);
+	if (!ret)
+		ret = yaml_number(in, yaml_get(in, map, "through"), "through", UINT32_MAX - 1,
+				  &through);
 	op->dest = (uint32_t)dest;
+	op->through = (uint32_t)through;
 	op->vector = (uint8_t)vector;
 	op->index = (uint32_t)index;
 	return ret;

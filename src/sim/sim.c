@@ -18,13 +18,29 @@
 #define RAM_STEP    UINT64_C(0x4000000)
 #define MMIO_BASE   UINT64_C(0x200000000000)
 
-static void observe(void *opaque, const struct cbit_event *ev)
+/* A guest's IOMMU was led to a private page by its address with the C-bit: the page is the cause.
+ */
+static bool meant_private(struct cbit_sim *sim, const struct cbit_event *ev)
+{
+	uint64_t gpa = ev->spa.v & ~sim->guest_c;
+
+	return ev->type == CBIT_EVENT_DMA_ABORT && sim->viommu && ev->spa_valid &&
+	       ev->entry & sim->guest_c && ev->region && ev->kind != CBIT_MEM_MMIO &&
+	       !cbit_guest_is_shared(sim->guest, CBIT_GPA(gpa));
+}
+
+static void observe(void *opaque, const struct cbit_event *original)
 {
 	struct cbit_sim *sim = opaque;
 	struct cbit_sim_result *res = sim->res;
-	const char *id = cbit_report_id(ev);
+	struct cbit_event copy = *original;
+	const struct cbit_event *ev = &copy;
 	unsigned int i = 0;
+	const char *id;
 
+	if (meant_private(sim, original))
+		copy.type = CBIT_EVENT_DMA_PRIVATE;
+	id = cbit_report_id(ev);
 	sim->told_private |= ev->type == CBIT_EVENT_DMA_PRIVATE;
 	if (ev->type == CBIT_EVENT_DMA_STALE_IOTLB)
 		sim->stale = *ev;
