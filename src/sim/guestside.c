@@ -88,6 +88,10 @@ static int add_memory(struct cbit_sim *sim, struct cbit_error *err)
 			continue;
 		r->gpa = WINDOW_GPA + (uint64_t)r->owner * WINDOW_STEP;
 		r->guest = r->cfg.size;
+		/* the VMM has it mapped as vfio-pci's mmap() does: without C-bit */
+		ret = sim_host_map(sim, r->cfg.base.v, r->guest, false);
+		if (ret)
+			return ret;
 		ret = cbit_guest_add_mmio(sim->guest, CBIT_GPA(r->gpa), r->cfg.base, r->guest,
 					  dev->cfg.tdisp, err);
 	}

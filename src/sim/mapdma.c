@@ -231,9 +231,10 @@ int sim_dma_unmap(struct cbit_sim *sim, struct sim_map *map)
 	}
 	ret = cbit_dma_unmap_phys(dev->dma, map->iova, (size_t)map->size, map->dir, map->dma_attrs);
 	sim->res->slots = slots_used(sim, dev);
+	/* The caller is told nothing: to the driver it is unmapped either way. */
+	map->live = false;
 	if (ret)
 		return sim_refused(sim, ret, "dma_unmap_phys() of 0x%" PRIx64, map->iova.v);
-	map->live = false;
 	if (!(map->dma_attrs & CBIT_DMA_ATTR_SKIP_CPU_SYNC))
 		take_over(sim, map, 0, map->size);
 	sim_map_drop(map);

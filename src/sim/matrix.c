@@ -12,10 +12,11 @@
 enum { DEV_IOMMU, DEV_DIRECT = 2, DEV_NARROW = 4, DEV_WINDOW = 6, NR_DEVS };
 enum { BUF, MAP_DEVICE = 0, MAP_PEER };
 
-#define LEN 64u
+#define LEN   64u
+#define C_BIT 51u /* of the platforms here */
 
 struct matrix {
-	const char *platform;
+	const struct setup *setup;
 	const char *policy;
 	struct cbit_sim *sim;
 	struct cbit_error *err;
@@ -24,7 +25,25 @@ struct matrix {
 	void *opaque;
 };
 
-static const char *const platforms[] = { "bare", "sme", "tsme" };
+/*
+ * @host:  platform of the host.
+ * @guest: there is one, and the memory is its.
+ */
+static const struct setup {
+	const char *name;
+	const char *host;
+	bool guest;
+	enum cbit_guest_kind kind;
+	bool npt_c;
+} setups[] = {
+	{ "bare", "bare" },
+	{ "sme", "sme" },
+	{ "tsme", "tsme" },
+	{ "plain-guest", "sme", true, CBIT_GUEST_PLAIN, true },
+	{ "sev-guest", "sme", true, CBIT_GUEST_SEV, true },
+	{ "sev-guest-npt-plain", "sme", true, CBIT_GUEST_SEV, false },
+	{ "snp-guest", "sme", true, CBIT_GUEST_SNP, true },
+};
 
 static const char *const mapper_names[CBIT_MATRIX_NR_MAPPERS] = {
 	[CBIT_MATRIX_TYPE1] = "type1",           [CBIT_MATRIX_IOMMUFD] = "iommufd",
@@ -68,10 +87,28 @@ const char *cbit_matrix_key_name(const struct cbit_matrix_access *access)
 
 const char *cbit_matrix_platform_at(unsigned int index)
 {
-	return index < sizeof(platforms) / sizeof(platforms[0]) ? platforms[index] : NULL;
+	return index < sizeof(setups) / sizeof(setups[0]) ? setups[index].name : NULL;
 }
 
-static int power_on(struct matrix *m, const char *platform, const struct cbit_policy *policy)
+/*
+ * A guest's devices: real ones, for which the VMM has mapped the guest; real ones with a narrow
+ * mask; and such as the hypervisor emulates, behind its IOMMU.
+ */
+static void give_to_guest(struct cbit_sim_config *cfg, const struct setup *setup)
+{
+	cfg->guest = (struct cbit_sim_guest){
+		.present = true, .kind = setup->kind, .npt_c = setup->npt_c, .viommu = true
+	};
+	for (unsigned int i = 0; i < cfg->nr_regions; i++)
+		cfg->regions[i].guest = cfg->regions[i].size;
+	for (unsigned int i = 0; i < NR_DEVS; i++) {
+		cfg->devices[i].guest = true;
+		cfg->devices[i].emulated = i < DEV_DIRECT;
+		cfg->devices[i].direct = i >= DEV_DIRECT;
+	}
+}
+
+static int power_on(struct matrix *m, const struct cbit_policy *policy)
 {
 	struct cbit_sim_config *cfg = calloc(1, sizeof(*cfg));
 	int ret;
@@ -80,7 +117,7 @@ static int power_on(struct matrix *m, const char *platform, const struct cbit_po
 		return -ENOMEM;
 	*cfg = (struct cbit_sim_config){
 		.policy = policy,
-		.regions = { { "ram", CBIT_MEM_DRAM, .size = 1 << 20 },
+		.regions = { { "ram", CBIT_MEM_DRAM, .size = 4 << 20 },
 			     { "cxl", CBIT_MEM_CXL_RAM, .size = 1 << 20 },
 			     { "gpu", CBIT_MEM_COHERENT, true, .size = 1 << 20 },
 			     { "card", CBIT_MEM_COHERENT, false, .size = 1 << 20 } },
@@ -95,7 +132,9 @@ static int power_on(struct matrix *m, const char *platform, const struct cbit_po
 		.nr_devices = NR_DEVS,
 		.swiotlb = 1 << 20,
 	};
-	ret = cbit_platform_preset(platform, &cfg->platform);
+	if (m->setup->guest)
+		give_to_guest(cfg, m->setup);
+	ret = cbit_platform_preset(m->setup->host, &cfg->platform);
 	if (!ret)
 		ret = cbit_sim_create(cfg, &m->sim, m->err);
 	free(cfg);
@@ -129,9 +168,13 @@ static void note(struct cbit_matrix_access *access, const struct cbit_sim_result
 	}
 }
 
-static unsigned int first_device(enum cbit_matrix_mapper mapper)
+/* A guest has no host IOMMU to map in: the VMM maps the page for a real device of it. */
+static unsigned int first_device(const struct matrix *m, enum cbit_matrix_mapper mapper)
 {
 	switch (mapper) {
+	case CBIT_MATRIX_TYPE1:
+	case CBIT_MATRIX_IOMMUFD:
+		return m->setup->guest ? DEV_DIRECT : DEV_IOMMU;
 	case CBIT_MATRIX_DMA_DIRECT:
 		return DEV_DIRECT;
 	case CBIT_MATRIX_DMA_SWIOTLB:
@@ -149,11 +192,13 @@ static int map(struct matrix *m, struct cbit_matrix_cell *cell, bool peer, bool 
 		.kind = CBIT_SIM_MAP,
 		.buf = BUF,
 		.map = peer ? MAP_PEER : MAP_DEVICE,
-		.dev = first_device(cell->mapper) + peer,
+		.dev = first_device(m, cell->mapper) + peer,
 		.mapper = cell->mapper == CBIT_MATRIX_TYPE1     ? CBIT_SIM_TYPE1
 			  : cell->mapper == CBIT_MATRIX_IOMMUFD ? CBIT_SIM_IOMMUFD
 								: CBIT_SIM_DMA,
 		.rights = CBIT_ATTR_RW,
+		/* beyond the guest's GPAs */
+		.iova = CBIT_IOVA(m->setup->guest ? UINT64_C(0x4000000000) : 0),
 		.attrs = cell->memory == CBIT_MATRIX_MMIO ? CBIT_DMA_ATTR_MMIO : 0,
 	};
 	int ret = run_op(m, &op, res);
@@ -166,7 +211,8 @@ static int map(struct matrix *m, struct cbit_matrix_cell *cell, bool peer, bool 
 	cell->write = cell->read;
 	cell->iopte_valid = res->iopte_valid;
 	cell->iopte = res->iopte;
-	cell->c = (res->iopte & cbit_platform_c_mask(&cbit_sim_config(m->sim)->platform)) != 0;
+	cell->c =
+		res->iopte >> C_BIT & 1 && m->setup->guest + cbit_sim_config(m->sim)->platform.sme;
 	return 0;
 }
 
@@ -177,7 +223,7 @@ static int by_device(struct matrix *m, struct cbit_matrix_cell *cell, bool peer,
 	struct cbit_sim_op op = {
 		.kind = CBIT_SIM_DMA_READ,
 		.map = peer ? MAP_PEER : MAP_DEVICE,
-		.dev = first_device(cell->mapper) + peer,
+		.dev = first_device(m, cell->mapper) + peer,
 		.len = LEN,
 		.seed = 0x60,
 	};
@@ -201,7 +247,7 @@ static int by_cpu(struct matrix *m, struct cbit_matrix_cell *cell, enum cbit_sim
 		.kind = CBIT_SIM_DMA_WRITE,
 		.buf = BUF,
 		.map = MAP_DEVICE,
-		.dev = first_device(cell->mapper),
+		.dev = first_device(m, cell->mapper),
 		.len = LEN,
 		.seed = 0x90,
 		.who = who,
@@ -227,6 +273,12 @@ static int by_cpu(struct matrix *m, struct cbit_matrix_cell *cell, enum cbit_sim
 	return ret;
 }
 
+static const enum cbit_sim_who who_of[CBIT_MATRIX_NR_ACCESSORS] = {
+	[CBIT_MATRIX_HOST_CPU] = CBIT_SIM_HOST_CPU,
+	[CBIT_MATRIX_GUEST_CPU] = CBIT_SIM_GUEST_CPU,
+	[CBIT_MATRIX_HYPERVISOR] = CBIT_SIM_HYPERVISOR,
+};
+
 static int access_page(struct matrix *m, struct cbit_matrix_cell *cell, struct cbit_sim_result *res)
 {
 	bool peer = cell->accessor == CBIT_MATRIX_PEER, mapped = false;
@@ -244,7 +296,7 @@ static int access_page(struct matrix *m, struct cbit_matrix_cell *cell, struct c
 		ret = mapped ? by_device(m, cell, peer, res) : 0;
 		break;
 	default:
-		ret = by_cpu(m, cell, CBIT_SIM_HOST_CPU, mapped, res);
+		ret = by_cpu(m, cell, who_of[cell->accessor], mapped, res);
 		break;
 	}
 	return ret || !mapped ? ret : run_op(m, &op, res);
@@ -256,6 +308,8 @@ static int one_cell(struct matrix *m, struct cbit_matrix_cell *cell, struct cbit
 				  .buf = BUF,
 				  .region = (unsigned int)cell->memory,
 				  .pages = 1,
+				  .guest = m->setup->guest,
+				  .who = m->setup->guest ? CBIT_SIM_GUEST_CPU : CBIT_SIM_HOST_CPU,
 				  .len = LEN,
 				  .seed = 0x30 };
 	int ret;
@@ -277,12 +331,13 @@ static int one_cell(struct matrix *m, struct cbit_matrix_cell *cell, struct cbit
 static int run_machine(struct matrix *m)
 {
 	struct cbit_sim_result *res = malloc(sizeof(*res));
+	unsigned int last = m->setup->guest ? CBIT_MATRIX_HYPERVISOR : CBIT_MATRIX_HOST_CPU;
 	int ret = res ? 0 : -ENOMEM;
 
 	for (unsigned int i = 0; i < CBIT_MATRIX_NR_MEMORIES * CBIT_MATRIX_NR_MAPPERS; i++) {
-		for (unsigned int a = 0; !ret && a <= CBIT_MATRIX_HOST_CPU; a++) {
+		for (unsigned int a = 0; !ret && a <= last; a++) {
 			struct cbit_matrix_cell cell = {
-				.platform = m->platform,
+				.platform = m->setup->name,
 				.policy = m->policy,
 				.memory = (enum cbit_matrix_memory)(i / CBIT_MATRIX_NR_MAPPERS),
 				.mapper = (enum cbit_matrix_mapper)(i % CBIT_MATRIX_NR_MAPPERS),
@@ -305,15 +360,16 @@ int cbit_matrix_run(const char *platform, const struct cbit_policy *policy,
 	bool found = false;
 	int ret = 0;
 
-	for (unsigned int i = 0; (m.platform = cbit_matrix_platform_at(i)); i++) {
-		if (platform && strcmp(platform, m.platform) != 0)
+	for (unsigned int i = 0; i < sizeof(setups) / sizeof(setups[0]); i++) {
+		m.setup = &setups[i];
+		if (platform && strcmp(platform, m.setup->name) != 0)
 			continue;
 		found = true;
 		for (unsigned int j = 0; !ret && (p = cbit_policy_at(j)); j++) {
 			if (policy && policy != p)
 				continue;
 			m.policy = cbit_policy_name(p);
-			ret = power_on(&m, m.platform, p);
+			ret = power_on(&m, p);
 			if (!ret)
 				ret = run_machine(&m);
 			cbit_sim_destroy(m.sim);

@@ -144,7 +144,7 @@ static void test_rules(void **state)
 	}
 	print_message("%u cells, %u rules\n", t->cells, t->count);
 	assert_int_equal(t->wrong, 0);
-	assert_true(t->cells >= 900);
+	assert_true(t->cells >= 2900);
 	free(t);
 }
 
