@@ -117,6 +117,16 @@ struct cbit_iommu *cbit_machine_iommu(struct cbit_machine *machine);
  */
 int cbit_machine_add_device(struct cbit_machine *machine, const char *spec, struct cbit_error *err);
 
+/**
+ * cbit_machine_gave_up() - a client is about to take memory away that may be pinned: each mapping
+ * of it is told as CBIT_EVENT_MEMORY_CHANGED. The pins stay; their owner sees to it that the old
+ * pages do.
+ * @what: the call in the words of its manual; @call: its @vaddr, @size, @pid and @trace.
+ * Costs a look at every mapping. Any thread; not from within struct cbit_client_ops.
+ */
+void cbit_machine_gave_up(struct cbit_machine *machine, const struct cbit_owner *owner,
+			  const char *what, const struct cbit_mapping_info *call);
+
 /** struct cbit_device_info - a device as sysfs shows it. @bdf is "0000:01:00.0". */
 struct cbit_device_info {
 	struct cbit_pci *pci;

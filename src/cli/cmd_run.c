@@ -29,6 +29,7 @@ enum {
 	KEY_HOST_KEY,
 	KEY_STATS,
 	KEY_NO_BACKTRACE,
+	KEY_NO_WATCH_MEMORY,
 };
 
 #define MAX_REPORTS 8
@@ -67,6 +68,8 @@ static const struct argp_option option_list[] = {
 	  0 },
 	{ "no-backtrace", KEY_NO_BACKTRACE, NULL, 0,
 	  "do not look up where in the program the calls behind a finding came from", 0 },
+	{ "no-watch-memory", KEY_NO_WATCH_MEMORY, NULL, 0,
+	  "do not look for memory that the program gives up while it is mapped for DMA", 0 },
 	{ "c-bit", KEY_C_BIT, "N", 0, "position of the C-bit (sme: 51)", 0 },
 	{ "stats", KEY_STATS, NULL, 0, "tell at the end what the run took, a line a figure", 0 },
 	{ "host-key", KEY_HOST_KEY, "HEX", 0, "the 32-byte memory encryption key, 64 digits", 0 },
@@ -176,6 +179,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case KEY_NO_BACKTRACE:
 		o->no_backtrace = true;
+		break;
+	case KEY_NO_WATCH_MEMORY:
+		o->host.watch_memory = false;
 		break;
 	case KEY_MEMLOCK:
 		parse_memlock(state, o, arg);
@@ -287,7 +293,7 @@ int cmd_run(int argc, char **argv)
 		       "or "
 		       "127 when the program cannot be run or is not there.",
 	};
-	struct options o = { .host = { .message = say, .devices = NULL } };
+	struct options o = { .host = { .message = say, .watch_memory = true, .devices = NULL } };
 	struct host_stats stats = { 0 };
 	struct cbit_report *report;
 	struct cbit_error err = { 0 };

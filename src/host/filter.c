@@ -31,7 +31,30 @@
 #define VFIO_TYPE_MASK 0xff00u
 #define VFIO_TYPE      ((unsigned int)';' << 8)
 
-static int add_rules(scmp_filter_ctx ctx)
+/* Calls that can take memory away, see giveup.c. */
+static int add_memory_rules(scmp_filter_ctx ctx)
+{
+	static const unsigned int advices[] = {
+		MADV_DONTNEED, MADV_REMOVE, 24 /* MADV_DONTNEED_LOCKED, Linux 5.18 */,
+		102 /* MADV_GUARD_INSTALL, Linux 6.13 */
+	};
+	int ret = seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(munmap), 0);
+
+	ret = ret ? ret : seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(mremap), 0);
+	/* brk(0) only asks. */
+	ret = ret ? ret
+		  : seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(brk), 1,
+					   SCMP_A0(SCMP_CMP_NE, 0));
+	ret = ret ? ret
+		  : seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(mmap), 1,
+					   SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_FIXED, MAP_FIXED));
+	for (size_t i = 0; i < sizeof(advices) / sizeof(advices[0]) && !ret; i++)
+		ret = seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(madvise), 1,
+					     SCMP_A2(SCMP_CMP_MASKED_EQ, UINT32_MAX, advices[i]));
+	return ret;
+}
+
+static int add_rules(scmp_filter_ctx ctx, bool watch_memory)
 {
 	static const int always[] = {
 		SCMP_SYS(open),       SCMP_SYS(openat),      SCMP_SYS(openat2),
@@ -89,11 +112,13 @@ static int add_rules(scmp_filter_ctx ctx)
 		ret = seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, always[i], 0);
 	for (size_t i = 0; i < sizeof(some) / sizeof(some[0]) && !ret; i++)
 		ret = seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, some[i].call, 1, some[i].when);
+	if (!ret && watch_memory)
+		ret = add_memory_rules(ctx);
 	return ret;
 }
 
 /* The filter as BPF; made before the fork, where memory can still be had. */
-static int build(struct sock_fprog *prog, struct cbit_error *err)
+static int build(struct sock_fprog *prog, bool watch_memory, struct cbit_error *err)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
 	struct stat st;
@@ -104,7 +129,7 @@ static int build(struct sock_fprog *prog, struct cbit_error *err)
 	/* A 32-bit program finds no VFIO, but is not killed for being one. */
 	ret = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW);
 	ret = ret ? ret : seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	ret = ret ? ret : add_rules(ctx);
+	ret = ret ? ret : add_rules(ctx, watch_memory);
 	fd = memfd_create("cbit-filter", MFD_CLOEXEC);
 	if (fd < 0)
 		ret = ret ? ret : -errno;
@@ -220,7 +245,7 @@ int host_spawn(struct host *host, struct cbit_error *err)
 	struct sock_fprog prog = { 0 };
 	int pair[2], ret;
 
-	ret = build(&prog, err);
+	ret = build(&prog, host->config->watch_memory, err);
 	if (ret)
 		return ret;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) {

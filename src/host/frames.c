@@ -7,20 +7,13 @@
  * 1 GiB of that key space, congruent to the virtual address of the first pin, and a chunk
  * lives as long as any of its pages is pinned. Nothing is kept per page.
  */
-#include <bsd/sys/tree.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 
-#include "shm.h"
+#include "frames.h"
 
-#define CHUNK_SHIFT  30
-#define CHUNK_SIZE   (UINT64_C(1) << CHUNK_SHIFT)
-#define CHUNK_PAGES  (CHUNK_SIZE >> CBIT_PAGE_SHIFT)
-#define NR_CHUNKS    (CBIT_CLIENT_DRAM_SIZE >> CHUNK_SHIFT)
-#define NR_BUCKETS   1024u
-#define MAX_SEGMENTS 16
+#define NR_CHUNKS (CBIT_CLIENT_DRAM_SIZE >> CHUNK_SHIFT)
 
 /* Odd, so that multiplying by it permutes the pages of a chunk; and its inverse. */
 #define SCATTER 0x2545fu
@@ -33,18 +26,6 @@ static uint32_t scatter_inverse(void)
 	return inv;
 }
 
-/*
- * Where pages of a shared file can be reached: keys @first..@last in @owner, at key + @shift.
- * One for each range that was pinned. (Private memory needs none: its key is its address.)
- */
-struct view {
-	RB_ENTRY(view) node;
-	uint64_t first, last;
-	struct cbit_owner *owner;
-	uint64_t shift;
-	uint64_t pins;
-};
-
 static int view_cmp(const struct view *a, const struct view *b)
 {
 	if (a->first != b->first)
@@ -56,37 +37,7 @@ static int view_cmp(const struct view *a, const struct view *b)
 	return a->owner < b->owner ? -1 : a->owner > b->owner;
 }
 
-RB_HEAD(views, view);
 RB_GENERATE_INTERNAL(views, view, node, view_cmp, __attribute__((unused)) static)
-
-struct space {
-	bool file;
-	struct cbit_owner *owner; /* !file */
-	uint64_t dev, ino;        /* file */
-	uint64_t delta;           /* key = file offset + delta */
-	uint64_t chunks;
-	struct views views;
-	struct space *next;
-};
-
-struct chunk {
-	struct space *space;
-	struct host_shm_map *map; /* of a file that we have mapped ourselves, otherwise NULL */
-	uint64_t index;           /* key >> CHUNK_SHIFT */
-	uint64_t pinned;          /* pages, once for each pin */
-	uint32_t next;            /* in its bucket, number + 1 */
-};
-
-struct host_frames_map {
-	struct host *host;
-	pthread_rwlock_t lock;
-	enum host_frames placement;
-	uint32_t inverse;
-	struct space *spaces;
-	struct chunk *chunks;
-	uint32_t next_chunk;
-	uint32_t buckets[NR_BUCKETS];
-};
 
 int host_frames_create(struct host *host, struct host_frames_map **out)
 {
@@ -122,6 +73,7 @@ void host_frames_destroy(struct host_frames_map *map)
 		host_shm_put(map->chunks[i].map);
 	while ((space = map->spaces)) {
 		map->spaces = space->next;
+		pinned_clear(&space->pinned);
 		while ((view = RB_ROOT(&space->views))) {
 			RB_REMOVE(views, &space->views, view);
 			free(view);
@@ -134,7 +86,7 @@ void host_frames_destroy(struct host_frames_map *map)
 }
 
 static struct space *space_get(struct host_frames_map *map, struct cbit_owner *owner,
-			       const struct host_vma *vma, uint64_t vaddr)
+			       const struct host_vma *vma, uint64_t vaddr, unsigned int layer)
 {
 	/* Private mappings of a file are the process's own pages once written: by address. */
 	bool file = vma->ino && vma->shared;
@@ -142,7 +94,7 @@ static struct space *space_get(struct host_frames_map *map, struct cbit_owner *o
 
 	for (space = map->spaces; space; space = space->next) {
 		if (file ? space->file && space->dev == vma->dev && space->ino == vma->ino
-			 : !space->file && space->owner == owner)
+			 : !space->file && space->owner == owner && space->layer == layer)
 			return space;
 	}
 	space = calloc(1, sizeof(*space));
@@ -155,6 +107,7 @@ static struct space *space_get(struct host_frames_map *map, struct cbit_owner *o
 		space->delta = (vaddr - (vma->offset + (vaddr - vma->start))) & (CHUNK_SIZE - 1);
 	} else {
 		space->owner = owner;
+		space->layer = layer;
 	}
 	space->next = map->spaces;
 	map->spaces = space;
@@ -177,7 +130,7 @@ static uint32_t *bucket(struct host_frames_map *map, const struct space *space, 
 {
 	uint64_t h = ((uint64_t)(uintptr_t)space >> 4) * UINT64_C(0x9e3779b97f4a7c15) + index;
 
-	return &map->buckets[(h ^ h >> 32) % NR_BUCKETS];
+	return &map->buckets[(h ^ h >> 32) % FRAMES_BUCKETS];
 }
 
 static int64_t chunk_find(struct host_frames_map *map, const struct space *space, uint64_t index)
@@ -271,7 +224,7 @@ static void view_drop(struct space *space, struct cbit_owner *owner, uint64_t va
 }
 
 /* A view of @key in a process that is still there; the @skip first ones are passed by. */
-static const struct view *view_find(struct space *space, uint64_t key, unsigned int skip)
+const struct view *frames_view_find(struct space *space, uint64_t key, unsigned int skip)
 {
 	struct view find = { .first = key, .last = UINT64_MAX, .shift = UINT64_MAX }, *view;
 
@@ -314,7 +267,7 @@ static uint64_t place(const struct host_frames_map *map, uint32_t chunk, uint64_
 }
 
 /* The way back: key in the chunk's space for an offset into the region. */
-static uint64_t unplace(const struct host_frames_map *map, uint64_t offset)
+uint64_t frames_key(const struct host_frames_map *map, uint64_t offset)
 {
 	const struct chunk *chunk = &map->chunks[offset >> CHUNK_SHIFT];
 	uint32_t page = (uint32_t)((offset & (CHUNK_SIZE - 1)) >> CBIT_PAGE_SHIFT);
@@ -334,6 +287,30 @@ static void chunk_map(struct host_frames_map *map, struct chunk *chunk, struct c
 	chunk->map = host_shm_get(map->host->shm, owner, vma, offset, CHUNK_SIZE);
 }
 
+/*
+ * The space for @vaddr, and at most how much of @len is in it. Where the program has given pinned
+ * memory up, what it has there since is other memory, in the next layer.
+ */
+static struct space *space_for(struct host_frames_map *map, struct cbit_owner *owner,
+			       const struct host_vma *vma, uint64_t vaddr, uint64_t *len)
+{
+	const struct pinned *gone;
+	struct space *space;
+
+	for (unsigned int layer = 0;; layer++) {
+		space = space_get(map, owner, vma, vaddr, layer);
+		if (!space)
+			return NULL;
+		gone = pinned_find_gone(&space->pinned, owner, vaddr, vaddr + *len - 1);
+		if (!gone)
+			return space;
+		if (gone->first > vaddr) {
+			*len = gone->first - vaddr;
+			return space;
+		}
+	}
+}
+
 int host_frames_pin(struct host_frames_map *map, struct cbit_owner *owner,
 		    const struct host_vma *vma, uint64_t vaddr, uint64_t len,
 		    struct cbit_client_run *run)
@@ -347,7 +324,7 @@ int host_frames_pin(struct host_frames_map *map, struct cbit_owner *owner,
 	if (len > vma->end - vaddr)
 		len = vma->end - vaddr;
 	pthread_rwlock_wrlock(&map->lock);
-	space = space_get(map, owner, vma, vaddr);
+	space = space_for(map, owner, vma, vaddr, &len);
 	if (!space) {
 		pthread_rwlock_unlock(&map->lock);
 		return -ENOMEM;
@@ -381,10 +358,16 @@ int host_frames_pin(struct host_frames_map *map, struct cbit_owner *owner,
 		run->spa = CBIT_SPA(CBIT_CLIENT_DRAM_BASE + place(map, (uint32_t)first, key));
 		run->len = done;
 		run->kind = CBIT_MEM_DRAM;
-		if (space->file)
+		ret = pinned_add(&space->pinned, owner, vaddr, vaddr + done - 1);
+		if (!ret && space->file) {
 			ret = view_add(space, owner, vaddr, key, done);
+			if (ret)
+				pinned_drop(&space->pinned, owner, vaddr, vaddr + done - 1);
+		}
 		if (ret)
 			release(map, run->spa.v - CBIT_CLIENT_DRAM_BASE, done);
+		else
+			__atomic_store_n(&map->pins, map->pins + 1, __ATOMIC_RELAXED);
 	}
 	space_put(map, space);
 	pthread_rwlock_unlock(&map->lock);
@@ -401,169 +384,46 @@ void host_frames_unpin(struct host_frames_map *map, struct cbit_owner *owner, ui
 	space = map->chunks[offset >> CHUNK_SHIFT].space;
 	if (space) {
 		if (space->file)
-			view_drop(space, owner, vaddr, unplace(map, offset), run->len);
+			view_drop(space, owner, vaddr, frames_key(map, offset), run->len);
+		pinned_drop(&space->pinned, owner, vaddr, vaddr + run->len - 1);
+		__atomic_store_n(&map->pins, map->pins - 1, __ATOMIC_RELAXED);
 		release(map, offset, run->len);
 		space_put(map, space);
 	}
 	pthread_rwlock_unlock(&map->lock);
 }
 
-/* What one remote segment of a transfer is: a piece of one process's memory. */
-struct segment {
-	struct cbit_owner *owner;
-	uint64_t vaddr;
-	size_t len;
-};
-
-static bool resolve(struct host_frames_map *map, uint64_t offset, size_t len, unsigned int skip,
-		    struct segment *out)
+bool host_frames_any(struct host_frames_map *map)
 {
-	uint64_t limit = map->placement == HOST_FRAMES_SCATTERED ? CBIT_PAGE_SIZE : CHUNK_SIZE;
-	uint64_t rest = limit - (offset & (limit - 1)), key;
-	struct space *space = map->chunks[offset >> CHUNK_SHIFT].space;
-	const struct view *view;
-
-	if (!space)
-		return false;
-	key = unplace(map, offset);
-	if (space->file) {
-		view = view_find(space, key, skip);
-		if (!view)
-			return false;
-		out->owner = view->owner;
-		out->vaddr = key + view->shift;
-		if (rest > view->last - key + 1)
-			rest = view->last - key + 1;
-	} else {
-		if (skip || __atomic_load_n(&space->owner->gone, __ATOMIC_RELAXED))
-			return false;
-		out->owner = space->owner;
-		out->vaddr = key;
-	}
-	out->len = len < rest ? len : (size_t)rest;
-	return true;
+	return __atomic_load_n(&map->pins, __ATOMIC_RELAXED) != 0;
 }
 
-static bool transfer(struct host *host, struct cbit_owner *owner, void *buf, size_t len,
-		     const struct iovec *remote, unsigned long nr, bool write)
+bool host_frames_pinned(struct host_frames_map *map, struct cbit_owner *owner, uint64_t first,
+			uint64_t last, bool shared)
 {
-	struct iovec local = { .iov_base = buf, .iov_len = len };
-	ssize_t n;
-	pid_t tid;
+	bool found = false;
 
-	do {
-		tid = __atomic_load_n(&owner->tid, __ATOMIC_RELAXED);
-		n = write ? process_vm_writev(tid, &local, 1, remote, nr, 0)
-			  : process_vm_readv(tid, &local, 1, remote, nr, 0);
-		host_count(&host->stats.calls, 1);
-	} while (n < 0 && errno == ESRCH && host_owner_retarget(owner));
-	if (n < 0 && errno == ESRCH)
-		__atomic_store_n(&owner->dying, true, __ATOMIC_RELAXED);
-	if (n > 0)
-		host_count(&host->stats.by_call, (uint64_t)n);
-	return n == (ssize_t)len;
-}
-
-/* Pieces of one process's memory that one call can move. */
-struct gathered {
-	struct cbit_owner *owner; /* held */
-	struct iovec remote[MAX_SEGMENTS];
-	unsigned long nr;
-	size_t len;
-};
-
-/* At most @max pieces, by the view that comes after @skip others. False when there is none. */
-static bool gather(struct host_frames_map *map, uint64_t offset, size_t len, unsigned int skip,
-		   unsigned long max, struct gathered *g)
-{
-	struct segment seg;
-
-	g->owner = NULL;
-	g->len = 0;
 	pthread_rwlock_rdlock(&map->lock);
-	for (g->nr = 0; g->nr < max && g->len < len; g->nr++) {
-		if (!resolve(map, offset + g->len, len - g->len, skip, &seg) ||
-		    (g->owner && seg.owner != g->owner))
-			break;
-		if (!g->owner)
-			host_owner_hold(seg.owner);
-		g->owner = seg.owner;
-		g->remote[g->nr].iov_base = (void *)(uintptr_t)seg.vaddr;
-		g->remote[g->nr].iov_len = seg.len;
-		g->len += seg.len;
+	for (struct space *space = map->spaces; space && !found; space = space->next) {
+		struct pinned *p;
+
+		if (space->file ? !shared : space->owner != owner)
+			continue;
+		for (p = pinned_find(&space->pinned, owner, first, last); p && !found;
+		     p = pinned_next(p, last))
+			found = !p->gone;
 	}
 	pthread_rwlock_unlock(&map->lock);
-	return g->owner != NULL;
+	return found;
 }
 
-static bool move_gathered(struct host_frames_map *map, const struct gathered *g, void *buf,
-			  bool write)
+void host_frames_give_up(struct host_frames_map *map, struct cbit_owner *owner, pid_t tid,
+			 uint64_t first, uint64_t last)
 {
-	bool ok = transfer(map->host, g->owner, buf, g->len, g->remote, g->nr, write);
-
-	host_owner_put(map->host, g->owner);
-	return ok;
-}
-
-/* Through the client's process. The map is not locked while bytes move. */
-static int move(struct host_frames_map *map, uint64_t offset, char *buf, size_t len, bool write)
-{
-	struct gathered g;
-
-	while (len) {
-		if (!gather(map, offset, len, 0, MAX_SEGMENTS, &g))
-			return -EFAULT;
-		if (!move_gathered(map, &g, buf, write)) {
-			/* One segment, by whichever view of it still works. */
-			for (unsigned int skip = 0;; skip++) {
-				if (!gather(map, offset, len, skip, 1, &g))
-					return -EFAULT;
-				if (move_gathered(map, &g, buf, write))
-					break;
-			}
-		}
-		offset += g.len;
-		buf += g.len;
-		len -= g.len;
-	}
-	return 0;
-}
-
-void *host_frames_hold(struct host_frames_map *map, uint64_t offset, size_t *len, bool write,
-		       void **cookie)
-{
-	uint64_t rest = CHUNK_SIZE - (offset & (CHUNK_SIZE - 1)), key;
-	struct host_shm_map *shm;
-	void *p = NULL;
-
-	if (*len > rest)
-		*len = (size_t)rest;
-	pthread_rwlock_rdlock(&map->lock);
-	shm = map->chunks[offset >> CHUNK_SHIFT].map;
-	if (shm && (shm->writable || !write)) {
-		uint8_t *at;
-
-		key = unplace(map, offset) & (CHUNK_SIZE - 1);
-		at = shm->base + key;
-		rest = CBIT_PAGE_SIZE - (offset & ~CBIT_PAGE_MASK);
-		if (map->placement == HOST_FRAMES_SCATTERED && *len > rest)
-			*len = (size_t)rest;
-		if (at >= shm->start && at + *len <= shm->start + shm->size &&
-		    host_shm_hold(shm, at, *len, cookie))
-			p = at;
+	pthread_rwlock_wrlock(&map->lock);
+	for (struct space *space = map->spaces; space; space = space->next) {
+		if (!space->file && space->owner == owner)
+			pinned_give_up(&space->pinned, owner, tid, first, last);
 	}
 	pthread_rwlock_unlock(&map->lock);
-	if (p)
-		host_count(&map->host->stats.by_pointer, *len);
-	return p;
-}
-
-int host_frames_read(struct host_frames_map *map, uint64_t offset, void *buf, size_t len)
-{
-	return move(map, offset, buf, len, false);
-}
-
-int host_frames_write(struct host_frames_map *map, uint64_t offset, const void *buf, size_t len)
-{
-	return move(map, offset, (char *)(uintptr_t)buf, len, true);
 }

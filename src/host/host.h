@@ -47,6 +47,8 @@ struct cbit_owner {
 
 /** host_vma_find() - the VMA that covers @addr. 0, -ENOENT, or the error of /proc. */
 int host_vma_find(struct cbit_owner *owner, uint64_t addr, struct host_vma *out);
+/** host_vma_next() - the VMA that covers @addr, or the first one above it. Errors likewise. */
+int host_vma_next(struct cbit_owner *owner, uint64_t addr, struct host_vma *out);
 /** host_vma_quick() - is that a matter of one call? */
 bool host_vma_quick(void);
 
@@ -102,6 +104,17 @@ int host_frames_pin(struct host_frames_map *map, struct cbit_owner *owner,
 		    struct cbit_client_run *run);
 void host_frames_unpin(struct host_frames_map *map, struct cbit_owner *owner, uint64_t vaddr,
 		       const struct cbit_client_run *run);
+/* Is anything pinned at all? Without a lock. */
+bool host_frames_any(struct host_frames_map *map);
+/* Is any of these addresses pinned, as private memory or, if @shared, as part of a file? */
+bool host_frames_pinned(struct host_frames_map *map, struct cbit_owner *owner, uint64_t first,
+			uint64_t last, bool shared);
+/*
+ * These addresses are about to lose their memory: from now on DMA to what is pinned of it goes to
+ * a copy. Pages of files stay where they are. @tid: to read them by.
+ */
+void host_frames_give_up(struct host_frames_map *map, struct cbit_owner *owner, pid_t tid,
+			 uint64_t first, uint64_t last);
 int host_frames_read(struct host_frames_map *map, uint64_t offset, void *buf, size_t len);
 int host_frames_write(struct host_frames_map *map, uint64_t offset, const void *buf, size_t len);
 /* See struct cbit_mem_ops; the cookie is for host_shm_release(). */
@@ -193,6 +206,7 @@ struct host_config {
 	const char *const *devices;
 	unsigned int nr_devices;
 	char *const *argv;
+	bool watch_memory;          /* look for memory that is given up while it is mapped */
 	struct host_traces *traces; /* NULL: no backtraces are taken */
 	/* The machine is on and the program has not begun; NULL when nobody wants to know. */
 	void (*ready)(void *opaque, struct cbit_machine *machine);
@@ -378,6 +392,9 @@ void host_serve_relieve(struct host_call *call);
 /* client.c */
 extern const struct cbit_client_ops host_client_ops;
 extern const struct cbit_mem_ops host_dram_ops;
+
+/* giveup.c: a call that may take memory away; always left to the kernel */
+void host_give_up(struct host_call *call);
 
 /* paths.c */
 void host_path_call(struct host_call *call);

@@ -140,7 +140,11 @@ static void do_mmap(struct host_call *call)
 	int ret;
 
 	call->pass = true;
+	if (args[3] & MAP_FIXED && host->config->watch_memory)
+		host_give_up(call);
 	if (!(args[5] & CBIT_VFIO_OFFSET_MARK)) {
+		if (args[3] & MAP_ANONYMOUS || (args[3] & MAP_TYPE) == MAP_PRIVATE)
+			return;
 		host_shm_seen(host, host->shm, call->tid, (int)args[4]);
 		return;
 	}
@@ -173,6 +177,13 @@ static void dispatch(struct host_call *call)
 		break;
 	case SYS_mmap:
 		do_mmap(call);
+		break;
+	case SYS_munmap:
+	case SYS_mremap:
+	case SYS_madvise:
+	case SYS_brk:
+		call->pass = true;
+		host_give_up(call);
 		break;
 	case SYS_getdents64:
 		host_getdents(call);

@@ -174,7 +174,13 @@ static bool our_call(struct host *host, pid_t tid, const struct user_regs_struct
 		return (regs->r10 & CBIT_VFIO_OFFSET_MARK) != 0;
 	case SYS_mmap:
 		return regs->r9 & CBIT_VFIO_OFFSET_MARK ||
-		       (regs->r10 & (MAP_SHARED | MAP_ANONYMOUS)) == MAP_SHARED;
+		       (regs->r10 & (MAP_SHARED | MAP_ANONYMOUS)) == MAP_SHARED ||
+		       regs->r10 & MAP_FIXED;
+	case SYS_munmap:
+	case SYS_mremap:
+	case SYS_madvise:
+	case SYS_brk:
+		return true;
 	case SYS_open:
 		return host_path_prompt(host, tid, AT_FDCWD, regs->rdi);
 	case SYS_openat:

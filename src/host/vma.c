@@ -37,8 +37,9 @@ _Static_assert(sizeof(struct procmap_query_abi) == 104, "struct procmap_query");
 #define VMA_READABLE      1u
 #define VMA_WRITABLE      2u
 #define VMA_SHARED        8u
+#define COVERING_OR_NEXT  0x10u
 
-static int find_in_text(struct cbit_owner *owner, uint64_t addr, struct host_vma *out)
+static int find_in_text(struct cbit_owner *owner, uint64_t addr, bool next, struct host_vma *out)
 {
 	char path[64], line[HOST_PATH_MAX + 256], perms[8];
 	unsigned int major, minor;
@@ -55,7 +56,7 @@ static int find_in_text(struct cbit_owner *owner, uint64_t addr, struct host_vma
 			   &out->start, &out->end, perms, &out->offset, &major, &minor,
 			   &out->ino) != 7)
 			continue;
-		if (addr < out->start || addr >= out->end)
+		if ((addr < out->start && !next) || addr >= out->end)
 			continue;
 		out->dev = makedev(major, minor);
 		out->readable = perms[0] == 'r';
@@ -95,9 +96,11 @@ static int maps_of(struct cbit_owner *owner)
 	return none;
 }
 
-int host_vma_find(struct cbit_owner *owner, uint64_t addr, struct host_vma *out)
+static int find(struct cbit_owner *owner, uint64_t addr, bool next, struct host_vma *out)
 {
-	struct procmap_query_abi q = { .size = sizeof(q), .query_addr = addr };
+	struct procmap_query_abi q = { .size = sizeof(q),
+				       .query_flags = next ? COVERING_OR_NEXT : 0,
+				       .query_addr = addr };
 	int maps;
 
 	maps = maps_of(owner);
@@ -106,7 +109,7 @@ int host_vma_find(struct cbit_owner *owner, uint64_t addr, struct host_vma *out)
 	if (ioctl(maps, PROCMAP_QUERY_ABI, &q)) {
 		if (errno == ENOTTY || errno == EINVAL) {
 			__atomic_store_n(&text_only, true, __ATOMIC_RELAXED);
-			return find_in_text(owner, addr, out);
+			return find_in_text(owner, addr, next, out);
 		}
 		return -errno;
 	}
@@ -119,4 +122,14 @@ int host_vma_find(struct cbit_owner *owner, uint64_t addr, struct host_vma *out)
 	out->writable = (q.vma_flags & VMA_WRITABLE) != 0;
 	out->shared = (q.vma_flags & VMA_SHARED) != 0;
 	return 0;
+}
+
+int host_vma_find(struct cbit_owner *owner, uint64_t addr, struct host_vma *out)
+{
+	return find(owner, addr, false, out);
+}
+
+int host_vma_next(struct cbit_owner *owner, uint64_t addr, struct host_vma *out)
+{
+	return find(owner, addr, true, out);
 }

@@ -112,3 +112,36 @@ void vfio_watch_refused(struct vfio_space *space, const struct vfio_call *call, 
 		return;
 	cbit_domain_watch(space->domain, what, &info);
 }
+
+static void tell_changed(struct vfio_space *space, const struct cbit_owner *owner,
+			 struct cbit_event *ev)
+{
+	const struct cbit_observer *observer = &space->machine->observer;
+	uint64_t last = ev->call->vaddr + (ev->call->size - 1);
+	struct vfio_mapping *m;
+
+	for (m = vfio_space_first(space, 0, UINT64_MAX); m; m = vfio_space_next(space, m)) {
+		if (m->owner != owner || m->vaddr > last ||
+		    m->vaddr + (m->size - 1) < ev->call->vaddr ||
+		    (m->run.kind == CBIT_MEM_MMIO && !m->nr_more))
+			continue;
+		vfio_space_mapping_info(m, &ev->mapping);
+		observer->event(observer->opaque, ev);
+	}
+}
+
+void cbit_machine_gave_up(struct cbit_machine *machine, const struct cbit_owner *owner,
+			  const char *what, const struct cbit_mapping_info *call)
+{
+	struct cbit_event ev = { .type = CBIT_EVENT_MEMORY_CHANGED, .what = what, .call = call };
+
+	if (!machine->observer.event)
+		return;
+	pthread_mutex_lock(&machine->refs_lock);
+	for (struct vfio_space *space = machine->spaces; space; space = space->next) {
+		pthread_mutex_lock(&space->lock);
+		tell_changed(space, owner, &ev);
+		pthread_mutex_unlock(&space->lock);
+	}
+	pthread_mutex_unlock(&machine->refs_lock);
+}

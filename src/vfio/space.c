@@ -149,6 +149,10 @@ int vfio_space_create(struct cbit_machine *machine, struct vfio_space **out)
 	pthread_mutex_lock(&space->ref->lock);
 	space->ref->space = space;
 	pthread_mutex_unlock(&space->ref->lock);
+	pthread_mutex_lock(&machine->refs_lock);
+	space->next = machine->spaces;
+	machine->spaces = space;
+	pthread_mutex_unlock(&machine->refs_lock);
 	*out = space;
 	return 0;
 }
@@ -432,8 +436,14 @@ void vfio_space_destroy(struct vfio_space *space)
 	struct cbit_event ev = { .type = CBIT_EVENT_MAPPING_LEAKED,
 				 .c_mask = cbit_platform_c_mask(&machine->platform) };
 	struct vfio_mapping *m, *next;
+	struct vfio_space **at;
 
 	ref_drop(machine, space->ref);
+	pthread_mutex_lock(&machine->refs_lock);
+	for (at = &machine->spaces; *at != space;)
+		at = &(*at)->next;
+	*at = space->next;
+	pthread_mutex_unlock(&machine->refs_lock);
 	pthread_mutex_lock(&space->lock);
 	for (m = RB_MIN(vfio_mappings, &space->mappings); m; m = next) {
 		next = RB_NEXT(vfio_mappings, &space->mappings, m);

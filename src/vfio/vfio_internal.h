@@ -53,6 +53,7 @@ struct vfio_space {
 	struct cbit_machine *machine;
 	struct cbit_domain *domain;
 	struct vfio_space_ref *ref;
+	struct vfio_space *next; /* of the machine */
 	pthread_mutex_t lock;
 	struct vfio_mappings mappings;
 	struct vfio_mapping *spare;
@@ -166,6 +167,7 @@ struct cbit_machine {
 	unsigned int nr_groups;
 	pthread_mutex_t refs_lock;
 	struct vfio_space_ref *spare_refs;
+	struct vfio_space *spaces; /* under refs_lock, taken before a space's own */
 	void **heap_bars;
 	unsigned int nr_heap_bars;
 };

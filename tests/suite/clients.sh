@@ -288,6 +288,32 @@ section_clients() {
 
 	client_traces
 
+	for what in munmap fixed dontneed shrink move over brk shared hole; do
+		begin "client: memory given up while mapped, $what"
+		run -- "$clients/client_giveup" "$what"
+		want_rc 0
+		want_findings unmapped-while-mapped=1
+		want_err '^    mapping: call 1 of process [0-9]+: IOVA 0x10000000 length 0x4000 rw'
+		want_err '^    call:    .*: client address 0x[0-9a-f]+ length 0x3000$'
+		want_err '^        #[0-9]+ .*/client_giveup\+0x[0-9a-f]+ give_up \('
+		end
+		begin "client: memory given up after the unmap, $what"
+		run -- "$clients/client_giveup" "$what" right
+		want_rc 0
+		want_findings
+		end
+	done
+	begin "client: memory given up while mapped, scattered frames"
+	run --frames scattered -- "$clients/client_giveup" fixed
+	want_rc 0
+	want_findings unmapped-while-mapped=1
+	end
+	begin "client: memory given up, and nobody looks"
+	run --no-watch-memory -- "$clients/client_giveup" shared
+	want_rc 0
+	want_findings
+	end
+
 	begin "client: DMA from an IOVA never mapped"
 	run -- "$clients/client_faults" unmapped-source
 	want_rc 0

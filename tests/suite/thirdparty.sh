@@ -93,7 +93,8 @@ section_dpdk() {
 	want_rc 0
 	want_out 'Test OK'
 	want_no_out 'Test Failed|Failed [1-9]|No devices'
-	if findings | grep -qvx mapping-leaked; then
+	# It gives its memory up at the end with the device still set up for it, and says nothing.
+	if findings | grep -qvxE 'mapping-leaked|unmapped-while-mapped'; then
 		because "findings: $(findings | sort | uniq -c | tr '\n' ' ')"
 	fi
 	end
