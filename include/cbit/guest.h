@@ -246,8 +246,8 @@ struct cbit_kernel_ops cbit_guest_kernel(void);
 int cbit_guest_spa(struct cbit_guest *guest, struct cbit_gpa gpa, struct cbit_spa *out);
 
 /**
- * cbit_guest_root() - CR3: the guest's top page table, of 4 levels, as its walker has it; a GPA with
- * the guest's C-bit. 0 before boot. cbit_guest_npt() - the nested page table, for walks.
+ * cbit_guest_root() - CR3: the guest's top page table, of 4 levels, as its walker has it; a GPA
+ * with the guest's C-bit. 0 before boot. cbit_guest_npt() - the nested page table, for walks.
  */
 struct cbit_bus cbit_guest_root(const struct cbit_guest *guest);
 struct cbit_pt *cbit_guest_npt(struct cbit_guest *guest);

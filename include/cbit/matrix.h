@@ -90,6 +90,15 @@ int cbit_matrix_run(const char *platform, const struct cbit_policy *policy,
 		    int (*cell)(void *opaque, const struct cbit_matrix_cell *cell), void *opaque,
 		    struct cbit_error *err);
 
+/**
+ * cbit_matrix_explain() - carry out one case and tell it: the entries at every level with their
+ * addresses, the policy's decisions, keys, bytes.
+ * @which: its @platform and @policy, @memory, @mapper and @accessor; the rest is ignored.
+ * @out:   for the caller to free().
+ * Return: as cbit_matrix_run(); -ENOENT also for a case that there is not.
+ */
+int cbit_matrix_explain(const struct cbit_matrix_cell *which, char **out, struct cbit_error *err);
+
 /** enum cbit_matrix_format - how it is told. */
 enum cbit_matrix_format {
 	CBIT_MATRIX_TEXT,

@@ -349,7 +349,7 @@ enum cbit_sim_way {
  * @error:    a negative errno when a kernel refused, with words in @err.
  * @len:      bytes in @seen (what was really read, or written) and @wanted (what the owner last
  *            wrote), at most CBIT_SIM_SEEN; @dram: what DRAM held there when it was over; valid if
- *            @dram_valid.
+ *            @dram_valid. @before: what it held before a write, if @before_valid.
  * @accessed: @spa, @c and @key tell of the last access to memory: where, with which C-bit and
  *            under which key. @region is its name, @kind its kind.
  * @cpus:     that took an interrupt. @address, @data: the message.
@@ -371,6 +371,8 @@ struct cbit_sim_result {
 	uint8_t wanted[CBIT_SIM_SEEN];
 	uint8_t dram[CBIT_SIM_SEEN];
 	bool dram_valid;
+	uint8_t before[CBIT_SIM_SEEN];
+	bool before_valid;
 	bool accessed;
 	bool c;
 	struct cbit_spa spa;

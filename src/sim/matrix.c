@@ -8,6 +8,8 @@
 
 #include <cbit/matrix.h>
 
+#include "scenario_internal.h"
+
 /* Devices of the machine: two of each sort, and the one whose BAR is the window. */
 enum { DEV_IOMMU, DEV_DIRECT = 2, DEV_NARROW = 4, DEV_WINDOW = 6, NR_DEVS };
 enum { BUF, MAP_DEVICE = 0, MAP_PEER };
@@ -23,6 +25,9 @@ struct matrix {
 	bool vendor; /* one of the case's operations was undefined */
 	int (*cell)(void *opaque, const struct cbit_matrix_cell *cell);
 	void *opaque;
+	const struct cbit_matrix_cell *only; /* the one case to carry out, or NULL for all */
+	FILE *story;
+	unsigned int told;
 };
 
 /*
@@ -141,11 +146,45 @@ static int power_on(struct matrix *m, const struct cbit_policy *policy)
 	return ret;
 }
 
+static void tell(struct matrix *m, const struct cbit_sim_op *op, const struct cbit_sim_result *res)
+{
+	const struct cbit_sim_config *cfg = cbit_sim_config(m->sim);
+	struct scn_step step = { .number = ++m->told, .op = *op };
+	char text[160];
+
+	switch (op->kind) {
+	case CBIT_SIM_ALLOC:
+		snprintf(text, sizeof(text), "the %s allocates a page of %s",
+			 op->guest ? "guest" : "host", cbit_sim_region(m->sim, op->region)->name);
+		break;
+	case CBIT_SIM_MAP:
+		snprintf(text, sizeof(text), "the page is mapped for device %s by %s",
+			 cfg->devices[op->dev].name, cbit_sim_mapper_name(op->mapper));
+		break;
+	case CBIT_SIM_READ:
+	case CBIT_SIM_WRITE:
+		snprintf(text, sizeof(text), "%s of the page by %s", cbit_sim_op_name(op->kind),
+			 cbit_sim_who_name(op->who));
+		break;
+	case CBIT_SIM_DMA_READ:
+	case CBIT_SIM_DMA_WRITE:
+		snprintf(text, sizeof(text), "%s by device %s", cbit_sim_op_name(op->kind),
+			 cfg->devices[op->dev].name);
+		break;
+	default:
+		snprintf(text, sizeof(text), "%s", cbit_sim_op_name(op->kind));
+	}
+	step.text = text;
+	scn_story_step(m->story, m->sim, &step, res, NULL);
+}
+
 static int run_op(struct matrix *m, const struct cbit_sim_op *op, struct cbit_sim_result *res)
 {
 	int ret = cbit_sim_do(m->sim, op, res);
 
 	m->vendor |= res->vendor;
+	if (m->story && !ret)
+		tell(m, op, res);
 	return ret ? cbit_error_set(m->err, ret, "matrix: %s: %s", cbit_sim_op_name(op->kind),
 				    res->err.text)
 		   : 0;
@@ -344,11 +383,39 @@ static int run_machine(struct matrix *m)
 				.accessor = (enum cbit_matrix_accessor)a,
 			};
 
-			ret = one_cell(m, &cell, res);
+			if (!m->only ||
+			    (m->only->memory == cell.memory && m->only->mapper == cell.mapper &&
+			     m->only->accessor == cell.accessor))
+				ret = one_cell(m, &cell, res);
 		}
 	}
 	free(res);
 	return ret;
+}
+
+static int run_all(struct matrix *m, const char *platform, const struct cbit_policy *policy)
+{
+	const struct cbit_policy *p;
+	bool found = false;
+	int ret = 0;
+
+	for (unsigned int i = 0; i < sizeof(setups) / sizeof(setups[0]); i++) {
+		m->setup = &setups[i];
+		if (platform && strcmp(platform, m->setup->name) != 0)
+			continue;
+		found = true;
+		for (unsigned int j = 0; !ret && (p = cbit_policy_at(j)); j++) {
+			if (policy && policy != p)
+				continue;
+			m->policy = cbit_policy_name(p);
+			ret = power_on(m, p);
+			if (!ret)
+				ret = run_machine(m);
+			cbit_sim_destroy(m->sim);
+			m->sim = NULL;
+		}
+	}
+	return found ? ret : cbit_error_set(m->err, -ENOENT, "'%s' is not a platform", platform);
 }
 
 int cbit_matrix_run(const char *platform, const struct cbit_policy *policy,
@@ -356,25 +423,44 @@ int cbit_matrix_run(const char *platform, const struct cbit_policy *policy,
 		    struct cbit_error *err)
 {
 	struct matrix m = { .err = err, .cell = cell, .opaque = opaque };
-	const struct cbit_policy *p;
-	bool found = false;
-	int ret = 0;
 
-	for (unsigned int i = 0; i < sizeof(setups) / sizeof(setups[0]); i++) {
-		m.setup = &setups[i];
-		if (platform && strcmp(platform, m.setup->name) != 0)
-			continue;
-		found = true;
-		for (unsigned int j = 0; !ret && (p = cbit_policy_at(j)); j++) {
-			if (policy && policy != p)
-				continue;
-			m.policy = cbit_policy_name(p);
-			ret = power_on(&m, p);
-			if (!ret)
-				ret = run_machine(&m);
-			cbit_sim_destroy(m.sim);
-			m.sim = NULL;
-		}
+	return run_all(&m, platform, policy);
+}
+
+static int on_cell(void *opaque, const struct cbit_matrix_cell *c)
+{
+	struct matrix *m = opaque;
+
+	fprintf(m->story, "  %s, %s: %s by %s, accessed by %s: read %s, write %s%s\n", c->platform,
+		c->policy, memory_names[c->memory], mapper_names[c->mapper],
+		accessor_names[c->accessor], cbit_sim_outcome_name(c->read.outcome),
+		cbit_sim_outcome_name(c->write.outcome), c->vendor ? " (undefined by vendor)" : "");
+	return 0;
+}
+
+int cbit_matrix_explain(const struct cbit_matrix_cell *which, char **out, struct cbit_error *err)
+{
+	struct matrix m = { .err = err, .cell = on_cell, .only = which };
+	const struct cbit_policy *policy = cbit_policy_preset(which->policy);
+	size_t size;
+	int ret;
+
+	*out = NULL;
+	if (!policy)
+		return cbit_error_set(err, -ENOENT, "'%s' is not a policy", which->policy);
+	m.opaque = &m;
+	m.story = open_memstream(out, &size);
+	if (!m.story)
+		return -ENOMEM;
+	ret = run_all(&m, which->platform, policy);
+	if (!ret && !m.told)
+		ret = cbit_error_set(err, -ENOENT, "%s has no accessor %s", which->platform,
+				     accessor_names[which->accessor]);
+	if (fclose(m.story) && !ret)
+		ret = -ENOMEM;
+	if (ret) {
+		free(*out);
+		*out = NULL;
 	}
-	return found ? ret : cbit_error_set(err, -ENOENT, "'%s' is not a platform", platform);
+	return ret;
 }

@@ -154,14 +154,37 @@ static int dispatch(struct cbit_sim *sim, const struct cbit_sim_op *op)
 	}
 }
 
+/* Where a write is about to go, and what DRAM holds there; a bounce buffer is not known yet. */
+static struct cbit_spa look_before(struct cbit_sim *sim, const struct cbit_sim_op *op)
+{
+	const struct sim_buf *buf = NULL;
+	uint64_t at = op->offset;
+
+	if (op->kind == CBIT_SIM_WRITE && op->buf < CBIT_SIM_BUFS) {
+		buf = &sim->bufs[op->buf];
+	} else if (op->kind == CBIT_SIM_DMA_WRITE && op->map < CBIT_SIM_MAPS &&
+		   sim->maps[op->map].used) {
+		buf = &sim->bufs[sim->maps[op->map].buf];
+		at += sim->maps[op->map].offset;
+	}
+	if (!buf || !buf->used || at > buf->size || buf->size - at < CBIT_SIM_SEEN)
+		return CBIT_SPA(0);
+	at += buf->spa.v;
+	return cbit_mem_raw(sim->mem, CBIT_SPA(at), sim->res->before, CBIT_SIM_SEEN) ? CBIT_SPA(0)
+										     : CBIT_SPA(at);
+}
+
 int cbit_sim_do(struct cbit_sim *sim, const struct cbit_sim_op *op, struct cbit_sim_result *result)
 {
+	struct cbit_spa before;
 	int ret;
 
 	memset(result, 0, sizeof(*result));
 	sim->res = result;
 	sim->told_private = false;
+	before = look_before(sim, op);
 	ret = dispatch(sim, op);
+	result->before_valid = before.v && result->dram_valid && result->spa.v == before.v;
 	drain_events(sim);
 	sim->res = NULL;
 	return ret;

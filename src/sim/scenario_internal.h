@@ -5,6 +5,8 @@
 #ifndef CBIT_SIM_SCENARIO_INTERNAL_H
 #define CBIT_SIM_SCENARIO_INTERNAL_H
 
+#include <stdio.h>
+
 #include <cbit/report.h>
 #include <cbit/scenario.h>
 
@@ -55,7 +57,8 @@ struct scn_expect {
 
 /* @under: instead of @expect, key by key, for one policy. */
 struct scn_step {
-	unsigned int line;
+	unsigned int number; /* from 1 */
+	unsigned int line;   /* 0: from no file */
 	char *text;
 	struct cbit_sim_op op;
 	uint8_t *data;
@@ -115,6 +118,10 @@ struct scn_tell {
 extern const struct scn_tell scn_tell_text;
 extern const struct scn_tell scn_tell_story;
 extern const struct scn_tell scn_tell_json;
+
+/* One step of a story, for tellers without a scenario. */
+void scn_story_step(FILE *out, const struct cbit_sim *sim, const struct scn_step *step,
+		    const struct cbit_sim_result *res, const char *diff);
 
 /* scenario_machine.c */
 int scn_read_machine(struct scn_read *r, const yaml_node_t *root);

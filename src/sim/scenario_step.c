@@ -108,12 +108,14 @@ static const struct verb {
 	{ CBIT_SIM_DMA_COPY, MAP, B(TO) | B(DEVICE) | RANGE, B(TO) },
 };
 
+_Static_assert(CBIT_SIM_MAPS <= CBIT_SIM_BUFS, "look_up() has room for either");
+
 /* The index of a name in a list; a new one is added when @add. */
 static int look_up(struct scn_read *r, const yaml_node_t *node, const char *what,
 		   char names[][CBIT_SIM_NAME], unsigned int *count, unsigned int max, bool add,
 		   unsigned int *out)
 {
-	const char *list[CBIT_SIM_BUFS > CBIT_SIM_MAPS ? CBIT_SIM_BUFS : CBIT_SIM_MAPS];
+	const char *list[CBIT_SIM_BUFS];
 	char name[CBIT_SIM_NAME];
 
 	if (scn_name(r, node, what, name))
@@ -511,6 +513,7 @@ int scn_read_steps(struct scn_read *r, const yaml_node_t *list)
 	for (unsigned int i = 0; !ret && (item = yaml_item(&r->in, list, i)); i++) {
 		if (i == SCN_STEPS)
 			return yaml_error(&r->in, item, "more than %d steps", SCN_STEPS);
+		scn->steps[i].number = i + 1;
 		scn->steps[i].line = (unsigned int)item->start_mark.line + 1;
 		scn->nr_steps++;
 		ret = read_step(r, item, &scn->steps[i]);

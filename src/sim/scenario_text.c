@@ -192,21 +192,31 @@ static void stage(FILE *out, const struct cbit_sim_stage *s, uint64_t c_mask)
 	fputs(s->leaf ? ", a leaf\n" : "\n", out);
 }
 
-static void step_story(void *opaque, const struct cbit_sim *sim, const struct scn_step *step,
-		       const struct cbit_sim_result *res, const char *diff)
+void scn_story_step(FILE *out, const struct cbit_sim *sim, const struct scn_step *step,
+		    const struct cbit_sim_result *res, const char *diff)
 {
 	uint64_t c_mask = c_mask_of(sim);
-	FILE *out = opaque;
 
-	fprintf(out, "    line %u: %s\n", step->line, step->text);
+	fprintf(out, "    %u. %s", step->number, step->text);
+	if (step->line)
+		fprintf(out, " (line %u)", step->line);
+	fputc('\n', out);
 	for (unsigned int i = 0; i < res->nr_decisions; i++)
 		fprintf(out, "      %s: %s\n", res->decisions[i].function, res->decisions[i].text);
 	for (unsigned int i = 0; i < res->nr_stages; i++)
 		stage(out, &res->stages[i], c_mask);
 	outcome(out, sim, &step->op, res);
+	if (res->before_valid)
+		bytes(out, "DRAM held", res->before, res->len);
 	seen(out, sim, &step->op, res);
 	events(out, res);
 	wrong(out, diff);
+}
+
+static void step_story(void *opaque, const struct cbit_sim *sim, const struct scn_step *step,
+		       const struct cbit_sim_result *res, const char *diff)
+{
+	scn_story_step(opaque, sim, step, res, diff);
 }
 
 static void end(void *opaque, unsigned int checked, unsigned int failed)

@@ -50,6 +50,18 @@ section_sim() {
 	want_out 'vfio_iommu_map\(\): prot \| IOMMU_CACHE: IOMMU_MMIO is not passed'
 	want_out 'I/O page table level 1, IOVA 0x10001000: entry at SPA 0x[0-9a-f]+ \(host key\) is 0x[0-9a-f]+, C-bit set, a leaf$'
 	end
+	begin "sim: explain tells a case of the matrix"
+	try 20 "$cbit" explain --platform sev-guest --mapper dma-iommu
+	want_rc 0
+	want_out '^    3\. the page is mapped for device iommu-a by dma-api$'
+	want_out 'page table of the vIOMMU level 1, IOVA 0x[0-9a-f]+: entry at GPA 0x[0-9a-f]+ \(host key\)'
+	want_out '^        DRAM held '
+	end
+	begin "sim: explain lists what there is"
+	try 20 "$cbit" explain --memory rom
+	want_rc 125
+	want_err "--memory 'rom': one of dram, cxl-ram, coherent, coherent-plain, mmio"
+	end
 	begin "sim: the matrix has its cells, and in time"
 	try 20 "$cbit" matrix
 	want_rc 0
