@@ -168,6 +168,7 @@ const char *cbit_sim_who_name(enum cbit_sim_who who);
  * @CBIT_SIM_MAP: make @map: @buf for device @dev by @mapper, with @rights (CBIT_ATTR_READ, WRITE)
  *      and, for CBIT_SIM_DMA, @dir and @attrs (CBIT_DMA_ATTR_*). @iova: where, for type1 and
  *      iommufd; 0: anywhere. @len bytes at @offset of the buffer, for CBIT_SIM_DMA; 0: all of it.
+ *      @both: for type1: one call that goes on with all of @buf2, which becomes mapping @map2.
  * @CBIT_SIM_UNMAP: unmap and wait until no device can use it. @CBIT_SIM_UNMAP_NO_FLUSH: change the
  *      tables and do not tell the IOTLB. @CBIT_SIM_FLUSH: tell it now.
  * @CBIT_SIM_DMA_READ, @CBIT_SIM_DMA_WRITE: device @dev reads or writes @len bytes at @offset of
@@ -222,6 +223,8 @@ struct cbit_sim_op {
 	unsigned int buf;
 	unsigned int map;
 	unsigned int map2;
+	bool both;
+	unsigned int buf2;
 	unsigned int dev;
 	unsigned int region;
 	unsigned int pages;

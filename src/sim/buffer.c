@@ -53,7 +53,7 @@ static int alloc_host(struct cbit_sim *sim, const struct cbit_sim_op *op, struct
 
 	ret = sim_pages_alloc(region, buf->size, &buf->addr);
 	if (ret)
-		return sim_refused(sim, ret, "%s: no %u pages are left", region->cfg.name,
+		return sim_refused(sim, -ENOSPC, "%s: no %u pages are left", region->cfg.name,
 				   op->pages);
 	ret = sim_host_map(sim, buf->addr, buf->size, c);
 	if (ret) {

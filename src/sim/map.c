@@ -76,19 +76,57 @@ static int map_run(struct cbit_sim *sim, const struct cbit_sim_op *op, struct si
 	return 0;
 }
 
-/* drivers/vfio/vfio_iommu_type1.c: one call, one run of one kind of memory. */
-static int map_type1(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_map *map)
+static enum cbit_mem_kind kind_of(const struct cbit_sim *sim, const struct sim_map *map)
 {
-	enum cbit_mem_kind kind = sim->regions[sim->bufs[map->buf].region].cfg.kind;
-	struct cbit_policy_type1 call = { 0 };
+	return sim->regions[sim->bufs[map->buf].region].cfg.kind;
+}
+
+static int type1_run(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_map *map,
+		     struct cbit_policy_type1 *call, bool next_mmio)
+{
+	enum cbit_mem_kind kind = kind_of(sim, map);
 	struct cbit_policy_decision decision;
 	unsigned int attrs;
 
-	attrs = cbit_policy_type1_attrs(sim->cfg.policy, &sim->cfg.platform, &call, kind, false,
+	attrs = cbit_policy_type1_attrs(sim->cfg.policy, &sim->cfg.platform, call, kind, next_mmio,
 					map->attrs);
 	cbit_policy_type1_why(sim->cfg.policy, &sim->cfg.platform, kind, attrs, &decision);
 	sim_decide_all(sim, &decision);
 	return map_run(sim, op, map, attrs, "VFIO_IOMMU_MAP_DMA");
+}
+
+/* drivers/vfio/vfio_iommu_type1.c: one call, a run for each kind of memory. */
+static int map_type1(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_map *map)
+{
+	struct cbit_policy_type1 call = { 0 };
+	struct cbit_sim_op second = *op;
+	struct sim_map *other, more = *map;
+	int ret;
+
+	if (!op->both)
+		return type1_run(sim, op, map, &call, false);
+	if (!sim_buf_get(sim, op->buf2, 0, 1))
+		return -EINVAL;
+	if (op->map2 >= CBIT_SIM_MAPS || op->map2 == op->map || sim->maps[op->map2].live)
+		return sim_bad(sim, "mapping %u is in use", op->map2);
+	other = &sim->maps[op->map2];
+	more.buf = op->buf2;
+	more.size = sim->bufs[op->buf2].size;
+	ret = type1_run(sim, op, map, &call, kind_of(sim, &more) == CBIT_MEM_MMIO);
+	if (ret || sim->res->outcome == CBIT_SIM_REFUSED)
+		return ret;
+	second.iova = CBIT_IOVA(map->iova.v + map->size);
+	if (!op->iova.v)
+		sim->devices[map->dev].next_iova += more.size;
+	ret = type1_run(sim, &second, &more, &call, false);
+	if (ret || sim->res->outcome == CBIT_SIM_REFUSED) {
+		/* Nothing stays of a call that fails. */
+		cbit_domain_unmap(sim->devices[map->dev].domain, map->iova, map->size, NULL);
+		return ret;
+	}
+	sim_map_drop(other);
+	*other = more;
+	return 0;
 }
 
 /* drivers/iommu/iommufd: a memfd, or a dma-buf of a BAR. */

@@ -180,7 +180,8 @@ int sim_dma_map(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_m
 	ret = cbit_dma_map_phys(dev->dma, CBIT_PHYS(buf->addr + map->offset), (size_t)map->size,
 				map->dir, op->attrs, &map->iova, &sim->res->err);
 	sim->res->slots = slots_used(sim, dev);
-	if (ret == -ENOMEM)
+	/* the API says so in words where it is IOVAs that are short, and not our memory */
+	if (ret == -ENOMEM && !sim->res->err.text[0])
 		return ret;
 	if (ret) {
 		sim->res->outcome = CBIT_SIM_REFUSED;
@@ -320,7 +321,7 @@ int sim_op_coherent(struct cbit_sim *sim, const struct cbit_sim_op *op)
 	if (ret) {
 		free(buf->truth);
 		buf->truth = NULL;
-		if (ret == -ENOMEM)
+		if (ret == -ENOMEM && !sim->res->err.text[0])
 			return ret;
 		sim->res->outcome = CBIT_SIM_REFUSED;
 		sim->res->error = ret;

@@ -29,6 +29,8 @@ enum operand {
 	OP_RIGHTS,
 	OP_IOVA,
 	OP_TO,
+	OP_AND_MAP,
+	OP_AND_BUFFER,
 	OP_DIRECTION,
 	OP_ATTRS,
 	OP_STATE,
@@ -59,6 +61,8 @@ static const char *const operand_names[NR_OPERANDS] = {
 	[OP_RIGHTS] = "rights",
 	[OP_IOVA] = "iova",
 	[OP_TO] = "to",
+	[OP_AND_MAP] = "and-map",
+	[OP_AND_BUFFER] = "and-buffer",
 	[OP_DIRECTION] = "direction",
 	[OP_ATTRS] = "attrs",
 	[OP_STATE] = "state",
@@ -88,7 +92,8 @@ static const struct verb {
 	{ CBIT_SIM_CHECK, BUF, RANGE, 0 },
 	{ CBIT_SIM_RAW, BUF, RANGE, 0 },
 	{ CBIT_SIM_MAP, NEW_MAP,
-	  B(BUFFER) | B(DEVICE) | B(VIA) | B(RIGHTS) | B(IOVA) | B(DIRECTION) | B(ATTRS) | RANGE,
+	  B(BUFFER) | B(DEVICE) | B(VIA) | B(RIGHTS) | B(IOVA) | B(DIRECTION) | B(ATTRS) |
+		  B(AND_MAP) | B(AND_BUFFER) | RANGE,
 	  B(BUFFER) | B(DEVICE) },
 	{ CBIT_SIM_COHERENT, NEW_BOTH, B(DEVICE) | B(PAGES), B(DEVICE) },
 	{ CBIT_SIM_SYNC_CPU, MAP, RANGE, 0 },
@@ -341,6 +346,10 @@ static int read_operands(struct scn_read *r, const yaml_node_t *map, const struc
 		ret = read_attrs(r, yaml_get(in, map, "attrs"), &op->attrs);
 	if (!ret && yaml_get(in, map, "buffer"))
 		ret = buf_named(r, yaml_get(in, map, "buffer"), false, &op->buf);
+	if (!ret && yaml_get(in, map, "and-buffer")) {
+		op->both = true;
+		ret = buf_named(r, yaml_get(in, map, "and-buffer"), false, &op->buf2);
+	}
 	if (!ret && yaml_get(in, map, "to"))
 		ret = map_named(r, yaml_get(in, map, "to"), false, &op->map2);
 	if (!ret && verb->kind >= CBIT_SIM_PAGE_STATE)
@@ -350,9 +359,10 @@ static int read_operands(struct scn_read *r, const yaml_node_t *map, const struc
 
 _Static_assert(CBIT_ATTR_READ == 1 && CBIT_ATTR_WRITE == 2, "rights: r, w, rw in this order");
 
-static int read_subject(struct scn_read *r, const yaml_node_t *node, const struct verb *verb,
-			bool has_device, struct scn_step *step)
+static int read_subject(struct scn_read *r, const yaml_node_t *map, const yaml_node_t *node,
+			const struct verb *verb, struct scn_step *step)
 {
+	bool has_device = yaml_get(&r->in, map, "device") != NULL;
 	struct cbit_sim_op *op = &step->op;
 	int ret;
 
@@ -371,6 +381,11 @@ static int read_subject(struct scn_read *r, const yaml_node_t *node, const struc
 		ret = map_named(r, node, true, &op->map);
 		if (!ret)
 			r->map_dev[op->map] = op->dev;
+		if (!ret && op->both) {
+			ret = map_named(r, yaml_get(&r->in, map, "and-map"), true, &op->map2);
+			if (!ret)
+				r->map_dev[op->map2] = op->dev;
+		}
 		return ret;
 	default:
 		ret = map_named(r, node, false, &op->map);
@@ -490,8 +505,10 @@ static int read_step(struct scn_read *r, const yaml_node_t *map, struct scn_step
 	}
 	if (!ret)
 		ret = read_operands(r, map, verb, step);
+	if (!ret && !yaml_get(&r->in, map, "and-map") != !yaml_get(&r->in, map, "and-buffer"))
+		ret = yaml_error(&r->in, map, "and-map and and-buffer go together");
 	if (!ret)
-		ret = read_subject(r, subject, verb, yaml_get(&r->in, map, "device") != NULL, step);
+		ret = read_subject(r, map, subject, verb, step);
 	if (!ret && yaml_get(&r->in, map, "expect"))
 		ret = scn_read_expect(r, yaml_get(&r->in, map, "expect"), &step->expect);
 	if (!ret)
