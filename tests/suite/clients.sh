@@ -246,6 +246,14 @@ section_clients() {
 	want_out "^span: the memory's half lost, the BAR's half arrived"
 	want_findings wrong-key=1
 	end
+	for what in '' doorbell; do
+		begin "client: idle for five seconds${what:+, its $what mapped}"
+		# shellcheck disable=SC2086 # none or one
+		run --device ioat,membar=64K -- "$clients/client_idle" $what
+		want_rc 0
+		want_findings
+		end
+	done
 	begin "client: files in memory are let go of"
 	run --stats -- "$clients/client_shared" files
 	want_rc 0
