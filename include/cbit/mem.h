@@ -44,6 +44,12 @@ int cbit_mem_guest_rekey(struct cbit_mem *mem, unsigned int asid);
 /** cbit_mem_key_name() - "no key", "host key", "guest key". */
 const char *cbit_mem_key_name(cbit_key_t key);
 
+/** struct cbit_mem_part - @len bytes at @offset into a region. */
+struct cbit_mem_part {
+	uint64_t offset;
+	size_t len;
+};
+
 /**
  * struct cbit_mem_ops - a backing that is not this room's own memory.
  * @read:  copy @len bytes at @offset (bytes into the region) to @buf.
@@ -66,6 +72,10 @@ const char *cbit_mem_key_name(cbit_key_t key);
  * @release: give it back. Return: 0, or a negative errno when what was lent went away meanwhile
  *        (a file cut short): the access then counts as one without backing.
  *
+ * @move: optional: @read or (@write) @write at once for @nr parts (at most 64), whose bytes follow
+ *        one another in @buf. Return: 0 when all have been moved; an error where some cannot be, or
+ *        had better not: the same is then done part by part, and may have been done in part.
+ *
  * @atomic: optional: carry out cbit_mem_atomic() at @offset, a multiple of @size, as the resident
  *        key shows it. Asked where @hold lends nothing. Return: 0; -EOPNOTSUPP (or no @atomic):
  *        memory is then read and written under a lock that keeps off other atomics of devices,
@@ -77,6 +87,8 @@ struct cbit_mem_ops {
 	int (*write)(void *opaque, uint64_t offset, const void *buf, size_t len);
 	void *(*hold)(void *opaque, uint64_t offset, size_t *len, bool write, void **cookie);
 	int (*release)(void *opaque, void *cookie);
+	int (*move)(void *opaque, const struct cbit_mem_part *parts, unsigned int nr, void *buf,
+		    bool write);
 	int (*atomic)(void *opaque, uint64_t offset, enum cbit_atomic_op op, unsigned int size,
 		      const uint64_t operand[2], const uint64_t compare[2], uint64_t old[2]);
 };
@@ -240,6 +252,22 @@ enum cbit_mem_outcome cbit_mem_write(struct cbit_mem *mem, struct cbit_bus addr,
  */
 size_t cbit_mem_copy(struct cbit_mem *mem, struct cbit_bus to, struct cbit_bus from, size_t len,
 		     enum cbit_mem_outcome outcome[2]);
+
+/** struct cbit_mem_span - @len bytes from @addr on. */
+struct cbit_mem_span {
+	struct cbit_bus addr;
+	size_t len;
+};
+
+/**
+ * cbit_mem_gather() - read or (@write) write @nr spans, whose bytes follow one another in @buf, at
+ * once: for scattered pages of a backing whose every access is dear. It does the ordinary case
+ * alone: at most 64 spans, all in one region whose ops have a @move, under its resident key.
+ * Return: true when all was moved, as cbit_mem_read() with CBIT_MEM_OK; false when the spans are to
+ * be gone through one by one instead (some may have been moved already). Any thread.
+ */
+bool cbit_mem_gather(struct cbit_mem *mem, const struct cbit_mem_span *spans, unsigned int nr,
+		     void *buf, bool write);
 
 /**
  * cbit_mem_atomic() - an atomic access, as the completer of a PCI Express AtomicOp does it.

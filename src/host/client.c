@@ -226,9 +226,16 @@ static int dram_release(void *opaque, void *cookie)
 	return host_shm_release(cookie);
 }
 
+static int dram_move(void *opaque, const struct cbit_mem_part *parts, unsigned int nr, void *buf,
+		     bool write)
+{
+	return host_frames_move(((struct host *)opaque)->frames, parts, nr, buf, write);
+}
+
 const struct cbit_mem_ops host_dram_ops = {
 	.read = dram_read,
 	.write = dram_write,
 	.hold = dram_hold,
 	.release = dram_release,
+	.move = dram_move,
 };

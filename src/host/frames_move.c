@@ -9,7 +9,7 @@
 
 #include "frames.h"
 
-#define MAX_SEGMENTS 16
+#define MAX_SEGMENTS 64
 
 /* What one remote segment of a transfer is: a piece of one process's memory. */
 struct segment {
@@ -205,6 +205,39 @@ void *host_frames_hold(struct host_frames_map *map, uint64_t offset, size_t *len
 	if (p)
 		host_count(&map->host->stats.by_pointer, *len);
 	return p;
+}
+
+int host_frames_move(struct host_frames_map *map, const struct cbit_mem_part *parts,
+		     unsigned int nr, void *buf, bool write)
+{
+	struct gathered g = { .owner = NULL };
+	struct segment seg;
+	bool all = true;
+
+	pthread_rwlock_rdlock(&map->lock);
+	for (unsigned int i = 0; i < nr && all; i++) {
+		uint64_t offset = parts[i].offset;
+		size_t rest = parts[i].len;
+
+		/* What is mapped here needs no calls to be saved. */
+		all = !map->chunks[offset >> CHUNK_SHIFT].map;
+		while (rest && all) {
+			all = g.nr < MAX_SEGMENTS && resolve(map, offset, rest, 0, &seg) &&
+			      (!g.owner || seg.owner == g.owner);
+			if (!all)
+				break;
+			g.owner = seg.owner;
+			g.remote[g.nr++] =
+				(struct iovec){ (void *)(uintptr_t)seg.vaddr, seg.len };
+			g.len += seg.len;
+			offset += seg.len;
+			rest -= seg.len;
+		}
+	}
+	if (all && g.owner)
+		host_owner_hold(g.owner);
+	pthread_rwlock_unlock(&map->lock);
+	return all && g.owner && move_gathered(map, &g, buf, write) ? 0 : -EFAULT;
 }
 
 int host_frames_read(struct host_frames_map *map, uint64_t offset, void *buf, size_t len)

@@ -117,6 +117,8 @@ void host_frames_give_up(struct host_frames_map *map, struct cbit_owner *owner, 
 			 uint64_t first, uint64_t last);
 int host_frames_read(struct host_frames_map *map, uint64_t offset, void *buf, size_t len);
 int host_frames_write(struct host_frames_map *map, uint64_t offset, const void *buf, size_t len);
+int host_frames_move(struct host_frames_map *map, const struct cbit_mem_part *parts,
+		     unsigned int nr, void *buf, bool write);
 /* See struct cbit_mem_ops; the cookie is for host_shm_release(). */
 void *host_frames_hold(struct host_frames_map *map, uint64_t offset, size_t *len, bool write,
 		       void **cookie);

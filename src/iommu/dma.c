@@ -197,6 +197,7 @@ static bool dma_run(struct dma *d, uint64_t want)
 		aborted(d, CBIT_EVENT_RMP_FAULT, n, &leaf);
 		return true;
 	}
+	d->scattered = n < want && n <= DMA_SHORT && !d->one_by_one && !d->by_page;
 	if (d->status == CBIT_DMA_OK)
 		d->good += n;
 	d->off += n;
@@ -234,6 +235,8 @@ static bool dma_chunk(struct dma *d)
 		}
 		if (iova && want > -iova)
 			want = -iova;
+		if (d->scattered && cbit_dma_gather(d, want))
+			continue;
 		if (!dma_run(d, want))
 			return false;
 	}
@@ -255,6 +258,8 @@ void cbit_dma_start(struct dma *d, struct cbit_iommu *iommu, const struct cbit_d
 	d->len = len;
 	d->off = 0;
 	d->good = 0;
+	d->scattered = false;
+	d->one_by_one = false;
 	d->by_page = false;
 	d->owned = cbit_owner_asked(iommu);
 	d->status = CBIT_DMA_OK;

@@ -10,6 +10,8 @@
 /* Long enough to hide the lock, short enough that a writer gets in. */
 #define DMA_CHUNK ((size_t)1 << 20)
 #define DMA_NOTES 16
+/* A run as long as this is worth an access of its own. */
+#define DMA_SHORT ((uint64_t)64 << 10)
 
 /*
  * @domain: pinned, or NULL when nobody is to be asked for the mapping.
@@ -31,6 +33,8 @@ struct dma_atomic {
 
 /*
  * @ahead: the leaf after the last run, already translated; valid if its size is not 0.
+ * @scattered: the last run was short, and more was wanted.
+ * @one_by_one: runs have been tried together, in vain.
  * @by_page: the backing refused a run: find the page that it lacks.
  * @atomic:  NULL for a read or a write.
  */
@@ -41,6 +45,8 @@ struct dma {
 	size_t len;
 	size_t off;
 	size_t good; /* bytes before the first that failed; == off while none has */
+	bool scattered;
+	bool one_by_one;
 	bool by_page;
 	bool owned; /* whose memory it is has to be asked */
 	enum cbit_dma_status status;
@@ -74,6 +80,9 @@ void cbit_dma_start(struct dma *d, struct cbit_iommu *iommu, const struct cbit_d
 void cbit_dma_count(const struct dma *d);
 int cbit_dma_next_leaf(struct dma *d, struct cbit_pt_leaf *leaf, struct failure *f);
 uint64_t cbit_dma_run_length(struct dma *d, const struct cbit_pt_leaf *leaf, uint64_t want);
+
+/* dma_gather.c */
+bool cbit_dma_gather(struct dma *d, uint64_t want);
 
 /*
  * dma_note.c: noted under the lock, told without it. What continues the last note is added to it.
