@@ -137,12 +137,15 @@ count() {
 	fi
 }
 
-# A shell's own wait for a condition: until SECONDS COMMAND...
+# A shell's own wait for a condition: until SECONDS COMMAND... What counts is a look that began when
+# the time was up: on a busy machine a look may take as long as the whole wait.
 until_true() {
-	local deadline=$((${EPOCHREALTIME/./} + $1 * 1000000))
+	local deadline=$((${EPOCHREALTIME/./} + $1 * 1000000)) look
 	shift
-	while ! "$@"; do
-		[ "${EPOCHREALTIME/./}" -lt "$deadline" ] || return 1
+	while :; do
+		look=${EPOCHREALTIME/./}
+		! "$@" || return 0
+		[ "$look" -lt "$deadline" ] || return 1
 		sleep 0.02
 	done
 }
