@@ -62,12 +62,14 @@ static bool transfer(struct host *host, struct cbit_owner *owner, void *buf, siz
 	ssize_t n;
 	pid_t tid;
 
+	__atomic_add_fetch(&host->moving, 1, __ATOMIC_RELAXED);
 	do {
 		tid = __atomic_load_n(&owner->tid, __ATOMIC_RELAXED);
 		n = write ? process_vm_writev(tid, &local, 1, remote, nr, 0)
 			  : process_vm_readv(tid, &local, 1, remote, nr, 0);
 		host_count(&host->stats.calls, 1);
 	} while (n < 0 && errno == ESRCH && host_owner_retarget(owner));
+	__atomic_sub_fetch(&host->moving, 1, __ATOMIC_RELEASE);
 	if (n < 0 && errno == ESRCH)
 		__atomic_store_n(&owner->dying, true, __ATOMIC_RELAXED);
 	if (n > 0)
@@ -227,8 +229,7 @@ int host_frames_move(struct host_frames_map *map, const struct cbit_mem_part *pa
 			if (!all)
 				break;
 			g.owner = seg.owner;
-			g.remote[g.nr++] =
-				(struct iovec){ (void *)(uintptr_t)seg.vaddr, seg.len };
+			g.remote[g.nr++] = (struct iovec){ (void *)(uintptr_t)seg.vaddr, seg.len };
 			g.len += seg.len;
 			offset += seg.len;
 			rest -= seg.len;

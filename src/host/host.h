@@ -305,6 +305,7 @@ struct host {
 	/* ms until device files are looked at again for a close under way; 0: never. By @drain. */
 	int again;
 	bool surplus;                 /* a device file has some */
+	unsigned int moving;          /* transfers through the client that are under way */
 	unsigned int maps_generation; /* counts mmaps of device files, for the tracer's cache */
 };
 
@@ -390,6 +391,16 @@ int host_serve_start(struct host *host);
 void host_serve_stop(struct host *host);
 /* The call will take long: somebody else answers the others from now on. */
 void host_serve_relieve(struct host_call *call);
+/*
+ * The calls that others are carrying out at this moment, and whether any of those still is. One
+ * that waits itself (host_serve_relieve()) does not count.
+ */
+#define HOST_SERVERS 8
+struct host_under_way {
+	uint64_t calls[HOST_SERVERS];
+};
+void host_serve_look(struct host_call *call, struct host_under_way *out);
+bool host_serve_under_way(struct host_call *call, const struct host_under_way *then);
 
 /* client.c */
 extern const struct cbit_client_ops host_client_ops;

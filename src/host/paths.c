@@ -147,26 +147,49 @@ static int open_text(const struct vfs_node *node)
 	return ro;
 }
 
-/* How long a program that was killed may keep its devices by what we read of its memory. */
-#define LINGER_MS 50
+/*
+ * How long a program that was killed may keep its devices by what we do for it, in ms: at most,
+ * and at most without any sign that we do anything.
+ */
+#define LINGER_MAX_MS 1000
+#define LINGER_MS     50
+
+/*
+ * A group is busy, but perhaps no more by anything that a program does: a transfer of a device
+ * to or from a process that is killed holds that memory, with the BARs mapped in it, until
+ * it ends; and what another server opens for a call whose caller is killed is closed with that
+ * call. A moment after the process itself, that is.
+ */
+static bool lingers(struct host_call *call, const struct host_under_way *then, int ms)
+{
+	struct host *host = call->host;
+
+	if (host_serve_under_way(call, then))
+		return ms < LINGER_MAX_MS;
+	return host_owner_lingers(host) &&
+	       (ms < LINGER_MS ||
+		(ms < LINGER_MAX_MS && __atomic_load_n(&host->moving, __ATOMIC_ACQUIRE)));
+}
 
 static int open_node(struct host_call *call, const struct vfs_node *node)
 {
 	struct host *host = call->host;
+	struct host_under_way then;
 	struct cbit_file *file;
+	bool wait = true;
 	int ret, fd;
 
-	/*
-	 * A transfer of a device to or from a process that is killed holds that memory, with
-	 * the BARs mapped in it, until it ends: a moment after the process itself has.
-	 */
+	host_serve_look(call, &then);
 	for (int ms = 0;; ms++) {
 		host_files_drain(host);
 		ret = cbit_vfio_open(host->machine, node->kind, node->number, &file);
-		if (ret != -EBUSY || ms == LINGER_MS || !host_owner_lingers(host))
+		if (ret != -EBUSY || !wait)
 			break;
+		/* Once more in any case: what ended while we looked may have freed it. */
+		wait = lingers(call, &then, ms);
 		host_serve_relieve(call);
-		usleep(1000);
+		if (wait)
+			usleep(1000);
 	}
 	if (ret)
 		return ret;

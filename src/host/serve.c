@@ -27,9 +27,6 @@
 #define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
 #endif
 
-/* Threads there are: most of them sleep, and stand in for others that wait. */
-#define MAX_THREADS 8
-
 /* After so many calls the leader looks whether more are waiting, which costs a call itself. */
 #define LOOK_INTERVAL 16
 
@@ -43,11 +40,12 @@
 #define SWEEP_FIRST 1
 #define SWEEP_LAST  600
 
+/* Servers there are: most of them sleep, and stand in for others that wait. */
 struct host_server {
 	struct host_crew *crew;
 	struct seccomp_notif *req;
 	bool leads;     /* changed with the lock held */
-	bool busy;      /* a call is being carried out */
+	bool busy;      /* a call is being carried out, and does not wait */
 	uint64_t calls; /* received so far */
 	uint64_t seen;  /* of these, when the housekeeper looked last */
 	bool exists;
@@ -64,7 +62,7 @@ struct host_crew {
 	unsigned int wanted;  /* helpers that shall wake */
 	unsigned int helping; /* those awake */
 	unsigned int useful;  /* helpers at most */
-	struct host_server servers[MAX_THREADS];
+	struct host_server servers[HOST_SERVERS];
 	struct sigaction old_kick;
 	pthread_t housekeeper;
 	bool housekeeper_exists;
@@ -83,9 +81,33 @@ void host_serve_relieve(struct host_call *call)
 	struct host_server *s = call->server;
 
 	pthread_mutex_lock(&s->crew->lock);
+	__atomic_store_n(&s->busy, false, __ATOMIC_RELEASE);
 	if (s->leads)
 		pass_lead(s->crew, s);
 	pthread_mutex_unlock(&s->crew->lock);
+}
+
+void host_serve_look(struct host_call *call, struct host_under_way *out)
+{
+	for (unsigned int i = 0; i < HOST_SERVERS; i++) {
+		struct host_server *s = &call->server->crew->servers[i];
+
+		out->calls[i] = 0;
+		if (s != call->server && __atomic_load_n(&s->busy, __ATOMIC_ACQUIRE))
+			out->calls[i] = __atomic_load_n(&s->calls, __ATOMIC_RELAXED);
+	}
+}
+
+bool host_serve_under_way(struct host_call *call, const struct host_under_way *then)
+{
+	struct host_under_way now;
+
+	host_serve_look(call, &now);
+	for (unsigned int i = 0; i < HOST_SERVERS; i++) {
+		if (then->calls[i] && now.calls[i] == then->calls[i])
+			return true;
+	}
+	return false;
 }
 
 /* Sleep until there is something to do. False when it is time to end. */
@@ -207,7 +229,7 @@ static void forward_signal(struct host *host)
 static void watch_leader(struct host_crew *crew)
 {
 	pthread_mutex_lock(&crew->lock);
-	for (unsigned int i = 0; i < MAX_THREADS; i++) {
+	for (unsigned int i = 0; i < HOST_SERVERS; i++) {
 		struct host_server *s = &crew->servers[i];
 		uint64_t calls = __atomic_load_n(&s->calls, __ATOMIC_RELAXED);
 
@@ -286,7 +308,7 @@ int host_serve_start(struct host *host)
 	/* A faster hand-over where the kernel has it. */
 	(void)ioctl(host->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS,
 		    SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
-	for (unsigned int i = 0; i < MAX_THREADS && !ret; i++) {
+	for (unsigned int i = 0; i < HOST_SERVERS && !ret; i++) {
 		struct host_server *s = &crew->servers[i];
 
 		s->crew = crew;
@@ -325,7 +347,7 @@ void host_serve_stop(struct host *host)
 	pthread_mutex_unlock(&crew->lock);
 	if (crew->housekeeper_exists && write(host->stop, &one, sizeof(one)) == sizeof(one))
 		pthread_join(crew->housekeeper, NULL);
-	for (unsigned int i = 0; i < MAX_THREADS; i++) {
+	for (unsigned int i = 0; i < HOST_SERVERS; i++) {
 		if (crew->servers[i].exists)
 			join(&crew->servers[i]);
 		free(crew->servers[i].req);
