@@ -42,6 +42,8 @@ struct rig {
 	unsigned int calls; /* of the client's ops read and write */
 	bool lends;         /* its memory by pointers */
 	unsigned int lent;  /* pointers */
+	bool gathers;       /* moves many parts at once */
+	unsigned int moves; /* so many times */
 	struct cbit_event ev[EVENTS];
 };
 
@@ -90,8 +92,33 @@ static inline int client_release(void *opaque, void *cookie)
 	return 0;
 }
 
+/* All, or as far as the hole and then an error. */
+static inline int client_move(void *opaque, const struct cbit_mem_part *parts, unsigned int nr,
+			      void *buf, bool write)
+{
+	struct rig *r = opaque;
+	uint8_t *p = buf;
+
+	if (!r->gathers)
+		return -EOPNOTSUPP;
+	r->moves++;
+	for (unsigned int i = 0; i < nr; p += parts[i++].len) {
+		if (parts[i].offset + parts[i].len > r->client_hole)
+			return -EFAULT;
+		if (write)
+			memcpy(r->client + parts[i].offset, p, parts[i].len);
+		else
+			memcpy(p, r->client + parts[i].offset, parts[i].len);
+	}
+	return 0;
+}
+
 static const struct cbit_mem_ops client_ops = {
-	.read = client_read, .write = client_write, .hold = client_hold, .release = client_release
+	.read = client_read,
+	.write = client_write,
+	.hold = client_hold,
+	.release = client_release,
+	.move = client_move,
 };
 
 static inline void on_event(void *opaque, const struct cbit_event *ev)
