@@ -235,7 +235,7 @@ static bool dma_chunk(struct dma *d)
 		}
 		if (iova && want > -iova)
 			want = -iova;
-		if (d->scattered && cbit_dma_gather(d, want))
+		if (d->scattered && !d->owned && cbit_dma_gather(d, want))
 			continue;
 		if (!dma_run(d, want))
 			return false;
