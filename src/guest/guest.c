@@ -197,7 +197,7 @@ static int add_slot(struct cbit_guest *guest, uint64_t gpa, uint64_t spa, uint64
 {
 	const struct cbit_mem_region *region = cbit_mem_find(guest->mem, CBIT_SPA(spa));
 	struct guest_slot **slots =
-		reallocarray(guest->slots, guest->slot_count + 1, sizeof(*slots));
+		reallocarray(guest->slots, guest->slot_count + 1, sizeof(void *));
 	struct guest_slot *slot = calloc(1, sizeof(*slot));
 	size_t at = 0;
 	int ret;
@@ -215,7 +215,8 @@ static int add_slot(struct cbit_guest *guest, uint64_t gpa, uint64_t spa, uint64
 	slot->tdisp = tdisp;
 	while (at < guest->slot_count && guest->slots[at]->region.base.v < gpa)
 		at++;
-	memmove(&slots[at + 1], &slots[at], (guest->slot_count - at) * sizeof(*slots));
+	for (size_t i = guest->slot_count; i > at; i--)
+		slots[i] = slots[i - 1];
 	slots[at] = slot;
 	guest->slot_count++;
 	ret = map_pages(guest->npt, gpa, spa, size, attrs);

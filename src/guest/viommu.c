@@ -304,7 +304,7 @@ static void top_changed(void *opaque, struct cbit_pt *pt)
 
 static bool has_dte(const struct cbit_viommu *v, uint16_t devid)
 {
-	return devid * DTE_BYTES < v->devtab_pages * CBIT_PAGE_SIZE;
+	return devid < v->devtab_pages * (4096u / DTE_BYTES);
 }
 
 int cbit_viommu_attach(struct cbit_viommu *viommu, uint16_t devid, struct cbit_viommu_domain **out)
@@ -452,12 +452,12 @@ int cbit_viommu_msi_setup(struct cbit_viommu *viommu, uint16_t devid, unsigned i
 			vector | (uint64_t)(dest >> 24) << 56,
 		};
 
-		ret = put(viommu, irt->gpa + index * 16, irte, sizeof(irte));
+		ret = put(viommu, irt->gpa + (uint64_t)index * 16, irte, sizeof(irte));
 	} else {
 		uint32_t irte =
 			(uint32_t)CBIT_VI_IRTE_REMAP_EN | dest << 8 | (uint32_t)vector << 16;
 
-		ret = put(viommu, irt->gpa + index * 4, &irte, sizeof(irte));
+		ret = put(viommu, irt->gpa + (uint64_t)index * 4, &irte, sizeof(irte));
 	}
 	return ret ? ret : command(viommu, devid, CBIT_VI_CMD_INVALIDATE_IRT, 0, 0);
 }

@@ -13,7 +13,7 @@
 #define ENTRY_WORDS 2
 
 _Static_assert(ENTRY_WORDS * sizeof(uint64_t) == CBIT_RMP_ENTRY_BYTES, "an entry is 16 bytes");
-_Static_assert((CBIT_RMP_GPA & CBIT_RMP_ASID) == 0, "GPA ends where the ASID begins");
+_Static_assert(CBIT_RMP_GPA >> CBIT_RMP_ASID_SHIFT == 0, "GPA ends where the ASID begins");
 _Static_assert((CBIT_RMP_ASID | CBIT_RMP_VMSA | CBIT_RMP_VALIDATED) >> 51 == 0xfff,
 	       "ASID, VMSA and validated are neighbours");
 

@@ -5,8 +5,9 @@
  */
 #include "hostile.h"
 
-#define C                     FD_CDEV
-#define BIND(w, f, r, l, ...) CASE(w, f, UAPI_DEVICE_BIND_IOMMUFD, r, l, .arg.words = { __VA_ARGS__ })
+#define C FD_CDEV
+#define BIND(w, f, r, l, ...) \
+	CASE(w, f, UAPI_DEVICE_BIND_IOMMUFD, r, l, .arg.words = { __VA_ARGS__ })
 #define ATTACH(w, r, l, ...) \
 	CASE(w, C, UAPI_DEVICE_ATTACH_IOMMUFD_PT, r, l, .arg.words = { __VA_ARGS__ })
 #define DETACH(w, r, l, ...) \
@@ -38,23 +39,23 @@ static const struct hx_case cases[] = {
 	BIND(W_NEW, C, -E2BIG, 28, 28, 2, NOFD, 0, 0, 0, 1),            /* before the fields */
 	BIND(W_NEW, C, -EINVAL, 16, 16, 0, NOFD),                       /* iommufd < 0 */
 	BIND(W_NEW, C, -EINVAL, 16, 16, 2, FD_IOMMUFD),                 /* flags */
-	BIND(W_NEW, C, -EINVAL, 16, 16, 1u << 31, FD_NONE),           /* before the descriptor */
-	BIND(W_NEW, C, -EBADF, 16, 16, 0, FD_NONE),                   /* iommufd_ctx_from_fd */
+	BIND(W_NEW, C, -EINVAL, 16, 16, 1u << 31, FD_NONE),             /* before the descriptor */
+	BIND(W_NEW, C, -EBADF, 16, 16, 0, FD_NONE),                     /* iommufd_ctx_from_fd */
 	BIND(W_NEW, C, -EBADFD, 16, 16, 0, FD_EVENT),                   /* the same */
 	BIND(W_NEW, C, -EBADFD, 16, 16, 0, FD_CONTAINER),               /* the same */
 	BIND(W_NEW, C, -EBADFD, 16, 16, 0, FD_CDEV),                    /* itself */
 	BIND(W_NEW, C, -EFAULT, 16, 16, 1, FD_NONE), /* vfio_df_check_token, at NULL */
 	BIND(W_NEW, C, -EFAULT, 24, 24, 1, FD_IOMMUFD, 0, 0, 0xffff), /* the same, elsewhere */
 	BIND(W_NEW, C, -EINVAL, 24, 24, 1, FD_NONE, 0, 0, 1), /* match_token: before the fd */
-	BIND(W_NEW, C, 0, 16, 16, 0, FD_IOMMUFD),               /* vfio_df_open */
+	BIND(W_NEW, C, 0, 16, 16, 0, FD_IOMMUFD),             /* vfio_df_open */
 	BIND(W_NEW, C, 0, 24, 24, 0, FD_IOMMUFD, 0, 0xffffffff, 0xffffffff), /* no token: ignored */
 	BIND(W_NEW, C, 0, 28, 28, 0, FD_IOMMUFD2),                           /* zeros beyond */
 	BIND(W_BOUND, C, -EINVAL, 16, 16, 0, FD_IOMMUFD),                    /* access_granted */
-	BIND(W_BOUND, C, -EINVAL, 16, 16, 0, FD_NONE),         /* before the descriptor */
+	BIND(W_BOUND, C, -EINVAL, 16, 16, 0, FD_NONE),           /* before the descriptor */
 	BIND(W_BOUND, C, -EINVAL, 16, 16, 1, FD_IOMMUFD),        /* and before the token */
 	BIND(W_BOUND, FD_CDEV2, 0, 16, 16, 0, FD_IOMMUFD),       /* the group's other device */
 	BIND(W_BOUND, FD_CDEV2, -EPERM, 16, 16, 0, FD_IOMMUFD2), /* iommu_device_claim_dma_owner */
-	BIND(W_BOUND, FD_CDEV2, -EBADF, 16, 16, 0, FD_NONE),   /* before that */
+	BIND(W_BOUND, FD_CDEV2, -EBADF, 16, 16, 0, FD_NONE),     /* before that */
 	CASE(W_NEW, C, UAPI_DEVICE_BIND_IOMMUFD, -EFAULT, 16, .place = AT_RO,
 	     .arg.bind = { 16, 0, FD_IOMMUFD }), /* copy_to_user: not bound */
 

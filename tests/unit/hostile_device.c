@@ -100,9 +100,9 @@ static const struct hx_case cases[] = {
 	HOT(-EINVAL, 20, 20, 0, 2, FD_GROUP, FD_GROUP), /* array_count > count */
 	HOT(-EINVAL, 12, 12, 0, UINT32_MAX),            /* the same, before the array is read */
 	HOT(-EFAULT, 12, 16, 0, 1),                     /* copy of the descriptors */
-	HOT(-EFAULT, 15, 12, 0, 1, FD_NONE),          /* argsz does not matter here */
+	HOT(-EFAULT, 15, 12, 0, 1, FD_NONE),            /* argsz does not matter here */
 	HOT(-EBADF, 16, 16, 0, 1, -1),                  /* fget */
-	HOT(-EBADF, 16, 16, 0, 1, FD_NONE),           /* fget */
+	HOT(-EBADF, 16, 16, 0, 1, FD_NONE),             /* fget */
 	HOT(-EINVAL, 16, 16, 0, 1, FD_EVENT),           /* !vfio_file_is_group */
 	HOT(-EINVAL, 16, 16, 0, 1, FD_CONTAINER),       /* the same */
 	HOT(-EINVAL, 16, 16, 0, 1, FD_DEVICE),          /* the same */
@@ -141,7 +141,7 @@ static const struct hx_case cases[] = {
 	FEATURE(-EINVAL, 16, 15, SET | 4, FD_EVENT),   /* argsz - minsz < minsz of the data */
 	FEATURE(-EFAULT, 8, 16, SET | 4),              /* copy_from_user */
 	FEATURE(-EINVAL, 16, 16, SET | 4, (uint32_t)-1), /* wakeup_eventfd < 0 */
-	FEATURE(-EBADF, 16, 16, SET | 4, FD_NONE),     /* eventfd_ctx_fdget */
+	FEATURE(-EBADF, 16, 16, SET | 4, FD_NONE),       /* eventfd_ctx_fdget */
 	FEATURE(-EINVAL, 16, 16, SET | 4, FD_PLAIN),     /* the same */
 	FEATURE(-EINVAL, 16, 16, SET | 4, FD_GROUP),     /* the same */
 	FEATURE(0, 16, 16, SET | 4, FD_EVENT),           /* vfio_pci_runtime_pm_entry */
@@ -156,14 +156,14 @@ static const struct hx_case cases[] = {
 	IOEVENTFD(-EINVAL, 28, 20, BAR0 + NOBODY, FD_EVENT), /* unknown flags */
 	IOEVENTFD(-EINVAL, 28, 4, BAR0 + NOBODY, -2),        /* fd < -1 */
 	IOEVENTFD(-EINVAL, 28, 4, BAR(6), FD_EVENT),         /* the ROM is no BAR */
-	IOEVENTFD(-EINVAL, 28, 4, BAR(7), FD_NONE),        /* nor is config space; first */
+	IOEVENTFD(-EINVAL, 28, 4, BAR(7), FD_NONE),          /* nor is config space; first */
 	IOEVENTFD(-EINVAL, 28, 4, BAR(1), FD_EVENT),         /* beyond a BAR that is not there */
 	IOEVENTFD(-EINVAL, 28, 4, BAR0 + 0x3ffd, FD_EVENT),  /* across the end */
 	IOEVENTFD(-EINVAL, 28, 4, BAR(4) + 0xfc, FD_EVENT),  /* in the MSI-X table */
 	IOEVENTFD(-EINVAL, 28, 8, BAR0 + NOBODY, FD_EVENT),  /* count == 8 */
 	IOEVENTFD(-EINVAL, 28, 8, BAR0 + NOBODY, -1),        /* before it is looked for */
 	IOEVENTFD(-ENODEV, 28, 4, BAR0 + NOBODY, -1),        /* fd < 0, and there is none */
-	IOEVENTFD(-EBADF, 28, 4, BAR0 + NOBODY, FD_NONE),  /* vfio_virqfd_enable */
+	IOEVENTFD(-EBADF, 28, 4, BAR0 + NOBODY, FD_NONE),    /* vfio_virqfd_enable */
 	IOEVENTFD(-EINVAL, 28, 1, BAR0 + NOBODY, FD_PLAIN),  /* eventfd_ctx_fileget */
 	IOEVENTFD(0, 28, 2, BAR0 + NOBODY, FD_EVENT),        /* vfio_virqfd_enable */
 	IOEVENTFD(0, 28, 4, BAR(4) + 0x100, FD_EVENT),       /* behind the table */

@@ -25,15 +25,15 @@
 #define SIZES(cmd, size)                                                             \
 	VALUE(W_NEW, F, cmd, -EFAULT, 0), VALUE(W_NEW, F, cmd, -EFAULT, HX_NOWHERE), \
 		VALUE(W_NEW, F, cmd, -EFAULT, HX_KERNEL),                            \
-		CASE(W_NEW, F, cmd, -EFAULT, 3, .arg.words = { 0 }),                     \
-		CASE(W_NEW, F, cmd, -EINVAL, size, .arg.words = { 0 }),                  \
-		CASE(W_NEW, F, cmd, -EINVAL, size, .arg.words = { (size)-1 }),           \
-		CASE(W_NEW, F, cmd, -EINVAL, 4, .arg.words = { (size)-1 }),              \
-		CASE(W_NEW, F, cmd, -EFAULT, (size)-1, .arg.words = { size }),           \
-		CASE(W_NEW, F, cmd, -EFAULT, size, .arg.words = { (size) + 1 }),         \
-		CASE(W_NEW, F, cmd, -EFAULT, size, .arg.words = { UINT32_MAX }),         \
+		CASE(W_NEW, F, cmd, -EFAULT, 3, .arg.words = { 0 }),                 \
+		CASE(W_NEW, F, cmd, -EINVAL, size, .arg.words = { 0 }),              \
+		CASE(W_NEW, F, cmd, -EINVAL, size, .arg.words = { (size)-1 }),       \
+		CASE(W_NEW, F, cmd, -EINVAL, 4, .arg.words = { (size)-1 }),          \
+		CASE(W_NEW, F, cmd, -EFAULT, (size)-1, .arg.words = { size }),       \
+		CASE(W_NEW, F, cmd, -EFAULT, size, .arg.words = { (size) + 1 }),     \
+		CASE(W_NEW, F, cmd, -EFAULT, size, .arg.words = { UINT32_MAX }),     \
 		CASE(W_NEW, F, cmd, -E2BIG, (size) + 4,                              \
-		     .arg.words = { (size) + 4, [(size) / 4] = 1 }),                     \
+		     .arg.words = { (size) + 4, [(size) / 4] = 1 }),                 \
 		CASE(W_NEW, F, cmd, -E2BIG, (size) + 4,                              \
 		     .arg.words = { UINT32_MAX, [(size) / 4] = 1u << 31 })
 

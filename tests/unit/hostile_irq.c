@@ -75,15 +75,13 @@ static const struct hx_case cases[] = {
 	SET(W_V2, 0, 4, 24, EVFD | TRIG, MSIX, 15, 1, FD_EVENT),      /* the last one only */
 	SET(W_V2, 0, 8, 28, EVFD | TRIG, MSIX, 0, 2, -1, FD_EVENT),   /* one left out */
 	SET(W_V2, 0, 4, 24, EVFD | TRIG, MSI, 0, 1, INT32_MIN),       /* fd < 0: all the same */
-	SET(W_V2, -EBADF, 4, 24, EVFD | TRIG, MSIX, 0, 1, FD_NONE), /* eventfd_ctx_fdget */
+	SET(W_V2, -EBADF, 4, 24, EVFD | TRIG, MSIX, 0, 1, FD_NONE),   /* eventfd_ctx_fdget */
 	SET(W_V2, -EINVAL, 4, 24, EVFD | TRIG, MSIX, 0, 1, FD_PLAIN), /* the same */
 	SET(W_V2, -EINVAL, 4, 24, EVFD | TRIG, MSI, 0, 1, FD_GROUP),  /* the same */
-	SET(W_V2, -EBADF, 8, 28, EVFD | TRIG, MSIX, 0, 2, FD_EVENT,
-	    FD_NONE), /* set_block undoes */
-	SET(W_V2, -EBADF, 8, 28, EVFD | TRIG, MSIX, 0, 2, FD_NONE,
-	    FD_PLAIN),                                                  /* the first counts */
+	SET(W_V2, -EBADF, 8, 28, EVFD | TRIG, MSIX, 0, 2, FD_EVENT, FD_NONE), /* set_block undoes */
+	SET(W_V2, -EBADF, 8, 28, EVFD | TRIG, MSIX, 0, 2, FD_NONE, FD_PLAIN), /* the first counts */
 	SET(W_MSIX, -EINVAL, 4, 24, EVFD | TRIG, MSI, 0, 1, FD_EVENT),  /* another one is armed */
-	SET(W_MSIX, -EINVAL, 4, 24, EVFD | TRIG, MSI, 0, 1, FD_NONE), /* before the descriptor */
+	SET(W_MSIX, -EINVAL, 4, 24, EVFD | TRIG, MSI, 0, 1, FD_NONE),   /* before the descriptor */
 	SET(W_MSIX, -EINVAL, 0, 20, NONE | TRIG, MSI, 0, 0),            /* nor can it be disarmed */
 	SET(W_MSIX, -EINVAL, 4, 24, EVFD | TRIG, INTX, 0, 1, FD_EVENT), /* set_intx_trigger */
 	SET(W_INTX, -EINVAL, 4, 24, EVFD | TRIG, MSIX, 0, 1, FD_EVENT), /* set_msi_trigger */
@@ -95,19 +93,19 @@ static const struct hx_case cases[] = {
 	SET(W_MSIX, 0, 0, 20, NONE | TRIG, MSIX, 0, 16),                /* those without: skipped */
 	SET(W_MSIX, 0, 1, 21, BOOL | TRIG, MSIX, 3, 1, 1),              /* the same */
 	SET(W_MSIX, 0, 4, 24, EVFD | TRIG, MSIX, 9, 1, FD_EVENT2),      /* one more at run time */
-	FAIL(W_MSIX, -EBADF, 4, 24, EVFD | TRIG, MSIX, 0, 1, FD_NONE), /* the old one is gone */
-	SET(W_MSIX, -EBADF, 4, 24, EVFD | TRIG, MSIX, 1, 1, FD_NONE),  /* another's stays */
+	FAIL(W_MSIX, -EBADF, 4, 24, EVFD | TRIG, MSIX, 0, 1, FD_NONE),  /* the old one is gone */
+	SET(W_MSIX, -EBADF, 4, 24, EVFD | TRIG, MSIX, 1, 1, FD_NONE),   /* another's stays */
 
 	/* vfio_pci_set_intx_trigger, _mask, _unmask */
 	SET(W_V2, -EINVAL, 0, 20, NONE | TRIG, INTX, 0, 0),             /* not armed */
 	SET(W_V2, -EINVAL, 0, 20, NONE | TRIG, INTX, 0, 1),             /* !is_intx */
 	SET(W_V2, -EINVAL, 1, 21, BOOL | TRIG, INTX, 0, 1, 1),          /* the same */
 	SET(W_V2, -EINVAL, 0, 20, EVFD | TRIG, INTX, 0, 0),             /* count != 1 */
-	SET(W_V2, -EBADF, 4, 24, EVFD | TRIG, INTX, 0, 1, FD_NONE),   /* eventfd_ctx_fdget */
+	SET(W_V2, -EBADF, 4, 24, EVFD | TRIG, INTX, 0, 1, FD_NONE),     /* eventfd_ctx_fdget */
 	SET(W_V2, -EINVAL, 4, 24, EVFD | TRIG, INTX, 0, 1, FD_PLAIN),   /* the same */
 	SET(W_V2, 0, 4, 24, EVFD | TRIG, INTX, 0, 1, FD_EVENT),         /* vfio_intx_enable */
 	SET(W_V2, 0, 4, 24, EVFD | TRIG, INTX, 0, 1, -1),               /* without an eventfd */
-	SET(W_INTX, -EBADF, 4, 24, EVFD | TRIG, INTX, 0, 1, FD_NONE), /* the old one stays */
+	SET(W_INTX, -EBADF, 4, 24, EVFD | TRIG, INTX, 0, 1, FD_NONE),   /* the old one stays */
 	SET(W_INTX, 0, 4, 24, EVFD | TRIG, INTX, 0, 1, FD_EVENT2),      /* vfio_intx_set_signal */
 	SET(W_INTX, 0, 0, 20, NONE | TRIG, INTX, 0, 0),                 /* vfio_intx_disable */
 	SET(W_INTX, 0, 0, 20, NONE | TRIG, INTX, 0, 1),                 /* vfio_send_intx_eventfd */
@@ -115,17 +113,17 @@ static const struct hx_case cases[] = {
 	SET(W_V2, -EINVAL, 0, 20, NONE | MASK, INTX, 0, 1),             /* !is_intx */
 	SET(W_V2, -EINVAL, 0, 20, NONE | UNM, INTX, 0, 1),              /* the same */
 	SET(W_MSIX, -EINVAL, 0, 20, NONE | MASK, INTX, 0, 1),           /* the same */
-	SET(W_V2, -EINVAL, 4, 24, EVFD | UNM, INTX, 0, 1, FD_NONE),   /* before the descriptor */
+	SET(W_V2, -EINVAL, 4, 24, EVFD | UNM, INTX, 0, 1, FD_NONE),     /* before the descriptor */
 	SET(W_INTX, -EINVAL, 0, 20, NONE | MASK, INTX, 0, 0),           /* count != 1 */
 	SET(W_INTX, -EINVAL, 0, 20, NONE | UNM, INTX, 0, 0),            /* the same */
 	SET(W_INTX, 0, 0, 20, NONE | MASK, INTX, 0, 1),                 /* __vfio_pci_intx_mask */
 	SET(W_INTX, 0, 1, 21, BOOL | MASK, INTX, 0, 1, 0),              /* nothing to do */
 	SET(W_INTX, -ENOTTY, 4, 24, EVFD | MASK, INTX, 0, 1, FD_EVENT), /* not implemented */
-	SET(W_INTX, -ENOTTY, 4, 24, EVFD | MASK, INTX, 0, 1, FD_NONE), /* in whatever form */
-	SET(W_INTX, 0, 0, 20, NONE | UNM, INTX, 0, 1),            /* __vfio_pci_intx_unmask */
+	SET(W_INTX, -ENOTTY, 4, 24, EVFD | MASK, INTX, 0, 1, FD_NONE),  /* in whatever form */
+	SET(W_INTX, 0, 0, 20, NONE | UNM, INTX, 0, 1),                  /* __vfio_pci_intx_unmask */
 	SET(W_INTX, 0, 4, 24, EVFD | UNM, INTX, 0, 1, -1),        /* vfio_virqfd_disable of none */
 	SET(W_INTX, 0, 4, 24, EVFD | UNM, INTX, 0, 1, FD_EVENT2), /* vfio_virqfd_enable */
-	SET(W_INTX, -EBADF, 4, 24, EVFD | UNM, INTX, 0, 1, FD_NONE), /* the same */
+	SET(W_INTX, -EBADF, 4, 24, EVFD | UNM, INTX, 0, 1, FD_NONE),   /* the same */
 	SET(W_INTX, -EINVAL, 4, 24, EVFD | UNM, INTX, 0, 1, FD_PLAIN), /* eventfd_ctx_fileget */
 
 	/* vfio_pci_set_err_trigger, _req_trigger: vfio_pci_set_ctx_trigger_single */
@@ -136,7 +134,7 @@ static const struct hx_case cases[] = {
 	SET(W_V2, -EINVAL, 0, 20, EVFD | TRIG, ERR, 0, 0),           /* !count */
 	SET(W_V2, -EINVAL, 4, 24, EVFD | TRIG, REQ, 0, 1, -2),       /* neither -1 nor fd >= 0 */
 	SET(W_V2, 0, 4, 24, EVFD | TRIG, REQ, 0, 1, -1),             /* nothing taken away */
-	SET(W_V2, -EBADF, 4, 24, EVFD | TRIG, ERR, 0, 1, FD_NONE), /* eventfd_ctx_fdget */
+	SET(W_V2, -EBADF, 4, 24, EVFD | TRIG, ERR, 0, 1, FD_NONE),   /* eventfd_ctx_fdget */
 	SET(W_V2, -EINVAL, 4, 24, EVFD | TRIG, ERR, 0, 1, FD_PLAIN), /* the same */
 	SET(W_MSIX, 0, 4, 24, EVFD | TRIG, REQ, 0, 1, FD_EVENT2),    /* beside any other */
 	SET(W_INTX, 0, 4, 24, EVFD | TRIG, ERR, 0, 1, FD_EVENT2),    /* the same */

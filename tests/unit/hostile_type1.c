@@ -10,8 +10,7 @@
 #define VADDR UAPI_DMA_MAP_VADDR
 #define LAST  UINT64_C(0xfffffffffffff000)
 
-#define INFO(w, r, l, argsz) \
-	CASE(w, FD_CONTAINER, UAPI_IOMMU_GET_INFO, r, l, .arg.info = { argsz })
+#define INFO(w, r, l, argsz) CASE(w, FD_CONTAINER, UAPI_IOMMU_GET_INFO, r, l, .arg.info = { argsz })
 #define MAP(w, r, argsz, flags, vaddr, iova, size)       \
 	CASE(w, FD_CONTAINER, UAPI_IOMMU_MAP_DMA, r, 32, \
 	     .arg.map = { argsz, flags, vaddr, iova, size })
