@@ -6,6 +6,7 @@
  *   equal      copies of many lengths and alignments among private memory, a shared file in memory
  *              and a second view of that file: the same bytes everywhere
  *   truncate   the file is cut short while the device copies in it, and made longer again
+ *   huge       a file of large pages, whose length must not change; exit status 77 without any
  *   files      many files are mapped and let go of: whoever watches keeps none of them
  * Exit status 0: all right; 2: something was not.
  */
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define BLOCK  ((size_t)1 << 20)
@@ -107,6 +109,31 @@ static void truncate_case(struct vc *c)
 	close(fd);
 }
 
+/* One large page mapped of two: a view of the whole would make the file longer. */
+static bool huge(struct vc *c)
+{
+	const size_t page = (size_t)2 << 20;
+	int fd = memfd_create("client", MFD_CLOEXEC | MFD_HUGETLB);
+	struct stat st;
+	uint8_t *p;
+
+	if (fd < 0 || ftruncate(fd, (off_t)page))
+		return false;
+	p = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return false;
+	vc_map(c, p, IOVA_A, page);
+	vc_fill(p, BLOCK, 3);
+	VC_REQUIRE(vc_copy(&c->dev[0], IOVA_A, IOVA_A + BLOCK, BLOCK) == IOAT_DONE, "copy");
+	VC_REQUIRE(vc_filled(p + BLOCK, BLOCK, 3), "other bytes");
+	VC_REQUIRE(!fstat(fd, &st) && st.st_size == (off_t)page, "the file is %lld bytes long",
+		   (long long)st.st_size);
+	vc_unmap_exact(c, IOVA_A, page);
+	munmap(p, page);
+	close(fd);
+	return true;
+}
+
 static unsigned int descriptors(void)
 {
 	unsigned int n = 0;
@@ -153,6 +180,7 @@ static void files(struct vc *c)
 int main(int argc, char **argv)
 {
 	const char *name = argc == 2 ? argv[1] : "";
+	bool skipped = false;
 	struct vc c;
 
 	vc_open(&c, 0, 1, VFIO_TYPE1v2_IOMMU);
@@ -161,12 +189,14 @@ int main(int argc, char **argv)
 		equal(&c);
 	else if (!strcmp(name, "truncate"))
 		truncate_case(&c);
+	else if (!strcmp(name, "huge"))
+		skipped = !huge(&c);
 	else if (!strcmp(name, "files"))
 		files(&c);
 	else
 		vc_die("unknown case '%s'", name);
 	vc_engine_end(&c, &c.dev[0]);
 	vc_close(&c);
-	printf("%s: all right\n", name);
-	return 0;
+	printf("%s: %s\n", name, skipped ? "no huge pages here" : "all right");
+	return skipped ? 77 : 0;
 }

@@ -261,6 +261,16 @@ section_clients() {
 		want_findings
 		end
 	done
+	begin "client: shared memory of large pages"
+	run --stats -- "$clients/client_shared" huge
+	if [ "$rc" = 77 ]; then
+		skip "$name" "no huge pages here"
+	else
+		want_rc 0
+		want_err '^cbit: stat dma-bytes-by-pointer 2097152$'
+		want_findings
+		end
+	fi
 	begin "client: files in memory are let go of"
 	run --stats -- "$clients/client_shared" files
 	want_rc 0
