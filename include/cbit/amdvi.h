@@ -9,8 +9,13 @@
 #ifndef CBIT_AMDVI_H
 #define CBIT_AMDVI_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#include <cbit/api.h>
+
+CBIT_API_BEGIN
 
 #define CBIT_VI_BIT(n) (UINT64_C(1) << (n))
 
@@ -215,10 +220,12 @@ bool cbit_vi_event_encode(const struct cbit_vi_event *ev, uint32_t dw[4]);
 #define CBIT_VI_IRTE_DM         CBIT_VI_BIT(6)
 #define CBIT_VI_IRTE_GUEST      CBIT_VI_BIT(7)
 
-_Static_assert(CBIT_VI_EVT_RMP_FAULT == 0xd, "EVENT_TYPE_RMP_FAULT in Linux");
-_Static_assert(CBIT_VI_EVT_RMP_HW_ERROR == 0xe, "EVENT_TYPE_RMP_HW_ERR in Linux");
-_Static_assert(CBIT_VI_EVT_INVALID_PPR == 0x9, "EVENT_TYPE_INV_PPR_REQ in Linux");
-_Static_assert(CBIT_VI_DTE2_LEN_MAX == 11, "DTE_INTTABLEN_VALUE_2K in Linux");
-_Static_assert(CBIT_VI_CTRL_IRT_2K == UINT64_C(0x80000000000), "CONTROL_NUM_INT_REMAP_MODE is 43");
+static_assert(CBIT_VI_EVT_RMP_FAULT == 0xd, "EVENT_TYPE_RMP_FAULT in Linux");
+static_assert(CBIT_VI_EVT_RMP_HW_ERROR == 0xe, "EVENT_TYPE_RMP_HW_ERR in Linux");
+static_assert(CBIT_VI_EVT_INVALID_PPR == 0x9, "EVENT_TYPE_INV_PPR_REQ in Linux");
+static_assert(CBIT_VI_DTE2_LEN_MAX == 11, "DTE_INTTABLEN_VALUE_2K in Linux");
+static_assert(CBIT_VI_CTRL_IRT_2K == UINT64_C(0x80000000000), "CONTROL_NUM_INT_REMAP_MODE is 43");
+
+CBIT_API_END
 
 #endif

@@ -10,6 +10,8 @@
 #include <cbit/iommu.h>
 #include <cbit/types.h>
 
+CBIT_API_BEGIN
+
 #define CBIT_MSI_ADDRESS UINT64_C(0xfee00000)
 
 /**
@@ -85,5 +87,7 @@ unsigned int cbit_apics_send(struct cbit_apics *apics, struct cbit_iommu *iommu,
 
 /** cbit_apics_take() - whether @vector is pending on the CPU with @id, which it is not after. */
 bool cbit_apics_take(struct cbit_apics *apics, uint32_t id, uint8_t vector);
+
+CBIT_API_END
 
 #endif

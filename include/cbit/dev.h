@@ -8,6 +8,8 @@
 
 #include <cbit/iommu.h>
 
+CBIT_API_BEGIN
+
 struct cbit_pci;
 
 #define CBIT_PCI_BARS        6
@@ -99,6 +101,8 @@ struct cbit_pci_ids {
 	uint32_t class_code;
 	uint8_t revision;
 };
+
+/** cbit_pci_ids() - fill in what identifies the device. Any thread. */
 void cbit_pci_ids(const struct cbit_pci *pci, struct cbit_pci_ids *out);
 
 /** cbit_pci_irq_count() - vectors of an index (0 INTx, 1 MSI, 2 MSI-X, 3 ERR, 4 REQ). */
@@ -151,5 +155,7 @@ void cbit_pci_close(struct cbit_pci *pci);
  * destroy do: not to be called with a lock held that the observer or a domain's owner takes.
  */
 void cbit_pci_reset(struct cbit_pci *pci);
+
+CBIT_API_END
 
 #endif

@@ -13,12 +13,14 @@
 #include <cbit/policy.h>
 #include <cbit/types.h>
 
+CBIT_API_BEGIN
+
 /** struct cbit_phys - a physical address as the kernel at hand knows it, in bytes. */
 struct cbit_phys {
 	uint64_t v;
 };
 
-#define CBIT_PHYS(x) ((struct cbit_phys){ (uint64_t)(x) })
+#define CBIT_PHYS(x) CBIT_VALUE(cbit_phys, (uint64_t)(x))
 
 /**
  * struct cbit_kernel_ops - what the DMA API asks of the kernel that it is part of.
@@ -257,5 +259,7 @@ struct cbit_dma_stats {
 
 /** cbit_dma_stats() - a snapshot. */
 void cbit_dma_stats(struct cbit_dma *dma, struct cbit_dma_stats *out);
+
+CBIT_API_END
 
 #endif

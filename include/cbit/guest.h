@@ -20,6 +20,8 @@
 #include <cbit/mem.h>
 #include <cbit/types.h>
 
+CBIT_API_BEGIN
+
 /** struct cbit_gva - a guest virtual address; struct cbit_gpa - a guest physical one, no C-bit. */
 struct cbit_gva {
 	uint64_t v;
@@ -29,8 +31,8 @@ struct cbit_gpa {
 	uint64_t v;
 };
 
-#define CBIT_GVA(x) ((struct cbit_gva){ (uint64_t)(x) })
-#define CBIT_GPA(x) ((struct cbit_gpa){ (uint64_t)(x) })
+#define CBIT_GVA(x) CBIT_VALUE(cbit_gva, (uint64_t)(x))
+#define CBIT_GPA(x) CBIT_VALUE(cbit_gpa, (uint64_t)(x))
 
 /** CBIT_GUEST_DIRECT_MAP - where a guest's kernel maps all of its GPAs in order, as Linux does. */
 #define CBIT_GUEST_DIRECT_MAP UINT64_C(0xffff888000000000)
@@ -154,6 +156,8 @@ struct cbit_guest_trace {
  */
 enum cbit_guest_outcome cbit_guest_read(struct cbit_guest *guest, struct cbit_gva gva, void *buf,
 					size_t len, struct cbit_guest_trace *trace);
+
+/** cbit_guest_write() - the guest's CPU writes; what comes before the byte that failed is done. */
 enum cbit_guest_outcome cbit_guest_write(struct cbit_guest *guest, struct cbit_gva gva,
 					 const void *buf, size_t len,
 					 struct cbit_guest_trace *trace);
@@ -251,5 +255,7 @@ int cbit_guest_spa(struct cbit_guest *guest, struct cbit_gpa gpa, struct cbit_sp
  */
 struct cbit_bus cbit_guest_root(const struct cbit_guest *guest);
 struct cbit_pt *cbit_guest_npt(struct cbit_guest *guest);
+
+CBIT_API_END
 
 #endif

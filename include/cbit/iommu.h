@@ -15,6 +15,8 @@
 #include <cbit/mem.h>
 #include <cbit/pt.h>
 
+CBIT_API_BEGIN
+
 struct cbit_iommu;
 struct cbit_domain;
 
@@ -430,5 +432,7 @@ struct cbit_iommu_stats {
 
 /** cbit_iommu_stats() - a snapshot. */
 void cbit_iommu_stats(struct cbit_iommu *iommu, struct cbit_iommu_stats *out);
+
+CBIT_API_END
 
 #endif

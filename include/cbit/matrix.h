@@ -12,6 +12,8 @@
 
 #include <cbit/sim.h>
 
+CBIT_API_BEGIN
+
 /** enum cbit_matrix_mapper - who makes the page reachable. */
 enum cbit_matrix_mapper {
 	CBIT_MATRIX_TYPE1,
@@ -70,11 +72,16 @@ struct cbit_matrix_cell {
 	struct cbit_matrix_access write;
 };
 
-/** The words for them. */
+/**
+ * cbit_matrix_mapper_name(), cbit_matrix_accessor_name(), cbit_matrix_memory_name() - the words for
+ * them, as on the command line. Return: static strings.
+ */
 const char *cbit_matrix_mapper_name(enum cbit_matrix_mapper mapper);
 const char *cbit_matrix_accessor_name(enum cbit_matrix_accessor accessor);
 const char *cbit_matrix_memory_name(enum cbit_matrix_memory memory);
-/** The word for the key of an access: "none", "host", "guest", or "-" without one. */
+
+/** cbit_matrix_key_name() - the word for the key of an access: "none", "host", "guest", or "-"
+ * without one. */
 const char *cbit_matrix_key_name(const struct cbit_matrix_access *access);
 /** cbit_matrix_platform_at() - names of the platforms one by one; NULL after the last. */
 const char *cbit_matrix_platform_at(unsigned int index);
@@ -114,5 +121,7 @@ enum cbit_matrix_format {
 int cbit_matrix_render(const char *platform, const struct cbit_policy *policy,
 		       enum cbit_matrix_format format, char **out, unsigned int *cells,
 		       struct cbit_error *err);
+
+CBIT_API_END
 
 #endif

@@ -8,6 +8,8 @@
 
 #include <cbit/types.h>
 
+CBIT_API_BEGIN
+
 struct cbit_mem;
 
 /**
@@ -354,5 +356,7 @@ void cbit_mem_aes(struct cbit_mem *mem, cbit_key_t key, struct cbit_spa spa, con
  * encrypts then goes plaintext -> DRAM bytes -> plaintext through AES.
  */
 void cbit_mem_set_slow(struct cbit_mem *mem, bool slow);
+
+CBIT_API_END
 
 #endif

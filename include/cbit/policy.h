@@ -7,6 +7,8 @@
 
 #include <cbit/types.h>
 
+CBIT_API_BEGIN
+
 /** struct cbit_policy - what a kernel decides; opaque. A preset is static and never freed. */
 struct cbit_policy;
 
@@ -188,5 +190,7 @@ void cbit_policy_type1_why(const struct cbit_policy *policy, const struct cbit_p
 int cbit_policy_map_file(const struct cbit_policy *policy, const struct cbit_platform *platform,
 			 enum cbit_mem_kind kind, unsigned int attrs,
 			 struct cbit_policy_decision *out);
+
+CBIT_API_END
 
 #endif

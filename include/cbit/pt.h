@@ -8,6 +8,8 @@
 
 #include <cbit/mem.h>
 
+CBIT_API_BEGIN
+
 struct cbit_pt;
 
 /**
@@ -283,5 +285,7 @@ struct cbit_pt_nested_leaf {
  */
 int cbit_pt_walk_nested(struct cbit_mem *mem, const struct cbit_pt_nested *nested,
 			struct cbit_iova iova, struct cbit_pt_nested_leaf *out);
+
+CBIT_API_END
 
 #endif

@@ -7,6 +7,8 @@
 
 #include <cbit/types.h>
 
+CBIT_API_BEGIN
+
 struct cbit_report;
 
 /**
@@ -75,5 +77,7 @@ char *cbit_report_text(struct cbit_report *report);
  * Return: a string for the caller to free(), NULL when there is no memory.
  */
 char *cbit_report_json(struct cbit_report *report);
+
+CBIT_API_END
 
 #endif

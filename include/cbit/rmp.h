@@ -11,6 +11,8 @@
 
 #include <cbit/mem.h>
 
+CBIT_API_BEGIN
+
 #define CBIT_RMP_BOOKKEEPING UINT64_C(0x4000)
 #define CBIT_RMP_ENTRY_BYTES 16
 
@@ -136,10 +138,12 @@ const char *cbit_rmp_verdict_name(enum cbit_rmp_verdict verdict);
  *
  * Host reads are never refused; neither are an SNP guest's reads with C=0 (24593 15.36.10, table
  * of RMP checks). What a device's read gets has no public source: the platform's
- * @snp_device_reads decides, and refusing is the default.
+ * @snp_reads_ciphertext decides, and refusing is the default.
  * Any thread; one comparison while SNP is off.
  */
 enum cbit_rmp_verdict cbit_rmp_check(struct cbit_mem *mem, struct cbit_spa spa,
 				     enum cbit_rmp_access access, uint16_t asid, uint64_t gpa);
+
+CBIT_API_END
 
 #endif

@@ -8,6 +8,8 @@
 
 #include <cbit/sim.h>
 
+CBIT_API_BEGIN
+
 struct cbit_scenario;
 
 /**
@@ -23,7 +25,10 @@ int cbit_scenario_parse(const char *file, const char *text, size_t len, struct c
 /** cbit_scenario_free() - NULL is allowed. */
 void cbit_scenario_free(struct cbit_scenario *scenario);
 
-/** What the file says of itself; "" where it does not. */
+/**
+ * cbit_scenario_name() and cbit_scenario_about() - what the file says of itself, "" where it does
+ * not. Return: strings that live as long as the scenario.
+ */
 const char *cbit_scenario_name(const struct cbit_scenario *scenario);
 const char *cbit_scenario_about(const struct cbit_scenario *scenario);
 
@@ -91,5 +96,7 @@ int cbit_scenario_run(const struct cbit_scenario *scenario, const struct cbit_po
  */
 unsigned int cbit_scenario_mutants(const struct cbit_scenario *scenario);
 char *cbit_scenario_mutant(const struct cbit_scenario *scenario, unsigned int index, char **what);
+
+CBIT_API_END
 
 #endif

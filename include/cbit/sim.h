@@ -19,6 +19,8 @@
 #include <cbit/policy.h>
 #include <cbit/viommu.h>
 
+CBIT_API_BEGIN
+
 struct cbit_sim;
 
 #define CBIT_SIM_REGIONS 16
@@ -127,11 +129,19 @@ int cbit_sim_create(const struct cbit_sim_config *config, struct cbit_sim **out,
 /** cbit_sim_destroy() - NULL is allowed. */
 void cbit_sim_destroy(struct cbit_sim *sim);
 
-/** Its parts. The regions of BARs follow those of the configuration. */
+/**
+ * cbit_sim_mem(), cbit_sim_iommu() and cbit_sim_guest() - the parts of the machine, its own; the
+ * guest is NULL where there is none. cbit_sim_config() - what it was made from.
+ */
 struct cbit_mem *cbit_sim_mem(struct cbit_sim *sim);
 struct cbit_iommu *cbit_sim_iommu(struct cbit_sim *sim);
-struct cbit_guest *cbit_sim_guest(struct cbit_sim *sim); /* NULL without one */
+struct cbit_guest *cbit_sim_guest(struct cbit_sim *sim);
 const struct cbit_sim_config *cbit_sim_config(const struct cbit_sim *sim);
+
+/**
+ * cbit_sim_nr_regions() and cbit_sim_region() - its regions: those of the configuration, then those
+ * of BARs. @index is below the number.
+ */
 unsigned int cbit_sim_nr_regions(const struct cbit_sim *sim);
 const struct cbit_sim_region *cbit_sim_region(const struct cbit_sim *sim, unsigned int index);
 
@@ -142,6 +152,8 @@ enum cbit_sim_mapper {
 	CBIT_SIM_DMA,     /* dma_map_phys() by the kernel of the device's driver */
 	CBIT_SIM_NR_MAPPERS,
 };
+
+/** cbit_sim_mapper_name() - "type1", "iommufd", "dma-api". */
 const char *cbit_sim_mapper_name(enum cbit_sim_mapper mapper);
 
 /** enum cbit_sim_who - whose CPU. */
@@ -152,6 +164,8 @@ enum cbit_sim_who {
 	CBIT_SIM_HYPERVISOR,  /* the host's CPU by the hypervisor's mapping of guest memory */
 	CBIT_SIM_NR_WHO,
 };
+
+/** cbit_sim_who_name() - the word for it, a static string. */
 const char *cbit_sim_who_name(enum cbit_sim_who who);
 
 /**
@@ -215,6 +229,8 @@ enum cbit_sim_op_kind {
 	CBIT_SIM_MSI,
 	CBIT_SIM_NR_OPS,
 };
+
+/** cbit_sim_op_name() - the word for it, as in a scenario file; a static string. */
 const char *cbit_sim_op_name(enum cbit_sim_op_kind kind);
 
 /** struct cbit_sim_op - an operation; fields that its kind does not name are ignored. */
@@ -276,6 +292,8 @@ enum cbit_sim_outcome {
 	CBIT_SIM_MISDIRECTED,
 	CBIT_SIM_NR_OUTCOMES,
 };
+
+/** cbit_sim_outcome_name() - the word for it, as in a scenario file; a static string. */
 const char *cbit_sim_outcome_name(enum cbit_sim_outcome outcome);
 
 /** enum cbit_sim_fault - what refused an access that ended in CBIT_SIM_FAULT. */
@@ -290,6 +308,8 @@ enum cbit_sim_fault {
 	CBIT_SIM_FAULT_DMA_RMP, /* the RMP, for a device */
 	CBIT_SIM_NR_FAULTS,
 };
+
+/** cbit_sim_fault_name() - the word for it, as in a scenario file; a static string. */
 const char *cbit_sim_fault_name(enum cbit_sim_fault fault);
 
 /** enum cbit_sim_table - the tables on the way of an access. */
@@ -303,6 +323,8 @@ enum cbit_sim_table {
 	CBIT_SIM_VIOPT,   /* its page table */
 	CBIT_SIM_NR_TABLES,
 };
+
+/** cbit_sim_table_name() - what it is called in a story; a static string. */
 const char *cbit_sim_table_name(enum cbit_sim_table table);
 
 /**
@@ -409,5 +431,7 @@ struct cbit_sim_result {
  * key makes of DRAM: an error of the model itself.
  */
 int cbit_sim_do(struct cbit_sim *sim, const struct cbit_sim_op *op, struct cbit_sim_result *result);
+
+CBIT_API_END
 
 #endif

@@ -10,6 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <cbit/api.h>
+
+CBIT_API_BEGIN
+
 /** struct cbit_iova - an address as a device issues it, in bytes. */
 struct cbit_iova {
 	uint64_t v;
@@ -29,8 +33,8 @@ struct cbit_bus {
 	uint64_t v;
 };
 
-#define CBIT_IOVA(x) ((struct cbit_iova){ (uint64_t)(x) })
-#define CBIT_SPA(x)  ((struct cbit_spa){ (uint64_t)(x) })
+#define CBIT_IOVA(x) CBIT_VALUE(cbit_iova, (uint64_t)(x))
+#define CBIT_SPA(x)  CBIT_VALUE(cbit_spa, (uint64_t)(x))
 
 #define CBIT_PAGE_SHIFT 12
 #define CBIT_PAGE_SIZE  ((uint64_t)1 << CBIT_PAGE_SHIFT)
@@ -262,5 +266,7 @@ struct cbit_observer {
 	void (*event)(void *opaque, const struct cbit_event *ev);
 	void *opaque;
 };
+
+CBIT_API_END
 
 #endif

@@ -9,6 +9,8 @@
 #include <cbit/dev.h>
 #include <cbit/policy.h>
 
+CBIT_API_BEGIN
+
 struct cbit_machine;
 struct cbit_file;
 struct cbit_owner;
@@ -104,7 +106,9 @@ int cbit_machine_create(const struct cbit_machine_config *config, struct cbit_ma
 /** cbit_machine_destroy() - every file must have been released. NULL is allowed. */
 void cbit_machine_destroy(struct cbit_machine *machine);
 
-/** Its parts. */
+/**
+ * cbit_machine_mem() and cbit_machine_iommu() - the machine's address space and its IOMMU, its own.
+ */
 struct cbit_mem *cbit_machine_mem(struct cbit_machine *machine);
 struct cbit_iommu *cbit_machine_iommu(struct cbit_machine *machine);
 
@@ -158,6 +162,7 @@ int cbit_vfio_open(struct cbit_machine *machine, enum cbit_file_kind kind, unsig
 /** cbit_vfio_release() - the last descriptor of a file was closed (and unmapped). */
 void cbit_vfio_release(struct cbit_file *file);
 
+/** cbit_vfio_kind() - which of the files it is. */
 enum cbit_file_kind cbit_vfio_kind(const struct cbit_file *file);
 
 /** cbit_vfio_device_index() - for a device file: its device's index. */
@@ -211,5 +216,7 @@ bool cbit_vfio_describe(struct cbit_file *file, struct cbit_iova iova,
 
 /** cbit_vfio_domain() - the IOMMU domain of a container, NULL before SET_IOMMU. For tests. */
 struct cbit_domain *cbit_vfio_domain(struct cbit_file *file);
+
+CBIT_API_END
 
 #endif

@@ -13,6 +13,8 @@
 #include <cbit/guest.h>
 #include <cbit/iommu.h>
 
+CBIT_API_BEGIN
+
 struct cbit_viommu;
 struct cbit_viommu_domain;
 
@@ -86,5 +88,7 @@ struct cbit_dma_iommu_ops cbit_viommu_dma_ops(void);
  */
 int cbit_viommu_msi_setup(struct cbit_viommu *viommu, uint16_t devid, unsigned int index,
 			  uint32_t dest, uint8_t vector);
+
+CBIT_API_END
 
 #endif
