@@ -3,6 +3,8 @@
  * apics: the interrupt controllers of a machine with up to 4096 CPUs and more, and the three ways
  * in which a message names one of them: 8 bits of destination in compatibility format, 15 bits
  * with kvm-msi-ext-dest-id, 32 bits by way of interrupt remapping.
+ *
+ * An object is used by one thread at a time.
  */
 #ifndef CBIT_APICS_H
 #define CBIT_APICS_H

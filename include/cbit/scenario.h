@@ -2,6 +2,8 @@
 /*
  * scenario: a machine, steps and what is expected of them, in a YAML file. docs/sim.md tells how
  * such a file is written.
+ *
+ * An object is used by one thread at a time.
  */
 #ifndef CBIT_SCENARIO_H
 #define CBIT_SCENARIO_H

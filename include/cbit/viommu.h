@@ -6,6 +6,8 @@
  *
  * Whether it works is decided by where the driver puts its tables and what it writes into
  * their entries, and by nothing else.
+ *
+ * An object is used by one thread at a time, which is the guest's (see <cbit/guest.h>).
  */
 #ifndef CBIT_VIOMMU_H
 #define CBIT_VIOMMU_H

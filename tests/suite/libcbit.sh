@@ -141,6 +141,15 @@ lib_programs() {
 		want_same "lines of $program" "$here/data/examples/$program.out" "$out"
 	done
 	end
+	begin "libcbit: the first program of docs/libcbit.md, and its output there"
+	awk '/^```c$/ { on = 1; next } /^```$/ { on = 0 } on' "$lib_root/docs/libcbit.md" >"$T/first.c"
+	awk '/^```text$/ { on = 1; next } /^```$/ { on = 0 } on' "$lib_root/docs/libcbit.md" >"$T/first.out"
+	lib_cc first "$T/first.c"
+	[ "$rc" -ne 0 ] || try 20 env LD_LIBRARY_PATH="$prefix/lib" "$T/first"
+	want_rc 0
+	want_out 'hello, device$'
+	want_same "lines" "$T/first.out" "$out"
+	end
 	begin "libcbit: linked statically"
 	flags=$(pkg-config --cflags --static --libs cbit | sed 's/-lcbit/-l:libcbit.a/')
 	# Names of its own that the library has inside.
