@@ -15,6 +15,7 @@ int cmd_run(int argc, char **argv);
 int cmd_sim(int argc, char **argv);
 int cmd_matrix(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
+int cmd_explore(int argc, char **argv);
 int cmd_devices(int argc, char **argv);
 
 #endif

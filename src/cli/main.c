@@ -16,6 +16,7 @@ static const struct {
 	{ "sim", cmd_sim, "carry out scenario files and check what they expect" },
 	{ "matrix", cmd_matrix, "every case of platform, policy, memory, mapper and accessor" },
 	{ "explain", cmd_explain, "tell a scenario stage by stage" },
+	{ "explore", cmd_explore, "the shortest sequences of operations that break a policy" },
 	{ "devices", cmd_devices, "the device models, platforms and policies there are" },
 };
 
