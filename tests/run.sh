@@ -9,6 +9,7 @@
 #   dpdk       DPDK's dmadev_autotest
 #   libcbit    the library as others meet it: installed, its symbols, headers and examples
 #   sim        scenario files, the matrix, explanations
+#   explore    the shortest sequences that break a policy
 #   contract   options, exit statuses, what a program sees
 #   kill       kill -9 of either side leaves nothing behind
 #   demo       make demo
@@ -32,11 +33,11 @@ clients=$build/tests/clients
 examples=$build/examples
 selftests=${CBIT_SELFTESTS:-}
 client_sections='abi clients selftests dpdk contract kill demo'
-all="unit libcbit sim $client_sections user fuzz guard sanitize"
+all="unit libcbit sim explore $client_sections user fuzz guard sanitize"
 
 # The parts below share these variables; shellcheck sees one file at a time.
 # shellcheck disable=SC2154
-for part in lib build clients thirdparty contract kill sim guard libcbit; do
+for part in lib build clients thirdparty contract kill sim explore guard libcbit; do
 	# shellcheck source=/dev/null
 	. "$here/suite/$part.sh"
 done

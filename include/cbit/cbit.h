@@ -24,5 +24,6 @@
 #include <cbit/sim.h>
 #include <cbit/scenario.h>
 #include <cbit/matrix.h>
+#include <cbit/explore.h>
 
 #endif

@@ -12,6 +12,8 @@
 
 #include <cbit/sim.h>
 
+CBIT_API_BEGIN
+
 /**
  * enum cbit_explore_guest - which guest's machines are explored besides the host's.
  * The order is that of enum cbit_guest_kind.
@@ -166,5 +168,7 @@ void cbit_explore_free(struct cbit_explore_result *result);
 
 /** cbit_explore_render() - as a text, or with @json as JSON; for the caller to free(). -ENOMEM. */
 int cbit_explore_render(const struct cbit_explore_result *result, bool json, char **out);
+
+CBIT_API_END
 
 #endif
