@@ -93,7 +93,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		i = which(arg, breaks, 3);
 		if (i < 0)
 			argp_error(state, "--break '%s': invalidation, key or remapping", arg);
-		o->cfg.breaks |= 1u << i;
+		else
+			o->cfg.breaks |= 1u << i;
 		break;
 	case OPT_VERIFY:
 		o->cfg.verify = number(arg, "--verify", 1000000, state);

@@ -110,7 +110,7 @@ static int go_back(struct search *s, uint32_t node, const struct x_op *op)
 	return reach(s, node);
 }
 
-static int note_found(struct search *s, uint32_t parent, const struct x_op *op)
+static void note_found(struct search *s, uint32_t parent, const struct x_op *op)
 {
 	char id[sizeof(s->found[0].id)];
 	unsigned int i = 0;
@@ -119,14 +119,13 @@ static int note_found(struct search *s, uint32_t parent, const struct x_op *op)
 	while (i < s->nr_found && strcmp(s->found[i].id, id) != 0)
 		i++;
 	if (i == CBIT_EXPLORE_FINDINGS)
-		return 0;
+		return;
 	if (i == s->nr_found) {
 		s->found[i] = (struct found){ .parent = parent, .op = *op };
 		memcpy(s->found[i].id, id, sizeof(id));
 		s->nr_found++;
 	}
 	s->found[i].times++;
-	return 0;
 }
 
 static struct x_state key_of(const struct search *s, const struct x_state *state)
@@ -170,7 +169,7 @@ static int expand(struct search *s, uint32_t node)
 	for (unsigned int i = 0; !ret && i < nr; i++) {
 		ret = try_op(s, node, &ops[i]);
 		if (!ret && s->out.broken)
-			ret = note_found(s, node, &ops[i]);
+			note_found(s, node, &ops[i]);
 		else if (!ret && s->out.refused)
 			s->stats->refused++;
 		else if (!ret)

@@ -21,6 +21,10 @@ enum { X_MAPS = 4, X_SLOTS = 2 };
 
 #define X_LEN 64u
 
+/* CPUs of a guest, by APIC id: one that 8 bits of destination reach, one that they do not. */
+#define X_CPU_LOW  1u
+#define X_CPU_HIGH 300u
+
 enum x_phase { X_NONE, X_LIVE, X_UNFLUSHED };
 
 /* How a buffer is mapped. */

@@ -12,8 +12,7 @@
 
 static const char *const rules[CBIT_EXPLORE_NR_BROKEN] = {
 	[CBIT_EXPLORE_HOLDS] = "nothing is broken",
-	[CBIT_EXPLORE_PRIVATE] = "neither a device nor the hypervisor reads the plaintext of a "
-				 "private page",
+	[CBIT_EXPLORE_PRIVATE] = "neither device nor hypervisor reads a private page's plaintext",
 	[CBIT_EXPLORE_READ_BACK] = "what CPU or device writes to a mapped page, the other reads",
 	[CBIT_EXPLORE_MMIO] = "no write to a device's window is lost",
 	[CBIT_EXPLORE_TRANSLATION] = "no translation outlives its unmap and sync",
@@ -214,7 +213,8 @@ void x_text(const struct x_machine *m, const struct x_op *op, char *out, size_t 
 			 map->phase == X_UNFLUSHED ? "is being undone" : "was");
 		break;
 	case X_MSI:
-		snprintf(out, len, "%s interrupts the CPU with APIC id %u", dev, op->how ? 300 : 1);
+		snprintf(out, len, "%s interrupts the CPU with APIC id %u", dev,
+			 op->how ? X_CPU_HIGH : X_CPU_LOW);
 		break;
 	case X_WRITE:
 		snprintf(out, len, "%s writes %s", cpu(m), buf);

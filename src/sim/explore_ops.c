@@ -389,7 +389,7 @@ static int do_msi(struct x_machine *m, const struct x_op *op, struct x_outcome *
 	int ret;
 
 	o.index = op->dev;
-	o.dest = op->how ? 300 : 1;
+	o.dest = op->how ? X_CPU_HIGH : X_CPU_LOW;
 	ret = x_sim(m, &o, &out->result);
 	out->refused = out->result.outcome == CBIT_SIM_REFUSED;
 	if (!ret && !out->refused)

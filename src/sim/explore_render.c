@@ -50,6 +50,10 @@ static void text_last(FILE *out, const struct cbit_sim_result *r)
 		fprintf(out, "       %s: %s\n", r->decisions[i].function, r->decisions[i].text);
 	if (!r->len)
 		return;
+	if (r->outcome == CBIT_SIM_LOST) {
+		bytes(out, "wrote", r->wanted, r->len);
+		return;
+	}
 	bytes(out, "seen", r->seen, r->len);
 	bytes(out, "expected", r->wanted, r->len);
 	if (r->dram_valid)

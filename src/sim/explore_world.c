@@ -10,10 +10,6 @@
 #define RAM     (UINT64_C(1) << 20)
 #define SWIOTLB (UINT64_C(256) << 10)
 
-/* CPUs of a guest: one that 8 bits of destination reach, one that they do not. */
-#define CPU_LOW  1u
-#define CPU_HIGH 300u
-
 static const struct x_world host_worlds[] = {
 	{
 		.name = "host-vfio",
@@ -142,7 +138,7 @@ static void give_to_guest(struct x_machine *m, struct cbit_sim_config *cfg)
 		.npt_c = true,
 		.viommu = w->viommu,
 		.nr_ids = 2,
-		.ids = { CPU_LOW, CPU_HIGH },
+		.ids = { X_CPU_LOW, X_CPU_HIGH },
 		.ext_dest_id = w->format == CBIT_MSI_FORMAT_EXT_DEST_ID,
 		.broadcast_quirk = true,
 		.xt = true,

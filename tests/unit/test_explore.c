@@ -86,8 +86,10 @@ static void check_findings(const struct cbit_explore_result *r, const struct exp
 	for (; want[nr].id; nr++) {
 		const struct cbit_explore_finding *f = find(r, want[nr].id);
 
-		if (!f)
+		if (!f) {
 			fail_msg("%s: %s is not found", r->policy, want[nr].id);
+			return;
+		}
 		assert_string_equal(r->machines[f->machine].name, want[nr].machine);
 		assert_int_equal(f->nr_steps, want[nr].steps);
 		assert_int_equal(f->broken, want[nr].broken);
