@@ -282,6 +282,7 @@ int sim_op_write(struct cbit_sim *sim, const struct cbit_sim_op *op)
 		ret = read_as(sim, owner_of(buf), buf, op->offset, len);
 		sim->res = mine;
 		mine->outcome = look.outcome == CBIT_SIM_ABORT ? CBIT_SIM_LOST : look.outcome;
+		mine->fault = look.fault;
 		mine->err = look.err;
 		show(sim, look.seen, data, len);
 	} else {

@@ -51,7 +51,7 @@ static int alloc_host(struct cbit_sim *sim, const struct cbit_sim_op *op, struct
 	bool c = sim->cfg.platform.sme && !op->c_clear && region->cfg.kind != CBIT_MEM_MMIO;
 	int ret;
 
-	ret = sim_pages_alloc(region, buf->size, &buf->addr);
+	ret = sim_pages_alloc(region, false, buf->size, &buf->addr);
 	if (ret)
 		return sim_refused(sim, -ENOSPC, "%s: no %u pages are left", region->cfg.name,
 				   op->pages);

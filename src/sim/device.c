@@ -267,6 +267,12 @@ static int dma(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_ma
 	case CBIT_DMA_ABORT:
 	case CBIT_DMA_UNSUPPORTED:
 		sim->res->outcome = write ? CBIT_SIM_LOST : CBIT_SIM_ABORT;
+		/* An emulated IOMMU knows no RMP: it is the hypervisor's own write that it refuses.
+		 */
+		if (fault_of(sim) == CBIT_SIM_FAULT_DMA_RMP) {
+			sim->res->outcome = CBIT_SIM_FAULT;
+			sim->res->fault = CBIT_SIM_FAULT_DMA_RMP;
+		}
 		break;
 	case CBIT_DMA_OK:
 		ret = judge(sim, op, map, write, &place, data, wanted);

@@ -286,7 +286,7 @@ int sim_guest_alloc(struct cbit_sim *sim, struct sim_buf *buf)
 			ret = -ENOMEM;
 		}
 	} else {
-		ret = sim_pages_alloc(r, buf->size, &spa);
+		ret = sim_pages_alloc(r, true, buf->size, &spa);
 		gpa = CBIT_GPA(ret ? 0 : r->gpa + (spa - r->cfg.base.v));
 	}
 	if (ret)

@@ -168,11 +168,14 @@ struct cbit_kernel_ops sim_host_kernel(void)
 
 /* --- pages of a region, first fit --- */
 
-int sim_pages_alloc(struct sim_region *region, uint64_t size, uint64_t *out)
+/* A guest's part of a region, at its start, is the guest's to give out; the rest is the host's. */
+int sim_pages_alloc(struct sim_region *region, bool guest, uint64_t size, uint64_t *out)
 {
-	uint64_t total = region->cfg.size >> CBIT_PAGE_SHIFT, want = size >> CBIT_PAGE_SHIFT;
+	uint64_t border = region->guest >> CBIT_PAGE_SHIFT, want = size >> CBIT_PAGE_SHIFT;
+	uint64_t end = guest ? border : region->cfg.size >> CBIT_PAGE_SHIFT;
+	uint64_t from = !guest && region->next < border ? border : region->next;
 
-	for (uint64_t at = region->next, run = 0; at < total; at++) {
+	for (uint64_t at = from, run = 0; at < end; at++) {
 		run = region->used[at] ? 0 : run + 1;
 		if (run < want)
 			continue;

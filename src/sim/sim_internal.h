@@ -108,7 +108,7 @@ int sim_host_init(struct cbit_sim *sim);
 uint64_t sim_host_va(uint64_t spa);
 int sim_host_map(struct cbit_sim *sim, uint64_t spa, uint64_t size, bool c);
 void sim_host_unmap(struct cbit_sim *sim, uint64_t spa, uint64_t size);
-int sim_pages_alloc(struct sim_region *region, uint64_t size, uint64_t *out);
+int sim_pages_alloc(struct sim_region *region, bool guest, uint64_t size, uint64_t *out);
 void sim_pages_free(struct sim_region *region, uint64_t spa, uint64_t size);
 
 struct cbit_kernel_ops sim_host_kernel(void);
