@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Random reads and writes by every CPU, compared with the oracle.
+ * Random reads and writes by every CPU, and changes of page state, compared with the oracle.
  */
 #ifndef SIM_MODEL_CPU_H
 #define SIM_MODEL_CPU_H
@@ -39,12 +39,23 @@ static inline void store(struct block *b, uint8_t (*truth)[BLOCK], const uint8_t
 	}
 }
 
+/* Now and then coherent memory, if there is any. */
+static inline unsigned int pick_page(struct model *m)
+{
+	unsigned int other = PAGES + below(m, PAGES);
+
+	return m->coherent[other] && flip(m) ? other : below(m, m->nr_pages);
+}
+
 static inline bool pick_cpu(struct model *m, const struct page *p, bool write)
 {
 	m->op.who = (enum cbit_sim_who)below(m, CBIT_SIM_NR_WHO);
+	/* nobody says what the hypervisor sees of a private window */
+	if (p->tdisp && m->op.who != CBIT_SIM_GUEST_CPU)
+		return false;
 	if (m->op.who == CBIT_SIM_HOST_CPU)
 		return true;
-	/* instruction fetches: see fetch_access() */
+	/* nor what a fetch meets of a page that is not, or not quite, the guest's own */
 	return p->guest && !(m->op.who == CBIT_SIM_GUEST_FETCH &&
 			     (write || (m->w.snp && !(p->c && p->assigned && p->validated)) ||
 			      !encrypts(p->place)));
@@ -69,7 +80,7 @@ static inline struct access cpu_access(const struct model *m, const struct page 
 
 static inline void cpu_write(struct model *m)
 {
-	unsigned int buf = below(m, m->nr_pages), at, nr;
+	unsigned int buf = pick_page(m), at, nr;
 	struct page *p = &m->pages[buf];
 	struct access a, back;
 	uint8_t data[LENGTH];
@@ -103,7 +114,7 @@ static inline void cpu_read(struct model *m)
 {
 	static const enum cbit_sim_op_kind kinds[] = { CBIT_SIM_READ, CBIT_SIM_READ, CBIT_SIM_READ,
 						       CBIT_SIM_CHECK, CBIT_SIM_RAW };
-	unsigned int buf = below(m, m->nr_pages), at, nr;
+	unsigned int buf = pick_page(m), at, nr;
 	struct page *p = &m->pages[buf];
 	struct access a = { .key = KEY_NONE };
 
@@ -120,6 +131,56 @@ static inline void cpu_read(struct model *m)
 	pick_range(m, 0, BLOCKS, &at, &nr);
 	do_op(m);
 	want_read(m, a, &p->block[at], p->truth[at], nr);
+}
+
+/* --- private and shared --- */
+
+static inline void convert(struct model *m)
+{
+	static const enum cbit_sim_op_kind kinds[] = { CBIT_SIM_SHARE,     CBIT_SIM_UNSHARE,
+						       CBIT_SIM_SET_C,     CBIT_SIM_PAGE_STATE,
+						       CBIT_SIM_PVALIDATE, CBIT_SIM_RMPUPDATE };
+	unsigned int buf = below(m, m->nr_pages);
+	struct page *p = &m->pages[buf];
+	bool private = p->c && (!m->w.snp || (p->assigned && p->validated));
+	bool shared = !p->c && !p->assigned;
+
+	base(m, kinds[below(m, 6)]);
+	m->op.buf = buf;
+	m->op.on = flip(m);
+	if (!p->guest || !m->w.confidential || !encrypts(p->place) ||
+	    (m->op.kind == CBIT_SIM_SHARE && !private) ||
+	    (m->op.kind == CBIT_SIM_UNSHARE && !shared) ||
+	    (m->op.kind == CBIT_SIM_PAGE_STATE && m->op.on != p->assigned) ||
+	    (m->op.kind == CBIT_SIM_RMPUPDATE && m->op.on == p->assigned))
+		return;
+	do_op(m);
+	if (m->op.kind >= CBIT_SIM_PAGE_STATE && !m->w.snp) {
+		want_refused(m, -EOPNOTSUPP);
+		return;
+	}
+	if (m->op.kind == CBIT_SIM_PVALIDATE && !p->assigned) {
+		want_refused(m, -EPERM);
+		return;
+	}
+	want(m, CBIT_SIM_OK);
+	switch (m->op.kind) {
+	case CBIT_SIM_SHARE:
+	case CBIT_SIM_UNSHARE:
+		p->c = m->op.kind == CBIT_SIM_UNSHARE;
+		p->assigned = p->validated = p->c && m->w.snp;
+		break;
+	case CBIT_SIM_SET_C:
+		p->c = m->op.on;
+		break;
+	case CBIT_SIM_PVALIDATE:
+		p->validated = m->op.on;
+		break;
+	default:
+		p->assigned = !p->assigned;
+		p->validated = false;
+		break;
+	}
 }
 
 #endif

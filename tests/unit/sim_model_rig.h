@@ -16,7 +16,7 @@
 #include "sim_oracle.h"
 
 #define DEVS   4u
-#define PAGES  16u
+#define PAGES  16u /* and as many again that come and go: coherent memory */
 #define MAPS   24u
 #define LENGTH (BLOCKS * BLOCK)
 #define IOVA   UINT64_C(0x4000000000)
@@ -25,7 +25,8 @@ struct model {
 	uint64_t seed, random;
 	struct world w;
 	struct dev devs[DEVS];
-	struct page pages[PAGES];
+	struct page pages[2 * PAGES];
+	bool coherent[2 * PAGES];
 	unsigned int nr_pages;
 	struct mapping maps[MAPS];
 	uint64_t next_iova;
@@ -116,7 +117,8 @@ static inline void choose_devices(struct model *m, struct cbit_sim_config *cfg)
 				   .untrusted = flip(m),
 				   .mask = masks[below(m, 4)] };
 		if (d->guest)
-			d->emulated = m->w.viommu && !d->direct ? true : flip(m);
+			d->emulated = (m->w.viommu && !d->direct) || flip(m);
+		d->tdisp = d->guest && m->w.confidential && d->direct && !d->emulated && flip(m);
 		cfg->devices[i] = (struct cbit_sim_device){
 			.bar = CBIT_PAGE_SIZE,
 			.mask = d->mask ? (UINT64_C(1) << d->mask) - 1 : 0,
@@ -124,6 +126,7 @@ static inline void choose_devices(struct model *m, struct cbit_sim_config *cfg)
 			.emulated = d->emulated,
 			.direct = d->direct,
 			.untrusted = d->untrusted,
+			.tdisp = d->tdisp,
 		};
 		snprintf(cfg->devices[i].name, CBIT_SIM_NAME, "dev%u", i);
 	}

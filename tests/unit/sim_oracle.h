@@ -31,12 +31,14 @@ struct block {
 
 /**
  * struct page - a buffer.
+ * @tdisp: the window of a device in TDISP run state, a private one.
  * @c: of the owner's leaf. @assigned, @validated: in the RMP.
  * @truth: what was last written to it by whoever could.
  */
 struct page {
 	enum place place;
 	bool guest;
+	bool tdisp;
 	bool c;
 	bool assigned;
 	bool validated;
@@ -46,7 +48,7 @@ struct page {
 
 /* struct dev - see struct cbit_sim_device. @mask: 0, or bits. */
 struct dev {
-	bool guest, emulated, direct, untrusted;
+	bool guest, emulated, direct, untrusted, tdisp;
 	unsigned int mask;
 };
 
@@ -65,7 +67,7 @@ struct world {
  * @slot, @shadow, @wrote: of a bounce: what is there, what the device wrote and nobody took over.
  */
 struct mapping {
-	bool used, live, unflushed, bounced, dma_api, whole, c;
+	bool used, live, unflushed, bounced, dma_api, whole, coherent, c;
 	unsigned int dev, page, first, nr;
 	unsigned int rights;
 	enum cbit_dma_dir dir;
@@ -123,6 +125,10 @@ static inline struct access hypervisor(const struct world *w, const struct page 
 
 static inline struct access guest_cpu(const struct world *w, const struct page *p, bool write)
 {
+	if (p->tdisp && !p->c)
+		return fault(CBIT_SIM_FAULT_NPF_RMP);
+	if (p->tdisp)
+		return (struct access){ .key = KEY_NONE };
 	if (!p->c)
 		return write && p->assigned ? fault(CBIT_SIM_FAULT_NPF_RMP) : npt(w, p->place);
 	if (w->snp && !p->assigned)
@@ -205,7 +211,7 @@ static inline struct decision by_address(const struct world *w, const struct dev
 					 const struct page *p, unsigned int attrs)
 {
 	bool cc = attrs & CBIT_DMA_ATTR_CC_SHARED, mmio = attrs & CBIT_DMA_ATTR_MMIO;
-	bool forced = d->guest && w->confidential, window = mmio || p->place == WINDOW;
+	bool forced = d->guest && w->confidential, trusted, window = mmio || p->place == WINDOW;
 	bool c = !d->guest && w->sme;
 
 	if (w->kernel == L617 && cc)
@@ -213,10 +219,14 @@ static inline struct decision by_address(const struct world *w, const struct dev
 	if (w->kernel == COMPLETE) {
 		if (cc && !forced)
 			return refuse(-EOPNOTSUPP);
+		trusted = forced && d->tdisp;
+		c = (d->guest ? trusted : w->sme) && p->c && !cc;
+		if (window && !reaches(w, d, p, c))
+			return refuse(-ERANGE);
 		if (window)
-			return refuse(reaches(w, d, p, false) ? 0 : -ERANGE);
-		c = c && p->c;
-		return (struct decision){ .bounce = (forced && p->c && !cc) || !reaches(w, d, p, c),
+			return (struct decision){ .c = c && trusted };
+		return (struct decision){ .bounce = (forced && p->c && !cc && !trusted) ||
+						    !reaches(w, d, p, c),
 					  .c = reaches(w, d, p, c) && c };
 	}
 	if (mmio && (!forced || w->kernel == L617))
@@ -240,6 +250,30 @@ static inline struct decision dma_map(const struct world *w, const struct dev *d
 	return translated(w, d) ? by_iommu(w, d, p, m, attrs) : by_address(w, d, p, attrs);
 }
 
+/* dma_alloc_coherent(): whether the kernel's mapping (@page) and the device's (@c) have the C-bit.
+ */
+struct coherent {
+	bool page, c;
+};
+
+static inline struct coherent coherent(const struct world *w, const struct dev *d)
+{
+	bool narrow = d->mask && d->mask <= w->c_bit;
+
+	if (!d->guest)
+		return d->direct && narrow ? (struct coherent){ false, false }
+					   : (struct coherent){ w->sme, w->sme };
+	if (!w->confidential)
+		return (struct coherent){ false, false };
+	if (w->kernel == COMPLETE && d->tdisp && (translated(w, d) || !narrow))
+		return (struct coherent){ true, true };
+	if (!translated(w, d))
+		return (struct coherent){ false, false };
+	if (w->kernel != COMPLETE)
+		return (struct coherent){ true, true };
+	return (struct coherent){ false, !w->shared_clear };
+}
+
 /* --- DMA --- */
 
 static inline struct access device(const struct world *w, const struct dev *d, const struct page *p,
@@ -258,6 +292,16 @@ static inline struct access device(const struct world *w, const struct dev *d, c
 		if (m->c)
 			return (struct access){ .way = WAY_ABORT };
 		a = m->bounced ? npt(w, RAM) : hypervisor(w, p, write);
+		if (a.way == WAY_FAULT)
+			a.fault = CBIT_SIM_FAULT_DMA_RMP;
+		return a;
+	}
+	if (d->tdisp) {
+		/* as the guest's own CPU by that C-bit; its pool is shared */
+		struct page there = *p;
+
+		there.c = m->c;
+		a = m->bounced ? npt(w, RAM) : guest_cpu(w, &there, write);
 		if (a.way == WAY_FAULT)
 			a.fault = CBIT_SIM_FAULT_DMA_RMP;
 		return a;

@@ -60,6 +60,17 @@ static void take_over(struct model *m, struct mapping *map)
 	}
 }
 
+/* By its owner, as new memory is. */
+static void zeroed(const struct model *m, struct page *p)
+{
+	const struct access a = owner(&m->w, p, true);
+
+	for (unsigned int i = 0; i <= BLOCKS; i++) {
+		p->block[i].place = m->op.buf * 16 + i;
+		put(&p->block[i], p->truth[i], a.key);
+	}
+}
+
 static void map_type1(struct model *m, struct mapping *map)
 {
 	const struct dev *d = &m->devs[map->dev];
@@ -79,7 +90,7 @@ static void map_type1(struct model *m, struct mapping *map)
 		want_refused(m, -ENOTTY);
 		return;
 	}
-	if (d->guest ? d->emulated : d->direct) {
+	if (d->guest ? d->emulated || d->tdisp : d->direct) {
 		want_refused(m, -ENODEV);
 		return;
 	}
@@ -107,7 +118,8 @@ static void map_dma(struct model *m, struct mapping *map)
 	struct page *p = &m->pages[map->page];
 	struct decision decision;
 
-	if (p->guest != d->guest)
+	/* a private window is its own device's */
+	if (p->guest != d->guest || (p->tdisp && !d->tdisp))
 		return;
 	m->op.mapper = CBIT_SIM_DMA;
 	map->dma_api = true;
@@ -138,6 +150,29 @@ static void map_dma(struct model *m, struct mapping *map)
 		bounce(m, map, true);
 }
 
+static void map_coherent(struct model *m, struct mapping *map)
+{
+	const struct dev *d = &m->devs[map->dev];
+	const struct coherent made = coherent(&m->w, d);
+	struct page *p;
+
+	m->op.buf = map->page = PAGES + below(m, PAGES);
+	if (m->coherent[map->page])
+		return;
+	m->op.kind = CBIT_SIM_COHERENT;
+	m->op.pages = 1;
+	p = &m->pages[map->page];
+	*p = (struct page){ .place = RAM, .guest = d->guest, .c = made.page };
+	p->assigned = p->validated = d->guest && made.page && m->w.snp;
+	map->dma_api = map->whole = map->coherent = map->used = map->live = true;
+	map->rights = CBIT_ATTR_RW;
+	map->c = made.c;
+	do_op(m);
+	want(m, CBIT_SIM_PLAINTEXT);
+	zeroed(m, p);
+	m->coherent[map->page] = true;
+}
+
 static void map(struct model *m)
 {
 	unsigned int index = below(m, MAPS);
@@ -149,7 +184,9 @@ static void map(struct model *m)
 	m->op.map = index;
 	m->op.buf = new.page = below(m, m->nr_pages);
 	m->op.dev = new.dev = below(m, DEVS);
-	if (flip(m))
+	if (below(m, 8) == 0)
+		map_coherent(m, &new);
+	else if (flip(m) && !m->pages[new.page].tdisp)
 		map_type1(m, &new);
 	else
 		map_dma(m, &new);
@@ -181,6 +218,12 @@ static void unmap(struct model *m)
 	do_op(m);
 	map->live = false;
 	map->unflushed = m->op.kind == CBIT_SIM_UNMAP_NO_FLUSH;
+	if (map->coherent) {
+		want(m, CBIT_SIM_OK);
+		m->coherent[map->page] = map->used = false;
+		m->dead = dead(m, map);
+		return;
+	}
 	if (dead(m, map)) {
 		want_refused(m, -ETIMEDOUT);
 		/* the pool has lost these slots: a new machine before it is empty */
@@ -326,56 +369,6 @@ static void dma(struct model *m)
 		dma_read(m, map, a, at, nr);
 }
 
-/* --- private and shared --- */
-
-static void convert(struct model *m)
-{
-	static const enum cbit_sim_op_kind kinds[] = { CBIT_SIM_SHARE,     CBIT_SIM_UNSHARE,
-						       CBIT_SIM_SET_C,     CBIT_SIM_PAGE_STATE,
-						       CBIT_SIM_PVALIDATE, CBIT_SIM_RMPUPDATE };
-	unsigned int buf = below(m, m->nr_pages);
-	struct page *p = &m->pages[buf];
-	bool private = p->c && (!m->w.snp || (p->assigned && p->validated));
-	bool shared = !p->c && !p->assigned;
-
-	base(m, kinds[below(m, 6)]);
-	m->op.buf = buf;
-	m->op.on = flip(m);
-	if (!p->guest || !m->w.confidential || !encrypts(p->place) ||
-	    (m->op.kind == CBIT_SIM_SHARE && !private) ||
-	    (m->op.kind == CBIT_SIM_UNSHARE && !shared) ||
-	    (m->op.kind == CBIT_SIM_PAGE_STATE && m->op.on != p->assigned) ||
-	    (m->op.kind == CBIT_SIM_RMPUPDATE && m->op.on == p->assigned))
-		return;
-	do_op(m);
-	if (m->op.kind >= CBIT_SIM_PAGE_STATE && !m->w.snp) {
-		want_refused(m, -EOPNOTSUPP);
-		return;
-	}
-	if (m->op.kind == CBIT_SIM_PVALIDATE && !p->assigned) {
-		want_refused(m, -EPERM);
-		return;
-	}
-	want(m, CBIT_SIM_OK);
-	switch (m->op.kind) {
-	case CBIT_SIM_SHARE:
-	case CBIT_SIM_UNSHARE:
-		p->c = m->op.kind == CBIT_SIM_UNSHARE;
-		p->assigned = p->validated = p->c && m->w.snp;
-		break;
-	case CBIT_SIM_SET_C:
-		p->c = m->op.on;
-		break;
-	case CBIT_SIM_PVALIDATE:
-		p->validated = m->op.on;
-		break;
-	default:
-		p->assigned = !p->assigned;
-		p->validated = false;
-		break;
-	}
-}
-
 /* --- interrupts --- */
 
 static void msi(struct model *m)
@@ -419,7 +412,6 @@ static void msi(struct model *m)
 static void alloc(struct model *m, enum place place, unsigned int region, bool guest)
 {
 	struct page *p = &m->pages[m->nr_pages];
-	struct access a;
 
 	base(m, CBIT_SIM_ALLOC);
 	m->op.buf = m->nr_pages++;
@@ -431,14 +423,11 @@ static void alloc(struct model *m, enum place place, unsigned int region, bool g
 	p->c = guest ? m->w.confidential && encrypts(place)
 		     : m->w.sme && !m->op.c_clear && place != WINDOW;
 	p->assigned = p->validated = guest && m->w.snp && encrypts(place);
+	p->tdisp = place == WINDOW && m->devs[region - WINDOW].tdisp;
+	p->c |= p->tdisp;
 	do_op(m);
 	want(m, CBIT_SIM_OK);
-	/* its owner has zeroed it */
-	a = owner(&m->w, p, true);
-	for (unsigned int i = 0; i <= BLOCKS; i++) {
-		p->block[i].place = m->op.buf * 16 + i;
-		put(&p->block[i], p->truth[i], a.key);
-	}
+	zeroed(m, p);
 }
 
 static void power_on(struct model *m, uint64_t seed)
@@ -452,6 +441,7 @@ static void power_on(struct model *m, uint64_t seed)
 	m->next_iova = IOVA;
 	m->dead = false;
 	memset(m->maps, 0, sizeof(m->maps));
+	memset(m->coherent, 0, sizeof(m->coherent));
 	choose(m, cfg);
 	if (cbit_sim_create(cfg, &m->sim, &err))
 		fail_msg("CBIT_SEED=%llu: %s", (unsigned long long)seed, err.text);
@@ -545,6 +535,7 @@ static void check_counts(const struct model *m)
 		{ CBIT_SIM_DMA_WRITE, O(PLAINTEXT) | O(CIPHERTEXT) | O(LOST) | O(FAULT) },
 		{ CBIT_SIM_SYNC_CPU, O(PLAINTEXT) | O(CIPHERTEXT) | O(STALE) },
 		{ CBIT_SIM_MSI, O(OK) | O(LOST) | O(MISDIRECTED) | O(REFUSED) },
+		{ CBIT_SIM_COHERENT, O(PLAINTEXT) },
 		{ CBIT_SIM_PVALIDATE, O(OK) | O(REFUSED) },
 #undef O
 	};
