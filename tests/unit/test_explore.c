@@ -374,11 +374,11 @@ static void test_equal_states(void **state)
 		enum cbit_explore_guest guest;
 		unsigned int breaks, depth, verify;
 	} runs[] = {
-		{ "complete", CBIT_EXPLORE_GUEST_NONE, 0, 5, 293 },
-		{ "complete", CBIT_EXPLORE_GUEST_NONE, CBIT_EXPLORE_BREAK_INVALIDATION, 5, 97 },
-		{ "complete", CBIT_EXPLORE_GUEST_SEV, 0, 4, 691 },
-		{ "complete", CBIT_EXPLORE_GUEST_SNP, 0, 3, 211 },
-		{ "linux-7.2", CBIT_EXPLORE_GUEST_SEV, 0, 4, 307 },
+		{ "complete", CBIT_EXPLORE_GUEST_NONE, 0, 5, 593 },
+		{ "complete", CBIT_EXPLORE_GUEST_NONE, CBIT_EXPLORE_BREAK_INVALIDATION, 5, 197 },
+		{ "complete", CBIT_EXPLORE_GUEST_SEV, 0, 4, 1399 },
+		{ "complete", CBIT_EXPLORE_GUEST_SNP, 0, 3, 419 },
+		{ "linux-7.2", CBIT_EXPLORE_GUEST_SEV, 0, 4, 607 },
 	};
 	struct cbit_error err = { 0 };
 
