@@ -51,6 +51,7 @@ struct cbit_client_run {
  * @trace:    where in the program the call came from, a number for struct cbit_mapping_info, 0
  *            when that is not known; may be NULL.
  * @install:  give the caller a descriptor for @file: the number, or a negative errno.
+ * @capable:  has the caller that capability (CAP_*)? May be NULL: it has all.
  */
 struct cbit_client_ops {
 	int (*copy_in)(void *opaque, void *caller, void *dst, uint64_t addr, size_t len);
@@ -69,6 +70,7 @@ struct cbit_client_ops {
 	int (*file)(void *opaque, void *caller, int fd, struct cbit_file **out);
 	int (*install)(void *opaque, void *caller, struct cbit_file *file);
 	uint32_t (*trace)(void *opaque, struct cbit_owner *owner, void *caller);
+	bool (*capable)(void *opaque, void *caller, int capability);
 };
 
 /**
@@ -149,6 +151,7 @@ enum cbit_file_kind {
 	CBIT_FILE_GROUP,     /* /dev/vfio/N */
 	CBIT_FILE_DEVICE,    /* from VFIO_GROUP_GET_DEVICE_FD, or /dev/vfio/devices/vfioN */
 	CBIT_FILE_IOMMUFD,   /* /dev/iommu */
+	CBIT_FILE_EVENTQ,    /* of an iommufd: page faults, or events of a vIOMMU; always empty */
 };
 
 /**
@@ -214,7 +217,10 @@ int cbit_vfio_mmap_check(struct cbit_file *file, uint64_t offset, uint64_t len, 
 bool cbit_vfio_describe(struct cbit_file *file, struct cbit_iova iova,
 			struct cbit_mapping_info *out);
 
-/** cbit_vfio_domain() - the IOMMU domain of a container, NULL before SET_IOMMU. For tests. */
+/**
+ * cbit_vfio_domain() - the IOMMU domain of a container, NULL before SET_IOMMU, or of the
+ * page table that a device is attached to. For tests.
+ */
 struct cbit_domain *cbit_vfio_domain(struct cbit_file *file);
 
 CBIT_API_END

@@ -155,12 +155,21 @@ static int get_file(void *opaque, void *caller, int fd, struct cbit_file **out)
 static int install(void *opaque, void *caller, struct cbit_file *file)
 {
 	struct host *host = opaque;
-	int fd = host_devfile_open(host, file), ret;
+	bool device = cbit_vfio_kind(file) == CBIT_FILE_DEVICE;
+	int fd, ret;
 
+	if (device) {
+		fd = host_devfile_open(host, file);
+	} else {
+		ret = host_sock_open(host, file, &fd);
+		fd = ret ? ret : fd;
+	}
 	if (fd < 0)
 		return fd;
 	ret = host_install_fd(caller, fd, true);
-	if (ret < 0) {
+	if (ret < 0 && !device) {
+		host_sock_cancel(host, file);
+	} else if (ret < 0) {
 		/* The client is gone: its file never was. The vfio room takes it back itself. */
 		struct host_devfile *dev = NULL;
 
@@ -188,6 +197,11 @@ static uint32_t trace(void *opaque, struct cbit_owner *o, void *caller)
 	return traces ? host_trace_take(traces, o, caller) : 0;
 }
 
+static bool capable(void *opaque, void *caller, int capability)
+{
+	return host_owner_capable(host_tgid(opaque, ((struct host_call *)caller)->tid), capability);
+}
+
 const struct cbit_client_ops host_client_ops = {
 	.copy_in = copy_in,
 	.copy_out = copy_out,
@@ -203,6 +217,7 @@ const struct cbit_client_ops host_client_ops = {
 	.file = get_file,
 	.install = install,
 	.trace = trace,
+	.capable = capable,
 };
 
 static int dram_read(void *opaque, uint64_t offset, void *buf, size_t len)

@@ -62,6 +62,20 @@ static void sock_closed(struct host *host, struct host_sock *sock)
 	free(sock);
 }
 
+void host_sock_cancel(struct host *host, const struct cbit_file *file)
+{
+	struct host_sock **at, *sock;
+
+	pthread_mutex_lock(&host->files_lock);
+	for (at = &host->socks; (*at)->file != file;)
+		at = &(*at)->next;
+	sock = *at;
+	*at = sock->next;
+	pthread_mutex_unlock(&host->files_lock);
+	close(sock->end);
+	free(sock);
+}
+
 void host_files_release(struct host *host, struct cbit_file *file)
 {
 	pthread_rwlock_wrlock(&host->calls);

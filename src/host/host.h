@@ -329,6 +329,8 @@ struct cbit_owner *host_owner_get(struct host *host, pid_t tid);
 void host_owner_hold(struct cbit_owner *owner); /* one more, of one that is held already */
 void host_owner_put(struct host *host, struct cbit_owner *owner);
 int host_owner_lock(struct host *host, struct cbit_owner *owner, int64_t pages);
+/* Has the process that capability (CAP_*) in its effective set? */
+bool host_owner_capable(pid_t tgid, int capability);
 bool host_owner_dying(struct host *host, pid_t tgid);
 /* Is there a process that has ended, but whose mappings are there yet? */
 bool host_owner_lingers(struct host *host);
@@ -346,6 +348,8 @@ int host_copy_out(pid_t tid, uint64_t addr, const void *src, size_t len);
 /* files.c */
 int host_fd_lookup(struct host *host, pid_t tid, int fd, struct host_fd *out);
 int host_sock_open(struct host *host, struct cbit_file *file, int *fd);
+/* The client never got its descriptor: forget it. @file is not released. */
+void host_sock_cancel(struct host *host, const struct cbit_file *file);
 /* Carry out the closes that have happened; settle: with little ado when there are none. */
 void host_files_drain(struct host *host);
 void host_files_settle(struct host *host);

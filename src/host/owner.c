@@ -254,6 +254,11 @@ static int64_t proc_number(pid_t tgid, const char *file, const char *word, int b
 	return end == p ? none : v;
 }
 
+bool host_owner_capable(pid_t tgid, int capability)
+{
+	return proc_number(tgid, "status", "\nCapEff:", 16, 0) >> capability & 1;
+}
+
 /*
  * The limit in pages: RLIMIT_MEMLOCK less what is locked by other means, unless CAP_IPC_LOCK.
  * /proc tells of processes of other users too, where prlimit() wants CAP_SYS_RESOURCE.
@@ -262,8 +267,7 @@ static int64_t inherited_limit(pid_t tgid)
 {
 	int64_t limit = proc_number(tgid, "limits", "\nMax locked memory", 10, INT64_MAX);
 
-	if (limit == INT64_MAX ||
-	    proc_number(tgid, "status", "\nCapEff:", 16, 0) >> CAP_IPC_LOCK & 1)
+	if (limit == INT64_MAX || host_owner_capable(tgid, CAP_IPC_LOCK))
 		return INT64_MAX;
 	return (limit - 1024 * proc_number(tgid, "status", "\nVmLck:", 10, 0)) >> CBIT_PAGE_SHIFT;
 }

@@ -288,6 +288,8 @@ static void node_path(const struct cbit_file *file, char *path, size_t size)
 	case CBIT_FILE_GROUP:
 		snprintf(path, size, "/dev/vfio/%u", cbit_vfio_group_number(file));
 		break;
+	default: /* has no node */
+		break;
 	}
 }
 

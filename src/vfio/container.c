@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vfio_internal.h"
+#include "iommufd_internal.h"
 
 static void container_put(struct vfio_container *container)
 {
@@ -56,7 +56,7 @@ static long set_iommu(struct vfio_container *container, const struct vfio_call *
 		return -ENODEV;
 	if (call->arg != UAPI_TYPE1_IOMMU && call->arg != UAPI_TYPE1v2_IOMMU)
 		return -EINVAL;
-	ret = vfio_space_create(machine, &space);
+	ret = vfio_space_create(machine, NULL, &space);
 	if (ret)
 		return ret;
 	space->v2 = call->arg == UAPI_TYPE1v2_IOMMU;
@@ -107,6 +107,15 @@ static void detach_container(struct cbit_machine *machine, struct vfio_group *gr
 	container_put(container);
 }
 
+static void drop_iommufd(struct vfio_group *group)
+{
+	struct vfio_iommufd *fd = group->iommufd;
+
+	group->iommufd = NULL;
+	fd->users--;
+	vfio_iommufd_put(fd);
+}
+
 void vfio_group_put(struct cbit_machine *machine, struct vfio_group *group)
 {
 	/* Device files hold the group open. */
@@ -114,6 +123,8 @@ void vfio_group_put(struct cbit_machine *machine, struct vfio_group *group)
 		return;
 	if (group->container)
 		detach_container(machine, group);
+	if (group->iommufd)
+		drop_iommufd(group);
 	group->opened = false;
 }
 
@@ -127,7 +138,7 @@ static long get_status(const struct vfio_group *group, const struct vfio_call *c
 	if (status.argsz < sizeof(status))
 		return -EINVAL;
 	status.flags = UAPI_GROUP_FLAGS_VIABLE;
-	if (group->container)
+	if (group->container || group->iommufd)
 		status.flags |= UAPI_GROUP_FLAGS_CONTAINER_SET;
 	return vfio_put(call, 0, &status, sizeof(status));
 }
@@ -146,8 +157,16 @@ static long set_container(struct vfio_group *group, const struct vfio_call *call
 	ret = machine->client->file(machine->client_opaque, call->caller, fd, &file);
 	if (ret)
 		return ret;
-	if (group->container)
+	if (group->container || group->iommufd)
 		return -EINVAL;
+	if (file && file->kind == CBIT_FILE_IOMMUFD) {
+		ret = vfio_iommufd_compat_create(file->iommufd);
+		if (ret)
+			return ret;
+		group->iommufd = file->iommufd;
+		group->iommufd->users++;
+		return 0;
+	}
 	if (!file || file->kind != CBIT_FILE_CONTAINER)
 		return -EBADFD;
 	container = file->container;
@@ -163,6 +182,10 @@ static long set_container(struct vfio_group *group, const struct vfio_call *call
 
 static long unset_container(struct vfio_group *group, const struct vfio_call *call)
 {
+	if (group->iommufd) {
+		drop_iommufd(group); /* open devices stay where they are */
+		return 0;
+	}
 	if (!group->container)
 		return -EINVAL;
 	if (group->device_files)
@@ -190,6 +213,30 @@ static int get_string(const struct vfio_call *call, char *buf, size_t size)
 		len += chunk;
 	}
 	return -EINVAL;
+}
+
+/* The first file of a device in a group that has an iommufd: vfio_df_group_open(). */
+static int open_bound(struct vfio_device *dev, struct vfio_iommufd *fd)
+{
+	uint32_t id;
+	int ret;
+
+	ret = vfio_device_bind(dev, fd);
+	if (ret)
+		return ret;
+	id = fd->compat ? fd->compat->obj.id : 0;
+	ret = fd->compat ? vfio_device_attach_pt(dev, &id) : -ENODEV;
+	if (ret)
+		vfio_device_unbind(dev);
+	return ret;
+}
+
+void vfio_group_device_closed(struct vfio_device *dev)
+{
+	dev->group->device_files--;
+	vfio_device_closed(dev);
+	if (!dev->open_count && dev->iommufd)
+		vfio_device_unbind(dev);
 }
 
 static long get_device_fd(struct vfio_group *group, const struct vfio_call *call)
@@ -222,11 +269,18 @@ static long get_device_fd(struct vfio_group *group, const struct vfio_call *call
 	}
 	if (!dev)
 		return -ENODEV;
-	if (!group->container || !group->container->type)
+	if (!group->iommufd && (!group->container || !group->container->type))
 		return -EINVAL;
 	file = calloc(1, sizeof(*file));
 	if (!file)
 		return -ENOMEM;
+	if (group->iommufd && !dev->open_count) {
+		ret = open_bound(dev, group->iommufd);
+		if (ret) {
+			free(file);
+			return ret;
+		}
+	}
 	file->machine = machine;
 	file->kind = CBIT_FILE_DEVICE;
 	file->device = dev;
@@ -235,8 +289,7 @@ static long get_device_fd(struct vfio_group *group, const struct vfio_call *call
 	group->device_files++;
 	ret = machine->client->install(machine->client_opaque, call->caller, file);
 	if (ret < 0) {
-		group->device_files--;
-		vfio_device_closed(dev);
+		vfio_group_device_closed(dev);
 		free(file);
 	}
 	return ret;

@@ -1,71 +1,129 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The part of iommufd that VFIO programs need to get going: objects by number, and an IOAS with
- * map and unmap (Linux 7.2: drivers/iommu/iommufd/main.c, ioas.c, io_pagetable.c). Objects made
- * by hand other than an IOAS, copies and dma-bufs are not there yet.
+ * iommufd: its files, objects by number, and which command is whose (Linux 7.2:
+ * drivers/iommu/iommufd/main.c).
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "vfio_internal.h"
+#include "iommufd_internal.h"
 
-static struct vfio_ioas *ioas_find(const struct vfio_iommufd *fd, uint32_t id)
+/* --- objects --- */
+
+static int make_room(struct vfio_iommufd *fd, uint32_t id)
 {
-	struct vfio_ioas *ioas = fd->ioas;
+	uint32_t room = fd->room ? fd->room : 8;
+	struct vfio_object **objects;
 
-	while (ioas && ioas->id != id)
-		ioas = ioas->next;
-	return ioas;
-}
-
-enum vfio_object vfio_iommufd_find(const struct cbit_machine *machine,
-				   const struct vfio_iommufd *fd, uint32_t id,
-				   struct vfio_ioas **out)
-{
-	*out = NULL;
-	for (unsigned int i = 0; i < machine->nr_devices; i++) {
-		if (machine->devices[i]->iommufd == fd && machine->devices[i]->object == id)
-			return VFIO_OBJECT_DEVICE;
-	}
-	for (struct vfio_ioas *ioas = fd->ioas; ioas; ioas = ioas->next) {
-		if (ioas->id != id && (!ioas->users || ioas->table != id))
-			continue;
-		*out = ioas;
-		return ioas->id == id ? VFIO_OBJECT_IOAS : VFIO_OBJECT_TABLE;
-	}
-	return VFIO_OBJECT_NONE;
+	while (room <= id)
+		room *= 2;
+	if (room == fd->room)
+		return 0;
+	objects = realloc(fd->objects, room * sizeof(struct vfio_object *));
+	if (!objects)
+		return -ENOMEM;
+	memset(objects + fd->room, 0, (room - fd->room) * sizeof(struct vfio_object *));
+	fd->objects = objects;
+	fd->room = room;
+	return 0;
 }
 
 /* Numbers are given as xa_alloc() gives them: the lowest that is free, from 1. */
-uint32_t vfio_iommufd_number(const struct cbit_machine *machine, struct vfio_iommufd *fd)
+int vfio_object_add(struct vfio_iommufd *fd, struct vfio_object *obj, enum vfio_object_type type)
 {
-	struct vfio_ioas *ioas;
-	uint32_t id = fd->low ? fd->low : 1;
+	uint32_t id = fd->low;
 
-	while (vfio_iommufd_find(machine, fd, id, &ioas) != VFIO_OBJECT_NONE)
+	while (id < fd->room && fd->objects[id])
 		id++;
-	fd->low = id;
-	return id;
+	if (make_room(fd, id))
+		return -ENOMEM;
+	fd->low = id + 1;
+	fd->objects[id] = obj;
+	obj->id = id;
+	obj->type = type;
+	obj->users = 1;
+	return 0;
 }
 
-void vfio_iommufd_free(struct vfio_iommufd *fd, uint32_t id)
+void vfio_object_remove(struct vfio_iommufd *fd, struct vfio_object *obj)
 {
-	if (id < fd->low)
-		fd->low = id;
+	fd->objects[obj->id] = NULL;
+	if (obj->id < fd->low)
+		fd->low = obj->id;
+	if (fd->compat && &fd->compat->obj == obj)
+		fd->compat = NULL;
+}
+
+struct vfio_object *vfio_object_find(const struct vfio_iommufd *fd, uint32_t id,
+				     enum vfio_object_type type)
+{
+	struct vfio_object *obj = id < fd->room ? fd->objects[id] : NULL;
+
+	if (!obj || obj->type == VFIO_OBJECT_NONE ||
+	    (type != VFIO_OBJECT_NONE && obj->type != type))
+		return NULL;
+	return obj;
+}
+
+struct vfio_device *vfio_iommufd_device(const struct vfio_iommufd *fd, uint32_t id)
+{
+	struct vfio_object *obj = vfio_object_find(fd, id, VFIO_OBJECT_DEVICE);
+
+	return obj ? (struct vfio_device *)((char *)obj - offsetof(struct vfio_device, object))
+		   : NULL;
+}
+
+int vfio_object_destroy(struct vfio_iommufd *fd, struct vfio_object *obj)
+{
+	if (obj->users != 1)
+		return -EBUSY;
+	vfio_object_remove(fd, obj);
+	switch (obj->type) {
+	case VFIO_OBJECT_IOAS:
+		vfio_ioas_destroy(vfio_ioas_of(obj));
+		break;
+	case VFIO_OBJECT_HWPT:
+		vfio_hwpt_destroy(vfio_hwpt_of(obj));
+		break;
+	default:
+		vfio_viommu_destroy(fd, obj);
+		break;
+	}
+	return 0;
+}
+
+/* --- files --- */
+
+struct vfio_iommufd *vfio_iommufd_create(struct cbit_machine *machine)
+{
+	struct vfio_iommufd *fd = calloc(1, sizeof(*fd));
+
+	if (!fd)
+		return NULL;
+	fd->machine = machine;
+	fd->fd_open = true;
+	fd->low = 1;
+	return fd;
 }
 
 void vfio_iommufd_put(struct vfio_iommufd *fd)
 {
-	struct vfio_ioas *ioas;
+	bool again = true;
 
 	if (fd->fd_open || fd->users)
 		return;
-	while ((ioas = fd->ioas)) {
-		fd->ioas = ioas->next;
-		vfio_space_destroy(ioas->space);
-		free(ioas);
+	/* Those that nobody uses first, until all are gone. */
+	while (again) {
+		again = false;
+		for (uint32_t id = 1; id < fd->room; id++) {
+			struct vfio_object *obj = vfio_object_find(fd, id, VFIO_OBJECT_NONE);
+
+			if (obj && !vfio_object_destroy(fd, obj))
+				again = true;
+		}
 	}
+	free(fd->objects);
 	free(fd);
 }
 
@@ -74,6 +132,8 @@ void vfio_iommufd_release(struct vfio_iommufd *fd)
 	fd->fd_open = false;
 	vfio_iommufd_put(fd);
 }
+
+/* --- commands --- */
 
 /* Is all zero what a client has behind the @size bytes that are known here? (check_zeroed_user) */
 static long rest_zero(const struct vfio_call *call, size_t size, uint32_t user)
@@ -112,305 +172,115 @@ long vfio_get_cmd(const struct vfio_call *call, void *cmd, size_t size, size_t m
 	if (ret)
 		return ret;
 	memset(cmd, 0, size);
-	return vfio_get(call, cmd, 0, user < size ? user : size);
+	ret = vfio_get(call, cmd, 0, user < size ? user : size);
+	/* What was checked counts, whatever the client has made of it meanwhile. */
+	memcpy(cmd, &user, sizeof(user));
+	return ret;
 }
 
-static long ioas_alloc(struct vfio_iommufd *fd, const struct vfio_call *call)
+int vfio_respond(const struct vfio_call *call, const void *cmd, size_t size)
 {
-	struct uapi_ioas_alloc cmd;
-	struct vfio_ioas *ioas;
-	long ret = vfio_get_cmd(call, &cmd, sizeof(cmd), sizeof(cmd));
+	uint32_t user;
 
-	if (ret)
-		return ret;
-	if (cmd.flags)
-		return -EOPNOTSUPP;
-	ioas = calloc(1, sizeof(*ioas));
-	if (!ioas)
-		return -ENOMEM;
-	ret = vfio_space_create(call->machine, &ioas->space);
-	if (ret) {
-		free(ioas);
-		return ret;
-	}
-	ioas->space->v2 = true;
-	ioas->space->refuse_mmio = true;
-	ioas->space->dma_avail = UINT32_MAX;
-	ioas->id = vfio_iommufd_number(call->machine, fd);
-	cmd.out_ioas_id = ioas->id;
-	ret = vfio_put(call, 0, &cmd, sizeof(cmd));
-	if (ret) {
-		vfio_space_destroy(ioas->space);
-		free(ioas);
-		return ret;
-	}
-	ioas->next = fd->ioas;
-	fd->ioas = ioas;
-	return 0;
+	memcpy(&user, cmd, sizeof(user));
+	return vfio_put(call, 0, cmd, user < size ? user : size);
 }
 
-static long destroy(struct vfio_iommufd *fd, const struct vfio_call *call)
+static long destroy(struct vfio_iommufd *fd, const struct vfio_call *call, void *cmd)
 {
-	struct vfio_ioas **at, *ioas;
-	struct uapi_fd_destroy cmd;
-	long ret = vfio_get_cmd(call, &cmd, sizeof(cmd), sizeof(cmd));
+	const struct uapi_fd_destroy *destroy = cmd;
+	struct vfio_object *obj = vfio_object_find(fd, destroy->id, VFIO_OBJECT_NONE);
 
-	if (ret)
-		return ret;
-	switch (vfio_iommufd_find(call->machine, fd, cmd.id, &ioas)) {
-	case VFIO_OBJECT_NONE:
-		return -ENOENT;
-	case VFIO_OBJECT_IOAS:
-		if (!ioas->users)
-			break;
-		return -EBUSY;
-	default:
-		return -EBUSY; /* a bound device, or the page table of an attached one */
-	}
-	for (at = &fd->ioas; *at != ioas;)
-		at = &(*at)->next;
-	*at = ioas->next;
-	vfio_iommufd_free(fd, ioas->id);
-	vfio_space_destroy(ioas->space);
-	free(ioas);
-	return 0;
+	(void)call;
+	return obj ? vfio_object_destroy(fd, obj) : -ENOENT;
 }
 
-static long iova_ranges(struct vfio_iommufd *fd, const struct vfio_call *call)
-{
-	static const struct uapi_iova_range everything = { 0, UINT64_MAX };
-	struct uapi_ioas_iova_ranges cmd;
-	const struct uapi_iova_range *ranges;
-	struct vfio_ioas *ioas;
-	uint32_t max;
-	long ret = vfio_get_cmd(call, &cmd, sizeof(cmd), sizeof(cmd));
+typedef long command_fn(struct vfio_iommufd *fd, const struct vfio_call *call, void *cmd);
 
-	if (ret)
-		return ret;
-	if (cmd.reserved)
-		return -EOPNOTSUPP;
-	ioas = ioas_find(fd, cmd.ioas_id);
-	if (!ioas)
-		return -ENOENT;
-	/* Without a device nothing is reserved, and no page table asks for alignment. */
-	ranges = ioas->users ? vfio_iova_ranges : &everything;
-	max = cmd.num_iovas;
-	cmd.num_iovas = ioas->users ? VFIO_IOVA_RANGES : 1;
-	cmd.out_iova_alignment = ioas->users ? CBIT_PAGE_SIZE : 1;
-	for (uint32_t i = 0; i < cmd.num_iovas && i < max; i++) {
-		ret = call->machine->client->copy_out(call->machine->client_opaque, call->caller,
-						      cmd.allowed_iovas + i * sizeof(ranges[0]),
-						      &ranges[i], sizeof(ranges[0]));
-		if (ret)
-			return ret;
-	}
-	ret = vfio_put(call, 0, &cmd, sizeof(cmd));
-	if (ret)
-		return ret;
-	return cmd.num_iovas > max ? -EMSGSIZE : 0;
+#define END(type, member) (offsetof(struct type, member) + sizeof(((struct type *)0)->member))
+
+/* Of the commands in their order: how long, how much of it there must be, who carries it out. */
+static const struct command {
+	size_t size, min;
+	command_fn *run;
+	bool changes;
+} commands[] = {
+	{ sizeof(struct uapi_fd_destroy), END(uapi_fd_destroy, id), destroy, true },
+	{ sizeof(struct uapi_ioas_alloc), END(uapi_ioas_alloc, out_ioas_id),
+	  vfio_iommufd_ioas_alloc, true },
+	{ sizeof(struct uapi_ioas_allow_iovas), END(uapi_ioas_allow_iovas, allowed_iovas),
+	  vfio_iommufd_allow_iovas, false },
+	{ sizeof(struct uapi_ioas_copy), END(uapi_ioas_copy, src_iova), vfio_iommufd_copy, false },
+	{ sizeof(struct uapi_ioas_iova_ranges), END(uapi_ioas_iova_ranges, out_iova_alignment),
+	  vfio_iommufd_iova_ranges, false },
+	{ sizeof(struct uapi_ioas_map), END(uapi_ioas_map, iova), vfio_iommufd_map, false },
+	{ sizeof(struct uapi_ioas_unmap), END(uapi_ioas_unmap, length), vfio_iommufd_unmap, false },
+	{ sizeof(struct uapi_option), END(uapi_option, val64), vfio_iommufd_option, true },
+	{ sizeof(struct uapi_vfio_ioas), END(uapi_vfio_ioas, reserved), vfio_iommufd_vfio_ioas,
+	  true },
+	{ sizeof(struct uapi_hwpt_alloc), END(uapi_hwpt_alloc, reserved), vfio_iommufd_hwpt_alloc,
+	  true },
+	{ sizeof(struct uapi_hw_info), END(uapi_hw_info, reserved), vfio_iommufd_hw_info, false },
+	{ sizeof(struct uapi_set_dirty_tracking), END(uapi_set_dirty_tracking, reserved),
+	  vfio_iommufd_set_dirty, false },
+	{ sizeof(struct uapi_get_dirty_bitmap), END(uapi_get_dirty_bitmap, data),
+	  vfio_iommufd_get_dirty, false },
+	{ sizeof(struct uapi_hwpt_invalidate), END(uapi_hwpt_invalidate, reserved),
+	  vfio_iommufd_invalidate, false },
+	{ sizeof(struct uapi_fault_alloc), END(uapi_fault_alloc, out_fault_fd),
+	  vfio_iommufd_fault_alloc, true },
+	{ sizeof(struct uapi_ioas_map_file), END(uapi_ioas_map_file, iova), NULL, false },
+	{ sizeof(struct uapi_viommu_alloc), END(uapi_viommu_alloc, out_viommu_id),
+	  vfio_iommufd_viommu_alloc, true },
+	{ sizeof(struct uapi_vdevice_alloc), END(uapi_vdevice_alloc, virt_id),
+	  vfio_iommufd_vdevice_alloc, true },
+	{ sizeof(struct uapi_change_process), END(uapi_change_process, reserved),
+	  vfio_iommufd_change_process, true },
+	{ sizeof(struct uapi_veventq_alloc), END(uapi_veventq_alloc, out_veventq_fd),
+	  vfio_iommufd_veventq_alloc, true },
+	{ sizeof(struct uapi_hw_queue_alloc), END(uapi_hw_queue_alloc, length),
+	  vfio_iommufd_hw_queue_alloc, true },
+};
+_Static_assert(sizeof(commands) / sizeof(commands[0]) == UAPI_IOMMUFD_LAST - UAPI_IOMMUFD_FIRST + 1,
+	       "a row for each command");
+
+static const struct command *command(uint32_t cmd)
+{
+	unsigned int nr = _IOC_NR(cmd) - UAPI_IOMMUFD_FIRST;
+
+	return nr < sizeof(commands) / sizeof(commands[0]) ? &commands[nr] : NULL;
 }
 
-static uint64_t round_up_power(uint64_t n)
+bool vfio_iommufd_changes(uint32_t cmd)
 {
-	return n <= 1 ? 1 : UINT64_C(1) << (64 - __builtin_clzll(n - 1));
-}
+	const struct command *c = command(cmd);
 
-/* The lowest place from @first to @last that is free, or 0. */
-static uint64_t find_hole(struct vfio_space *space, uint64_t first, uint64_t last, uint64_t len,
-			  uint64_t align)
-{
-	struct vfio_mapping *m;
-	uint64_t end;
-
-	for (;;) {
-		if (__builtin_add_overflow(first, align - 1, &first))
-			return 0;
-		first &= ~(align - 1);
-		m = vfio_space_first(space, first, last);
-		end = m && m->iova > first ? m->iova - 1 : last;
-		if ((!m || m->iova > first) && first < end && end - first >= len - 1)
-			return first;
-		if (!m || __builtin_add_overflow(m->iova, m->size, &first) || first > last)
-			return 0;
-	}
-}
-
-/* Choose an IOVA (Linux: iopt_alloc_iova). The alignment of the address is kept up to 2 MiB. */
-static long alloc_iova(const struct vfio_ioas *ioas, uint64_t addr, uint64_t len, uint64_t *iova)
-{
-	const uint64_t lowest = CBIT_PAGE_SIZE, highest = UINT64_MAX - CBIT_PAGE_SIZE;
-	uint64_t align = UINT64_C(2) << 20;
-
-	if (len >= UINT64_MAX / 2)
-		return -EOVERFLOW;
-	if (round_up_power(len) < align)
-		align = round_up_power(len);
-	if (addr && (addr & -addr) < align)
-		align = addr & -addr;
-	if (!ioas->users) {
-		*iova = find_hole(ioas->space, lowest, highest, len, align);
-		return *iova ? 0 : -ENOSPC;
-	}
-	for (unsigned int i = 0; i < VFIO_IOVA_RANGES; i++) {
-		const struct uapi_iova_range *r = &vfio_iova_ranges[i];
-
-		*iova = find_hole(ioas->space, r->start < lowest ? lowest : r->start,
-				  r->last > highest ? highest : r->last, len, align);
-		if (*iova)
-			return 0;
-	}
-	return -ENOSPC;
-}
-
-/* Linux: iopt_alloc_area_pages() and what it calls. */
-static long map_area(struct vfio_ioas *ioas, const struct vfio_call *call,
-		     struct uapi_ioas_map *cmd, unsigned int attrs)
-{
-	const uint64_t off = ~CBIT_PAGE_MASK;
-	uint64_t last;
-	long ret;
-
-	/* Before a device is attached Linux takes odd addresses as well; pages only, here. */
-	if (cmd->length & off)
-		return -EINVAL;
-	if (!(cmd->flags & UAPI_IOAS_MAP_FIXED_IOVA)) {
-		if (cmd->user_va & off)
-			return -EINVAL;
-		ret = alloc_iova(ioas, cmd->user_va, cmd->length, &cmd->iova);
-		if (ret)
-			return ret;
-	} else {
-		if (cmd->iova & off)
-			return -EINVAL;
-		if (__builtin_add_overflow(cmd->iova, cmd->length - 1, &last))
-			return -EOVERFLOW;
-		if (ioas->users && !vfio_space_iova_valid(cmd->iova, last))
-			return -EINVAL;
-		if (vfio_space_first(ioas->space, cmd->iova, last)) {
-			const struct cbit_mapping_info refused = { .iova = CBIT_IOVA(cmd->iova),
-								   .size = cmd->length,
-								   .vaddr = cmd->user_va,
-								   .attrs = attrs };
-
-			vfio_watch_refused(ioas->space, call, "IOMMU_IOAS_MAP", &refused);
-			return -EEXIST;
-		}
-		if (cmd->user_va & off)
-			return -EINVAL;
-	}
-	return vfio_space_map(ioas->space, call->caller, cmd->iova, cmd->length, cmd->user_va,
-			      attrs);
-}
-
-static long ioas_map(struct vfio_iommufd *fd, const struct vfio_call *call)
-{
-	struct uapi_ioas_map cmd;
-	struct vfio_ioas *ioas;
-	unsigned int attrs = 0;
-	uint64_t end;
-	long ret = vfio_get_cmd(call, &cmd, sizeof(cmd), sizeof(cmd));
-
-	if (ret)
-		return ret;
-	if (cmd.flags & ~(UAPI_IOAS_MAP_FIXED_IOVA | UAPI_IOAS_MAP_WRITEABLE |
-			  UAPI_IOAS_MAP_READABLE) ||
-	    cmd.reserved)
-		return -EOPNOTSUPP;
-	if (cmd.iova == UINT64_MAX || cmd.length == UINT64_MAX)
-		return -EOVERFLOW;
-	if (cmd.flags & UAPI_IOAS_MAP_WRITEABLE)
-		attrs |= CBIT_ATTR_WRITE;
-	if (cmd.flags & UAPI_IOAS_MAP_READABLE)
-		attrs |= CBIT_ATTR_READ;
-	if (!attrs)
-		return -EINVAL;
-	ioas = ioas_find(fd, cmd.ioas_id);
-	if (!ioas)
-		return -ENOENT;
-	if (__builtin_add_overflow(cmd.user_va, cmd.length, &end))
-		return -EOVERFLOW;
-	if (!cmd.length)
-		return -EINVAL;
-	pthread_mutex_lock(&ioas->space->lock);
-	ret = map_area(ioas, call, &cmd, attrs);
-	pthread_mutex_unlock(&ioas->space->lock);
-	return ret ? ret : vfio_put(call, 0, &cmd, sizeof(cmd));
-}
-
-/* A mapping that is cut ends the call; what was whole before it is gone by then. */
-static long unmap_range(struct vfio_space *space, uint64_t first, uint64_t last, uint64_t *done)
-{
-	struct vfio_mapping *m, *next;
-
-	*done = 0;
-	for (m = vfio_space_first(space, first, last); m && m->iova <= last; m = next) {
-		if (m->iova < first || m->iova + m->size - 1 > last)
-			return -ENOENT;
-		next = vfio_space_next(space, m);
-		*done += m->size;
-		vfio_space_remove(space, m);
-	}
-	return 0;
-}
-
-static long ioas_unmap(struct vfio_iommufd *fd, const struct vfio_call *call)
-{
-	struct uapi_ioas_unmap cmd;
-	struct vfio_ioas *ioas;
-	uint64_t last, done = 0;
-	bool all;
-	long ret = vfio_get_cmd(call, &cmd, sizeof(cmd), sizeof(cmd));
-
-	if (ret)
-		return ret;
-	ioas = ioas_find(fd, cmd.ioas_id);
-	if (!ioas)
-		return -ENOENT;
-	all = !cmd.iova && cmd.length == UINT64_MAX;
-	if (!all) {
-		if (cmd.iova == UINT64_MAX || cmd.length == UINT64_MAX)
-			return -EOVERFLOW;
-		if (!cmd.length)
-			return -EINVAL;
-		if (__builtin_add_overflow(cmd.iova, cmd.length - 1, &last))
-			return -EOVERFLOW;
-	} else {
-		last = UINT64_MAX;
-	}
-	pthread_mutex_lock(&ioas->space->lock);
-	ret = unmap_range(ioas->space, cmd.iova, last, &done);
-	pthread_mutex_unlock(&ioas->space->lock);
-	if (!ret && !all && !done)
-		ret = -ENOENT;
-	if (ret)
-		return ret;
-	cmd.length = done;
-	return vfio_put(call, 0, &cmd, sizeof(cmd));
+	return c && c->changes;
 }
 
 long vfio_iommufd_ioctl(struct vfio_iommufd *fd, const struct vfio_call *call, uint32_t cmd)
 {
+	const struct command *c = command(cmd);
+	uint64_t buf[8];
 	uint32_t size;
-	int ret;
+	long ret;
 
-	switch (cmd) {
-	case UAPI_IOMMUFD_DESTROY:
-		return destroy(fd, call);
-	case UAPI_IOMMUFD_IOAS_ALLOC:
-		return ioas_alloc(fd, call);
-	case UAPI_IOMMUFD_IOAS_IOVA_RANGES:
-		return iova_ranges(fd, call);
-	case UAPI_IOMMUFD_IOAS_MAP:
-		return ioas_map(fd, call);
-	case UAPI_IOMMUFD_IOAS_UNMAP:
-		return ioas_unmap(fd, call);
-	default:
-		/* Linux takes the size of any command in its table's range before it knows it. */
-		if (_IOC_NR(cmd) >= UAPI_IOMMUFD_FIRST && _IOC_NR(cmd) <= UAPI_IOMMUFD_LAST) {
-			ret = vfio_get(call, &size, 0, sizeof(size));
-			if (ret)
-				return ret;
-		}
-		return -ENOTTY;
+	if (!c)
+		return vfio_iommufd_compat(fd, call, cmd);
+	/* Mostly a program has the very structure that is known here: one look at its memory. */
+	if (cmd == UAPI_NR(_IOC_NR(cmd)) && c->run && !vfio_get(call, buf, 0, c->size)) {
+		memcpy(&size, buf, sizeof(size));
+		if (size == c->size)
+			return c->run(fd, call, buf);
 	}
+	/* Linux takes the size of any command in its table's range before it knows it. */
+	ret = vfio_get(call, &size, 0, sizeof(size));
+	if (ret)
+		return ret;
+	if (cmd != UAPI_NR(_IOC_NR(cmd)) || !c->run)
+		return -ENOTTY;
+	ret = vfio_get_cmd(call, buf, c->size, c->min);
+	return ret ? ret : c->run(fd, call, buf);
 }
+_Static_assert(sizeof(struct uapi_hwpt_alloc) <= 64 && sizeof(struct uapi_get_dirty_bitmap) <= 64,
+	       "the longest command fits its buffer");

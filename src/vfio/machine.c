@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vfio_internal.h"
+#include "iommufd_internal.h"
 
 static struct cbit_spa bar_place(void *opaque, uint64_t size)
 {
@@ -316,14 +316,15 @@ int cbit_vfio_open(struct cbit_machine *machine, enum cbit_file_kind kind, unsig
 			ret = -ENOMEM;
 		break;
 	case CBIT_FILE_IOMMUFD:
-		file->iommufd = calloc(1, sizeof(*file->iommufd));
-		if (file->iommufd)
-			file->iommufd->fd_open = true;
-		else
+		file->iommufd = vfio_iommufd_create(machine);
+		if (!file->iommufd)
 			ret = -ENOMEM;
 		break;
 	case CBIT_FILE_GROUP:
 		ret = open_group(machine, number, file);
+		break;
+	case CBIT_FILE_EVENTQ:
+		ret = -ENODEV; /* they come from calls */
 		break;
 	case CBIT_FILE_DEVICE:
 		file->cdev = true;
@@ -353,6 +354,9 @@ void cbit_vfio_release(struct cbit_file *file)
 	case CBIT_FILE_IOMMUFD:
 		vfio_iommufd_release(file->iommufd);
 		break;
+	case CBIT_FILE_EVENTQ:
+		vfio_eventq_release(file->eventq);
+		break;
 	case CBIT_FILE_GROUP:
 		file->group->fd_open = false;
 		vfio_group_put(machine, file->group);
@@ -361,8 +365,7 @@ void cbit_vfio_release(struct cbit_file *file)
 		if (file->cdev && vfio_file_granted(file)) {
 			vfio_cdev_unbind(file->device);
 		} else if (!file->cdev) {
-			vfio_device_closed(file->device);
-			file->device->group->device_files--;
+			vfio_group_device_closed(file->device);
 			vfio_group_put(machine, file->device->group);
 		}
 		break;
@@ -405,7 +408,7 @@ static bool changes_state(const struct cbit_file *file, uint32_t cmd)
 	case CBIT_FILE_GROUP:
 		return cmd != UAPI_GROUP_GET_STATUS;
 	case CBIT_FILE_IOMMUFD:
-		return cmd == UAPI_IOMMUFD_IOAS_ALLOC || cmd == UAPI_IOMMUFD_DESTROY;
+		return vfio_iommufd_changes(cmd);
 	default:
 		return cmd == UAPI_DEVICE_BIND_IOMMUFD || cmd == UAPI_DEVICE_ATTACH_IOMMUFD_PT ||
 		       cmd == UAPI_DEVICE_DETACH_IOMMUFD_PT;
@@ -432,6 +435,9 @@ long cbit_vfio_ioctl(struct cbit_file *file, void *caller, uint32_t cmd, uint64_
 	case CBIT_FILE_IOMMUFD:
 		ret = vfio_iommufd_ioctl(file->iommufd, &call, cmd);
 		break;
+	case CBIT_FILE_EVENTQ:
+		ret = -ENOTTY;
+		break;
 	default:
 		ret = vfio_device_ioctl(file, &call, cmd);
 		break;
@@ -446,8 +452,8 @@ static struct vfio_space *space_of(const struct cbit_file *file)
 	case CBIT_FILE_CONTAINER:
 		return file->container->space;
 	case CBIT_FILE_DEVICE:
-		if (file->device->ioas)
-			return file->device->ioas->space;
+		if (file->device->attached)
+			return file->device->group->hwpt->ioas->space;
 		return file->device->group->container ? file->device->group->container->space
 						      : NULL;
 	default:
@@ -471,10 +477,13 @@ bool cbit_vfio_describe(struct cbit_file *file, struct cbit_iova iova,
 
 struct cbit_domain *cbit_vfio_domain(struct cbit_file *file)
 {
+	struct cbit_domain *domain = NULL;
 	struct vfio_space *space;
 
 	pthread_rwlock_rdlock(&file->machine->state);
 	space = space_of(file);
+	if (space)
+		domain = space->ioas ? file->device->group->hwpt->domain : space->domain;
 	pthread_rwlock_unlock(&file->machine->state);
-	return space ? space->domain : NULL;
+	return domain;
 }

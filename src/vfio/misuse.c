@@ -3,7 +3,7 @@
  * Calls that are answered as Linux answers them, but do not do what the program seems to think:
  * told to the observer with the place they came from.
  */
-#include "vfio_internal.h"
+#include "iommufd_internal.h"
 
 /* Who called, and from where. */
 static void caller_info(const struct vfio_call *call, struct cbit_mapping_info *info)
@@ -100,6 +100,7 @@ void vfio_watch_refused(struct vfio_space *space, const struct vfio_call *call, 
 	const struct vfio_mapping *old =
 		vfio_space_first(space, refused->iova.v, refused->iova.v + (refused->size - 1));
 	struct cbit_mapping_info info = *refused;
+	struct vfio_hwpt *hwpt;
 
 	if (!call->machine->observer.event || !old)
 		return;
@@ -110,7 +111,10 @@ void vfio_watch_refused(struct vfio_space *space, const struct vfio_call *call, 
 	    old->vaddr - old->iova == info.vaddr - info.iova.v &&
 	    !(info.attrs & ~old->attrs & CBIT_ATTR_RW))
 		return;
-	cbit_domain_watch(space->domain, what, &info);
+	if (space->domain)
+		cbit_domain_watch(space->domain, what, &info);
+	for (hwpt = space->ioas ? space->ioas->hwpts : NULL; hwpt; hwpt = hwpt->next)
+		cbit_domain_watch(hwpt->domain, what, &info);
 }
 
 static void tell_changed(struct vfio_space *space, const struct cbit_owner *owner,
@@ -120,6 +124,9 @@ static void tell_changed(struct vfio_space *space, const struct cbit_owner *owne
 	uint64_t last = ev->call->vaddr + (ev->call->size - 1);
 	struct vfio_mapping *m;
 
+	/* Without a page table nothing is pinned. */
+	if (space->ioas && !space->ioas->hwpts)
+		return;
 	for (m = vfio_space_first(space, 0, UINT64_MAX); m; m = vfio_space_next(space, m)) {
 		if (m->owner != owner || m->vaddr > last ||
 		    m->vaddr + (m->size - 1) < ev->call->vaddr ||

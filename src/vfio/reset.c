@@ -37,7 +37,7 @@ static uint32_t cdev_id(const struct vfio_device *dev, const struct vfio_device 
 	const struct cbit_machine *machine = dev->machine;
 
 	if (other->iommufd == dev->iommufd)
-		return other->object;
+		return other->object.id;
 	/* One bound device makes its whole group the iommufd's. */
 	for (unsigned int i = 0; i < machine->nr_devices; i++) {
 		if (machine->devices[i]->group == other->group &&

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vfio_internal.h"
+#include "iommufd_internal.h"
 
 /* Linux, AMD: MSI window of iommu_dma_get_resv_regions, HyperTransport hole of the driver. */
 const struct uapi_iova_range vfio_iova_ranges[VFIO_IOVA_RANGES] = {
@@ -122,15 +122,21 @@ static void ref_drop(struct cbit_machine *machine, struct vfio_space_ref *ref)
 	pthread_mutex_unlock(&machine->refs_lock);
 }
 
-int vfio_space_create(struct cbit_machine *machine, struct vfio_space **out)
+struct cbit_domain_owner vfio_space_owner(struct vfio_space *space)
+{
+	return (struct cbit_domain_owner){ .describe = ref_describe, .opaque = space->ref };
+}
+
+int vfio_space_create(struct cbit_machine *machine, struct vfio_ioas *ioas, struct vfio_space **out)
 {
 	struct vfio_space *space = calloc(1, sizeof(*space));
-	struct cbit_domain_owner owner = { .describe = ref_describe };
-	int ret;
+	struct cbit_domain_owner owner;
+	int ret = 0;
 
 	if (!space)
 		return -ENOMEM;
 	space->machine = machine;
+	space->ioas = ioas;
 	space->dma_avail = VFIO_DMA_ENTRY_LIMIT;
 	RB_INIT(&space->mappings);
 	space->ref = ref_get(machine);
@@ -138,8 +144,9 @@ int vfio_space_create(struct cbit_machine *machine, struct vfio_space **out)
 		free(space);
 		return -ENOMEM;
 	}
-	owner.opaque = space->ref;
-	ret = cbit_domain_create(machine->iommu, &owner, &space->domain);
+	owner = vfio_space_owner(space);
+	if (!ioas)
+		ret = cbit_domain_create(machine->iommu, &owner, &space->domain);
 	if (ret) {
 		ref_drop(machine, space->ref);
 		free(space);
@@ -189,7 +196,7 @@ static void unpin(struct vfio_space *space, struct vfio_mapping *m)
 		ops->owner_put(opaque, m->owner);
 }
 
-static struct vfio_mapping *mapping_alloc(struct vfio_space *space)
+struct vfio_mapping *vfio_space_mapping_new(struct vfio_space *space)
 {
 	struct vfio_mapping *m = space->spare;
 
@@ -202,11 +209,21 @@ static struct vfio_mapping *mapping_alloc(struct vfio_space *space)
 	return m;
 }
 
-static void mapping_free(struct vfio_space *space, struct vfio_mapping *m)
+void vfio_space_mapping_free(struct vfio_space *space, struct vfio_mapping *m)
 {
 	free(m->more);
 	RB_LEFT(m, node) = space->spare;
 	space->spare = m;
+}
+
+void vfio_space_insert(struct vfio_space *space, struct vfio_mapping *m)
+{
+	RB_INSERT(vfio_mappings, &space->mappings, m);
+}
+
+void vfio_space_take_out(struct vfio_space *space, struct vfio_mapping *m)
+{
+	RB_REMOVE(vfio_mappings, &space->mappings, m);
 }
 
 void vfio_space_remove(struct vfio_space *space, struct vfio_mapping *m)
@@ -215,7 +232,7 @@ void vfio_space_remove(struct vfio_space *space, struct vfio_mapping *m)
 	RB_REMOVE(vfio_mappings, &space->mappings, m);
 	space->vaddr_invalid -= m->vaddr_invalid;
 	unpin(space, m);
-	mapping_free(space, m);
+	vfio_space_mapping_free(space, m);
 	space->dma_avail++;
 }
 
@@ -251,9 +268,7 @@ static int pin_next(struct vfio_space *space, struct vfio_mapping *m, uint64_t s
 		       (m->attrs & CBIT_ATTR_WRITE) != 0, run);
 	if (ret)
 		return ret;
-	ret = space->refuse_mmio && run->kind == CBIT_MEM_MMIO
-		      ? -EFAULT
-		      : lock_run(space, m->owner, run, true);
+	ret = lock_run(space, m->owner, run, true);
 	if (!ret) {
 		ret = runs_add(m, run);
 		if (ret)
@@ -325,7 +340,7 @@ int vfio_space_map(struct vfio_space *space, void *caller, uint64_t iova, uint64
 		   uint64_t vaddr, unsigned int attrs)
 {
 	struct cbit_machine *machine = space->machine;
-	struct vfio_mapping *m = mapping_alloc(space);
+	struct vfio_mapping *m = vfio_space_mapping_new(space);
 	int ret;
 
 	if (!m)
@@ -340,7 +355,7 @@ int vfio_space_map(struct vfio_space *space, void *caller, uint64_t iova, uint64
 		if (m->size)
 			cbit_domain_unmap(space->domain, CBIT_IOVA(iova), m->size, NULL);
 		unpin(space, m);
-		mapping_free(space, m);
+		vfio_space_mapping_free(space, m);
 		return ret;
 	}
 	if (machine->client->trace)
@@ -437,6 +452,7 @@ void vfio_space_destroy(struct vfio_space *space)
 				 .c_mask = cbit_platform_c_mask(&machine->platform) };
 	struct vfio_mapping *m, *next;
 	struct vfio_space **at;
+	uint64_t unmapped;
 
 	ref_drop(machine, space->ref);
 	pthread_mutex_lock(&machine->refs_lock);
@@ -452,9 +468,12 @@ void vfio_space_destroy(struct vfio_space *space)
 			ev.iova = CBIT_IOVA(m->iova);
 		}
 		ev.len += m->size;
-		vfio_space_remove(space, m);
+		if (!space->ioas)
+			vfio_space_remove(space, m);
 	}
 	pthread_mutex_unlock(&space->lock);
+	if (space->ioas)
+		vfio_ioas_unmap(space->ioas, 0, UINT64_MAX, &unmapped);
 	cbit_domain_destroy(space->domain);
 	while (space->spare) {
 		m = space->spare;

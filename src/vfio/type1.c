@@ -8,8 +8,6 @@
 
 #include "vfio_internal.h"
 
-#define PGSIZES UINT64_C(0xfff7ffffff000)
-
 long vfio_type1_check_extension(uint64_t extension, bool has_domain)
 {
 	switch (extension) {
@@ -77,7 +75,7 @@ static long get_info(struct vfio_space *space, const struct vfio_call *call)
 	avail.avail = space->dma_avail;
 	pthread_mutex_unlock(&space->lock);
 	memcpy(ranges.ranges, vfio_iova_ranges, sizeof(ranges.ranges));
-	info.iova_pgsizes = PGSIZES;
+	info.iova_pgsizes = VFIO_PGSIZES;
 	caps_add(&caps, &migration, sizeof(migration), sizeof(info));
 	caps_add(&caps, &avail, sizeof(avail), sizeof(info));
 	caps_add(&caps, &ranges, sizeof(ranges), sizeof(info));

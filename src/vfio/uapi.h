@@ -38,9 +38,25 @@ enum {
 
 	UAPI_IOMMUFD_DESTROY = UAPI_NR(0x80),
 	UAPI_IOMMUFD_IOAS_ALLOC = UAPI_NR(0x81),
+	UAPI_IOMMUFD_IOAS_ALLOW_IOVAS = UAPI_NR(0x82),
+	UAPI_IOMMUFD_IOAS_COPY = UAPI_NR(0x83),
 	UAPI_IOMMUFD_IOAS_IOVA_RANGES = UAPI_NR(0x84),
 	UAPI_IOMMUFD_IOAS_MAP = UAPI_NR(0x85),
 	UAPI_IOMMUFD_IOAS_UNMAP = UAPI_NR(0x86),
+	UAPI_IOMMUFD_OPTION = UAPI_NR(0x87),
+	UAPI_IOMMUFD_VFIO_IOAS = UAPI_NR(0x88),
+	UAPI_IOMMUFD_HWPT_ALLOC = UAPI_NR(0x89),
+	UAPI_IOMMUFD_GET_HW_INFO = UAPI_NR(0x8a),
+	UAPI_IOMMUFD_SET_DIRTY_TRACKING = UAPI_NR(0x8b),
+	UAPI_IOMMUFD_GET_DIRTY_BITMAP = UAPI_NR(0x8c),
+	UAPI_IOMMUFD_HWPT_INVALIDATE = UAPI_NR(0x8d),
+	UAPI_IOMMUFD_FAULT_QUEUE_ALLOC = UAPI_NR(0x8e),
+	UAPI_IOMMUFD_IOAS_MAP_FILE = UAPI_NR(0x8f),
+	UAPI_IOMMUFD_VIOMMU_ALLOC = UAPI_NR(0x90),
+	UAPI_IOMMUFD_VDEVICE_ALLOC = UAPI_NR(0x91),
+	UAPI_IOMMUFD_IOAS_CHANGE_PROCESS = UAPI_NR(0x92),
+	UAPI_IOMMUFD_VEVENTQ_ALLOC = UAPI_NR(0x93),
+	UAPI_IOMMUFD_HW_QUEUE_ALLOC = UAPI_NR(0x94),
 	UAPI_IOMMUFD_FIRST = 0x80,
 	UAPI_IOMMUFD_LAST = 0x94, /* IOMMUFD_CMD_HW_QUEUE_ALLOC */
 };
@@ -309,50 +325,5 @@ struct uapi_detach_pt {
 };
 #define UAPI_PT_FLAG_PASID 1u
 _Static_assert(sizeof(struct uapi_detach_pt) == 12, "vfio_device_detach_iommufd_pt");
-
-struct uapi_fd_destroy {
-	uint32_t size;
-	uint32_t id;
-};
-_Static_assert(sizeof(struct uapi_fd_destroy) == 8, "iommu_destroy");
-
-struct uapi_ioas_alloc {
-	uint32_t size;
-	uint32_t flags;
-	uint32_t out_ioas_id;
-};
-_Static_assert(sizeof(struct uapi_ioas_alloc) == 12, "iommu_ioas_alloc");
-
-struct uapi_ioas_iova_ranges {
-	uint32_t size;
-	uint32_t ioas_id;
-	uint32_t num_iovas;
-	uint32_t reserved;
-	uint64_t allowed_iovas;
-	uint64_t out_iova_alignment;
-};
-_Static_assert(sizeof(struct uapi_ioas_iova_ranges) == 32, "iommu_ioas_iova_ranges");
-
-struct uapi_ioas_map {
-	uint32_t size;
-	uint32_t flags;
-	uint32_t ioas_id;
-	uint32_t reserved;
-	uint64_t user_va;
-	uint64_t length;
-	uint64_t iova;
-};
-_Static_assert(sizeof(struct uapi_ioas_map) == 40, "iommu_ioas_map");
-#define UAPI_IOAS_MAP_FIXED_IOVA 1u
-#define UAPI_IOAS_MAP_WRITEABLE  2u
-#define UAPI_IOAS_MAP_READABLE   4u
-
-struct uapi_ioas_unmap {
-	uint32_t size;
-	uint32_t ioas_id;
-	uint64_t iova;
-	uint64_t length;
-};
-_Static_assert(sizeof(struct uapi_ioas_unmap) == 24, "iommu_ioas_unmap");
 
 #endif

@@ -12,6 +12,8 @@
 #include <cbit/vfio.h>
 #include "uapi.h"
 
+/* Linux: the page sizes of generic_pt/fmt/amdv1.h */
+#define VFIO_PGSIZES     UINT64_C(0xfff7ffffff000)
 #define VFIO_MAX_DEVICES 32
 #define VFIO_MAX_VECTORS 64
 /* Linux: drivers/vfio/vfio_iommu_type1.c, dma_entry_limit. */
@@ -34,6 +36,9 @@ struct vfio_mapping {
 	struct cbit_client_run *more;
 	unsigned int nr_more;
 	unsigned int cap_more;
+	/* Of an IOAS: a slice of pages that others may share; it pins nothing itself. */
+	struct vfio_pages *pages;
+	uint64_t start; /* first byte of the slice */
 };
 
 RB_HEAD(vfio_mappings, vfio_mapping);
@@ -48,10 +53,14 @@ struct vfio_space_ref {
 	struct vfio_space_ref *next;
 };
 
-/** struct vfio_space - the IOVA space of a container or an IOAS: mappings over one domain. */
+/**
+ * struct vfio_space - the IOVA space of a container or an IOAS.
+ * @domain: what a container's mappings are mapped into; an IOAS has any number of page tables.
+ */
 struct vfio_space {
 	struct cbit_machine *machine;
 	struct cbit_domain *domain;
+	struct vfio_ioas *ioas;
 	struct vfio_space_ref *ref;
 	struct vfio_space *next; /* of the machine */
 	pthread_mutex_t lock;
@@ -61,7 +70,6 @@ struct vfio_space {
 	bool v2;
 	bool dirty_tracking;
 	unsigned int vaddr_invalid; /* mappings whose client address is taken back for now */
-	bool refuse_mmio;           /* iommufd pins pages only: a PFN map is -EFAULT */
 };
 
 struct vfio_container {
@@ -71,19 +79,23 @@ struct vfio_container {
 	bool fd_open;
 };
 
-struct vfio_ioas {
-	uint32_t id;
-	uint32_t table; /* the page-table object of the attached devices, while there are any */
-	unsigned int users;
-	struct vfio_space *space;
-	struct vfio_ioas *next;
+/** enum vfio_object_type - what a number in an iommufd stands for. */
+enum vfio_object_type {
+	VFIO_OBJECT_NONE, /* a number that is taken, but stands for nothing */
+	VFIO_OBJECT_DEVICE,
+	VFIO_OBJECT_IOAS,
+	VFIO_OBJECT_HWPT,
+	VFIO_OBJECT_VIOMMU,
+	VFIO_OBJECT_VDEVICE,
+	VFIO_OBJECT_FAULT,
+	VFIO_OBJECT_VEVENTQ,
 };
 
-struct vfio_iommufd {
-	struct vfio_ioas *ioas;
-	uint32_t low;       /* no number below it is free */
-	unsigned int users; /* bound devices */
-	bool fd_open;
+/** struct vfio_object - @users: 1 for the table of objects, and one for each that needs it. */
+struct vfio_object {
+	uint32_t id;
+	enum vfio_object_type type;
+	unsigned int users;
 };
 
 struct vfio_group {
@@ -93,6 +105,11 @@ struct vfio_group {
 	unsigned int device_files;
 	unsigned int cdev_open;
 	struct vfio_container *container;
+	/* SET_CONTAINER with an iommufd instead */
+	struct vfio_iommufd *iommufd;
+	/* the page table that its devices are attached to, and how many of them are */
+	struct vfio_hwpt *hwpt;
+	unsigned int attached;
 };
 
 struct vfio_device {
@@ -103,10 +120,11 @@ struct vfio_device {
 	struct vfio_group *group;
 	char bdf[16];
 	unsigned int open_count;
-	/* cdev: the iommufd that it is bound to and the IOAS that it is attached to */
+	/* the iommufd that it is bound to, and what it is there */
 	struct vfio_iommufd *iommufd;
-	uint32_t object; /* its number there */
-	struct vfio_ioas *ioas;
+	struct vfio_object object;
+	bool attached; /* to its group's page table */
+	struct vfio_vdevice *vdevice;
 	/* interrupts: see irq.c for the two locks */
 	pthread_mutex_t igate;
 	pthread_mutex_t irq_lock;
@@ -131,6 +149,7 @@ struct cbit_file {
 		struct vfio_group *group;
 		struct vfio_iommufd *iommufd;
 		struct vfio_device *device;
+		struct vfio_eventq *eventq;
 	};
 	bool cdev;
 	bool granted; /* the device may be used through this file; atomic, see vfio_file_granted()
@@ -204,7 +223,15 @@ static inline int vfio_put(const struct vfio_call *call, uint64_t at, const void
 }
 
 /* space.c */
-int vfio_space_create(struct cbit_machine *machine, struct vfio_space **out);
+/* @ioas: NULL for a container's, which has a domain. */
+int vfio_space_create(struct cbit_machine *machine, struct vfio_ioas *ioas,
+		      struct vfio_space **out);
+/* What tells of a mapping for a domain of this space. */
+struct cbit_domain_owner vfio_space_owner(struct vfio_space *space);
+struct vfio_mapping *vfio_space_mapping_new(struct vfio_space *space);
+void vfio_space_mapping_free(struct vfio_space *space, struct vfio_mapping *m);
+void vfio_space_insert(struct vfio_space *space, struct vfio_mapping *m);
+void vfio_space_take_out(struct vfio_space *space, struct vfio_mapping *m);
 void vfio_space_destroy(struct vfio_space *space);
 struct vfio_mapping *vfio_space_first(struct vfio_space *space, uint64_t from, uint64_t last);
 struct vfio_mapping *vfio_space_next(struct vfio_space *space, struct vfio_mapping *m);
@@ -251,6 +278,8 @@ long vfio_container_ioctl(struct vfio_container *container, const struct vfio_ca
 long vfio_group_ioctl(struct vfio_group *group, const struct vfio_call *call, uint32_t cmd);
 void vfio_container_release(struct cbit_machine *machine, struct vfio_container *container);
 void vfio_group_put(struct cbit_machine *machine, struct vfio_group *group);
+/* A file of the device that came through its group has gone. */
+void vfio_group_device_closed(struct vfio_device *dev);
 
 /* device.c */
 long vfio_device_ioctl(struct cbit_file *file, const struct vfio_call *call, uint32_t cmd);
@@ -273,28 +302,6 @@ void vfio_intx_config_written(struct vfio_device *dev);
 /* ioeventfd.c */
 long vfio_ioeventfd(struct vfio_device *dev, const struct vfio_call *call);
 void vfio_ioeventfd_drop_all(struct vfio_device *dev);
-
-/* iommufd.c */
-long vfio_iommufd_ioctl(struct vfio_iommufd *fd, const struct vfio_call *call, uint32_t cmd);
-void vfio_iommufd_release(struct vfio_iommufd *fd);
-void vfio_iommufd_put(struct vfio_iommufd *fd);
-enum vfio_object {
-	VFIO_OBJECT_NONE,
-	VFIO_OBJECT_DEVICE,
-	VFIO_OBJECT_IOAS,
-	VFIO_OBJECT_TABLE, /* the page table that attaching to an IOAS made */
-};
-/* What object a number is; @out gets the IOAS that it is, or is the table of. */
-enum vfio_object vfio_iommufd_find(const struct cbit_machine *machine,
-				   const struct vfio_iommufd *fd, uint32_t id,
-				   struct vfio_ioas **out);
-uint32_t vfio_iommufd_number(const struct cbit_machine *machine, struct vfio_iommufd *fd);
-void vfio_iommufd_free(struct vfio_iommufd *fd, uint32_t id);
-/*
- * vfio_get_cmd() - the structure of a command by the rules of copy_struct_from_user(): at least
- * @min bytes of the @size that are known here; more must be zero.
- */
-long vfio_get_cmd(const struct vfio_call *call, void *cmd, size_t size, size_t min);
 
 /* cdev.c */
 long vfio_cdev_bind(struct cbit_file *file, const struct vfio_call *call);

@@ -21,7 +21,7 @@
 #endif
 
 #include <cbit/vfio.h>
-#include "vfio/uapi.h"
+#include "vfio/uapi_iommufd.h"
 
 /* The client's address space: arguments, memory with bytes, memory without, read-only memory. */
 #define ARGS          UINT64_C(0x10000)

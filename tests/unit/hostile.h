@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vfio/uapi.h"
+#include "vfio/uapi_iommufd.h"
 
 /* Fixed descriptors. */
 enum hx_fd {
