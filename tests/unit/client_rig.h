@@ -73,6 +73,8 @@ struct client {
 	int fd_limit;
 	int owners;
 	int64_t pinned; /* pages */
+	int64_t locked, lock_limit; /* pages accounted, and how many may be; 0 for any */
+	bool powerless;             /* it has no capabilities */
 	unsigned int pins;
 	unsigned int fail_pin; /* let this many succeed, then fail; 0 for never */
 	unsigned int events[CBIT_NR_EVENTS];
@@ -180,6 +182,24 @@ static inline void client_unpin(void *opaque, struct cbit_owner *owner, uint64_t
 	c->pinned -= (int64_t)(run->len >> CBIT_PAGE_SHIFT);
 }
 
+static inline int client_lock(void *opaque, struct cbit_owner *owner, int64_t pages)
+{
+	struct client *c = opaque;
+
+	CLIENT_CHECK((void *)owner == opaque);
+	if (pages > 0 && c->lock_limit && c->locked + pages > c->lock_limit)
+		return -ENOMEM;
+	c->locked += pages;
+	return 0;
+}
+
+static inline bool client_capable(void *opaque, void *caller, int capability)
+{
+	(void)caller;
+	(void)capability;
+	return !((struct client *)opaque)->powerless;
+}
+
 static inline int client_eventfd(void *opaque, void *caller, int fd)
 {
 	struct client *c = opaque;
@@ -276,6 +296,7 @@ static const struct cbit_client_ops client_ops = {
 	.owner_put = client_owner_put,
 	.pin = client_pin,
 	.unpin = client_unpin,
+	.lock = client_lock,
 	.eventfd = client_eventfd,
 	.signal = client_signal,
 	.eventfd_put = client_eventfd_put,
@@ -283,6 +304,7 @@ static const struct cbit_client_ops client_ops = {
 	.file = client_file,
 	.install = client_install,
 	.trace = client_trace,
+	.capable = client_capable,
 };
 
 /* The bytes behind client DRAM: those of the range whose frames they are. */
@@ -409,6 +431,7 @@ static inline void client_down(struct client *c)
 			client_close(c, fd);
 	}
 	CLIENT_CHECK(c->pinned == 0);
+	CLIENT_CHECK(c->locked == 0);
 	CLIENT_CHECK(c->owners == 0);
 	cbit_machine_destroy(c->machine);
 	for (int fd = 0; fd < CLIENT_FDS; fd++)
