@@ -597,9 +597,8 @@ int vfio_ioas_add_table(struct vfio_ioas *ioas, struct vfio_hwpt *hwpt)
 	int ret = 0;
 
 	pthread_mutex_lock(&ioas->space->lock);
-	if (ioas->alignment < CBIT_PAGE_SIZE && !aligned(ioas, CBIT_PAGE_SIZE))
-		ret = -EADDRINUSE;
-	else if (hwpt->pasid && in_use(ioas, VFIO_PASID_LAST + 1, UINT64_MAX))
+	if ((ioas->alignment < CBIT_PAGE_SIZE && !aligned(ioas, CBIT_PAGE_SIZE)) ||
+	    (hwpt->pasid && in_use(ioas, VFIO_PASID_LAST + 1, UINT64_MAX)))
 		ret = -EADDRINUSE;
 	if (!ret)
 		ret = fill_table(ioas, hwpt->domain);

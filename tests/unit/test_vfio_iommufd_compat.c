@@ -245,7 +245,7 @@ static void test_unmap(void **state)
 	uint64_t on = 1;
 
 	assert_int_equal(rig_option(r, UAPI_OPTION_HUGE_PAGES, UAPI_OPTION_SET, 2, &on), 0);
-	dev = (int)device_fd(r, group, "0000:02:00.0");
+	assert_true(device_fd(r, group, "0000:02:00.0") >= 0);
 	assert_int_equal(dma_map(r, 0x10000, RAM, 8 * P, 3), 0);
 	assert_int_equal(client_ioctl(r->c, r->fd, UAPI_SET_IOMMU, UAPI_TYPE1_IOMMU), -EINVAL);
 	/* a mapping that may be neither read nor written is no entry */
