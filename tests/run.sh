@@ -68,7 +68,7 @@ section_user() {
 	for path in "$examples"/* "$clients"/* "$build"/tests/abi/*; do
 		[ -f "$path" ] && [ -x "$path" ] && cp "$path" "$stage/build/${path#"$build"/}"
 	done
-	cp -r "$here/run.sh" "$here/suite" "$stage/tests/"
+	cp -r "$here/run.sh" "$here/suite" "$here/data" "$stage/tests/"
 	cp "$here/clients/fetch-selftests.sh" "$stage/tests/clients/"
 	cp -r "$here/../scripts" "$stage/scripts"
 	get_selftests "as user $id" || true
