@@ -123,6 +123,12 @@ void cbit_pci_config_read(struct cbit_pci *pci, uint32_t offset, void *buf, uint
 void cbit_pci_config_write(struct cbit_pci *pci, uint32_t offset, const void *buf, uint32_t len);
 
 /**
+ * cbit_pci_decoding() - does the device answer at its BARs: memory decoding is on in the command
+ * register, and the power state is not D3hot? Any thread, any lock.
+ */
+bool cbit_pci_decoding(const struct cbit_pci *pci);
+
+/**
  * cbit_pci_bar_read() - an access of 1, 2, 4 or 8 bytes (or a longer one, done in such
  * pieces) at @offset of BAR @bar, within its size; likewise cbit_pci_bar_write().
  * With memory decoding off in the command register reads give all ones and writes vanish.

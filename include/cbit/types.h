@@ -140,12 +140,27 @@ enum cbit_atomic_op {
 #define CBIT_ATTR_RW        (CBIT_ATTR_READ | CBIT_ATTR_WRITE)
 
 /**
+ * enum cbit_backing - what a mapping call mapped.
+ * @CBIT_BACKING_MEMORY:  memory of a process, by address.
+ * @CBIT_BACKING_FILE:    a file in memory, by offset.
+ * @CBIT_BACKING_DMABUF:  a dma-buf, by offset.
+ * @CBIT_BACKING_REVOKED: a dma-buf that its device has taken back: there are no entries any more.
+ */
+enum cbit_backing {
+	CBIT_BACKING_MEMORY,
+	CBIT_BACKING_FILE,
+	CBIT_BACKING_DMABUF,
+	CBIT_BACKING_REVOKED,
+};
+
+/**
  * struct cbit_mapping_info - the mapping call behind an IOVA, for messages.
  * @id:    counts from 1 in a machine; 0 when there is no mapping.
  * @iova:  start of the mapping call's range; @size its length in bytes.
- * @vaddr: client virtual address; @pid the client's process.
+ * @vaddr: client virtual address, or what @backing says; @pid the client's process.
  * @attrs: CBIT_ATTR_READ and CBIT_ATTR_WRITE as the client asked.
  * @trace: where in the client the call came from, for struct cbit_trace_source; 0: not known.
+ * @backing: what was mapped.
  */
 struct cbit_mapping_info {
 	uint64_t id;
@@ -155,6 +170,7 @@ struct cbit_mapping_info {
 	int pid;
 	unsigned int attrs;
 	uint32_t trace;
+	enum cbit_backing backing;
 };
 
 /**

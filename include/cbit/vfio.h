@@ -52,6 +52,10 @@ struct cbit_client_run {
  *            when that is not known; may be NULL.
  * @install:  give the caller a descriptor for @file: the number, or a negative errno.
  * @capable:  has the caller that capability (CAP_*)? May be NULL: it has all.
+ * @memory:   the open file that the caller's descriptor @fd is, as an address space whose addresses
+ *            are offsets in it, for @pin, @unpin and @owner_put; NULL and 0 for what is no file in
+ *            memory. -EBADF when it is not open, -ENOMEM. Its @pin says -EINVAL beyond its end.
+ *            May be NULL: no file is one.
  */
 struct cbit_client_ops {
 	int (*copy_in)(void *opaque, void *caller, void *dst, uint64_t addr, size_t len);
@@ -71,6 +75,7 @@ struct cbit_client_ops {
 	int (*install)(void *opaque, void *caller, struct cbit_file *file);
 	uint32_t (*trace)(void *opaque, struct cbit_owner *owner, void *caller);
 	bool (*capable)(void *opaque, void *caller, int capability);
+	int (*memory)(void *opaque, void *caller, int fd, struct cbit_owner **out);
 };
 
 /**
@@ -152,6 +157,7 @@ enum cbit_file_kind {
 	CBIT_FILE_DEVICE,    /* from VFIO_GROUP_GET_DEVICE_FD, or /dev/vfio/devices/vfioN */
 	CBIT_FILE_IOMMUFD,   /* /dev/iommu */
 	CBIT_FILE_EVENTQ,    /* of an iommufd: page faults, or events of a vIOMMU; always empty */
+	CBIT_FILE_DMABUF,    /* from VFIO_DEVICE_FEATURE_DMA_BUF */
 };
 
 /**
@@ -179,6 +185,19 @@ bool cbit_vfio_granted(const struct cbit_file *file);
 
 /** cbit_vfio_group_number() - for a group file: its number. */
 unsigned int cbit_vfio_group_number(const struct cbit_file *file);
+
+/**
+ * struct cbit_dmabuf_info - a dma-buf, for who presents it.
+ * @size:  bytes. @flags: O_* as the program asked for them. @name: given by the program, or "".
+ */
+struct cbit_dmabuf_info {
+	uint64_t size;
+	uint32_t flags;
+	char name[32];
+};
+
+/** cbit_vfio_dmabuf() - about a dma-buf's file; false for others. Any thread. */
+bool cbit_vfio_dmabuf(struct cbit_file *file, struct cbit_dmabuf_info *out);
 
 /**
  * cbit_vfio_ioctl() - carry out an ioctl.

@@ -13,6 +13,11 @@ const struct cbit_bar_info *cbit_pci_bar(const struct cbit_pci *pci, unsigned in
 	return bar < CBIT_PCI_BARS ? &pci->bar[bar] : NULL;
 }
 
+bool cbit_pci_decoding(const struct cbit_pci *pci)
+{
+	return atomic_load(&pci->decoding);
+}
+
 /* Hardware splits what crosses its registers; models only see naturally aligned accesses. */
 static unsigned int piece(uint64_t offset, uint64_t len)
 {

@@ -19,6 +19,7 @@ void vfio_device_closed(struct vfio_device *dev)
 	if (--dev->open_count)
 		return;
 	dev->low_power = false;
+	vfio_dmabuf_cleanup(dev);
 	vfio_ioeventfd_drop_all(dev);
 	vfio_irq_disable_all(dev);
 	cbit_pci_close(dev->pci);
@@ -94,8 +95,7 @@ static long get_region_info(struct vfio_device *dev, const struct vfio_call *cal
 	return vfio_put(call, 0, &info, sizeof(info));
 }
 
-/* Linux: vfio_check_feature(). 1: go on. */
-static int check_feature(const struct uapi_feature *feat, uint32_t supported, size_t len)
+int vfio_check_feature(const struct uapi_feature *feat, uint32_t supported, size_t len)
 {
 	const uint32_t ops = feat->flags & (UAPI_FEATURE_GET | UAPI_FEATURE_SET);
 
@@ -116,7 +116,7 @@ static long low_power(struct vfio_device *dev, const struct vfio_call *call,
 	struct uapi_low_power_wakeup entry;
 	int ret, fd;
 
-	ret = check_feature(feat, UAPI_FEATURE_SET, wakeup ? sizeof(entry) : 0);
+	ret = vfio_check_feature(feat, UAPI_FEATURE_SET, wakeup ? sizeof(entry) : 0);
 	if (ret != 1)
 		return ret;
 	if (wakeup) {
@@ -131,7 +131,11 @@ static long low_power(struct vfio_device *dev, const struct vfio_call *call,
 		/* Nothing wakes a modelled device but its user. */
 		ops->eventfd_put(call->machine->client_opaque, fd);
 	}
-	return __atomic_exchange_n(&dev->low_power, true, __ATOMIC_RELAXED) ? -EINVAL : 0;
+	/* Also where it is in low power already, and the call fails (vfio_pci_runtime_pm_entry). */
+	vfio_memory_off(dev);
+	ret = __atomic_exchange_n(&dev->low_power, true, __ATOMIC_RELAXED) ? -EINVAL : 0;
+	pthread_mutex_unlock(&dev->memory_lock);
+	return ret;
 }
 
 static long feature(struct vfio_device *dev, const struct vfio_call *call)
@@ -156,16 +160,20 @@ static long feature(struct vfio_device *dev, const struct vfio_call *call)
 				 (feat.flags & UAPI_FEATURE_MASK) ==
 					 UAPI_FEATURE_LOW_POWER_ENTRY_WAKEUP);
 	case UAPI_FEATURE_LOW_POWER_EXIT:
-		ret = check_feature(&feat, UAPI_FEATURE_SET, 0);
+		ret = vfio_check_feature(&feat, UAPI_FEATURE_SET, 0);
 		if (ret == 1) {
+			pthread_mutex_lock(&dev->memory_lock);
 			__atomic_store_n(&dev->low_power, false, __ATOMIC_RELAXED);
+			vfio_memory_on(dev);
 			ret = 0;
 		}
 		return ret;
+	case UAPI_FEATURE_DMA_BUF:
+		return vfio_dmabuf_export(dev, call, &feat);
 	case UAPI_FEATURE_MIG_PRECOPY_INFO_V2:
 		return -EINVAL; /* alone among those of migration; the device has no pre-copy */
 	default:
-		return -ENOTTY; /* no migration, no DMA logging, no VF token, no dma-buf yet */
+		return -ENOTTY; /* no migration, no DMA logging, no VF token */
 	}
 }
 
@@ -191,7 +199,9 @@ long vfio_device_ioctl(struct cbit_file *file, const struct vfio_call *call, uin
 	case UAPI_DEVICE_SET_IRQS:
 		return vfio_irq_set(dev, call);
 	case UAPI_DEVICE_RESET:
+		vfio_memory_off(dev);
 		cbit_pci_reset(dev->pci);
+		vfio_memory_on(dev);
 		return 0;
 	case UAPI_DEVICE_IOEVENTFD:
 		return vfio_ioeventfd(dev, call);
@@ -247,7 +257,7 @@ long cbit_vfio_rw(struct cbit_file *file, uint64_t offset, void *buf, size_t len
 		cbit_pci_config_read(file->device->pci, (uint32_t)pos, buf, (uint32_t)len);
 		return (long)len;
 	}
-	cbit_pci_config_write(file->device->pci, (uint32_t)pos, buf, (uint32_t)len);
+	vfio_memory_config_write(file->device, (uint32_t)pos, buf, (uint32_t)len);
 	if (pos < VFIO_PCI_COMMAND + 2 && pos + len > VFIO_PCI_COMMAND)
 		vfio_intx_config_written(file->device);
 	return (long)len;

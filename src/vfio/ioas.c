@@ -241,6 +241,8 @@ static int fill(struct vfio_ioas *ioas, struct cbit_domain *domain, const struct
 	int ret = m->attrs & CBIT_ATTR_RW ? 0 : -EINVAL;
 	uint64_t done = 0;
 
+	if (vfio_pages_revoked(m->pages))
+		return ret;
 	while (!ret && done < m->size) {
 		vfio_pages_run(m->pages, first_page(m) + (done >> CBIT_PAGE_SHIFT), last_page(m),
 			       &run);
@@ -289,7 +291,7 @@ static void check(struct cbit_domain *domain, const struct vfio_mapping *m)
 {
 	struct cbit_mapping_info info;
 
-	if (m->pages->kind != VFIO_PAGES_DMABUF)
+	if (m->pages->kind != VFIO_PAGES_DMABUF || vfio_pages_revoked(m->pages))
 		return;
 	vfio_space_mapping_info(m, &info);
 	cbit_domain_check(domain, CBIT_IOVA(m->iova), m->size, &info);
@@ -439,6 +441,23 @@ int vfio_ioas_map(struct vfio_ioas *ioas, const struct vfio_call *call, struct v
 		ret = map_slices(ioas, call, area);
 	pthread_mutex_unlock(&ioas->space->lock);
 	return ret;
+}
+
+void vfio_ioas_unfill_revoked(struct cbit_machine *machine)
+{
+	struct vfio_mapping *m;
+
+	pthread_mutex_lock(&machine->refs_lock);
+	for (struct vfio_space *space = machine->spaces; space; space = space->next) {
+		pthread_mutex_lock(&space->lock);
+		for (m = space->ioas ? vfio_space_first(space, 0, UINT64_MAX) : NULL; m;
+		     m = vfio_space_next(space, m)) {
+			if (vfio_pages_revoked(m->pages))
+				unfill(space->ioas, NULL, m);
+		}
+		pthread_mutex_unlock(&space->lock);
+	}
+	pthread_mutex_unlock(&machine->refs_lock);
 }
 
 /* A mapping that would be cut ends the call; what was whole before it is gone by then. */

@@ -9,15 +9,14 @@
 
 #include "iommufd_internal.h"
 
-int vfio_pages_create(const struct vfio_call *call, uint64_t vaddr, uint64_t len, bool writable,
-		      struct vfio_pages **out)
+/* Linux: iopt_alloc_pages() */
+static int create(const struct vfio_call *call, enum vfio_pages_kind kind, uint64_t start,
+		  uint64_t len, bool writable, struct vfio_pages **out)
 {
 	const struct cbit_client_ops *ops = call->machine->client;
-	uint64_t offset = vaddr & ~CBIT_PAGE_MASK, end;
+	uint64_t offset = start & ~CBIT_PAGE_MASK;
 	struct vfio_pages *pages;
 
-	if (__builtin_add_overflow(vaddr, len, &end))
-		return -EOVERFLOW;
 	if (!len || len > UINT64_MAX - CBIT_PAGE_SIZE)
 		return -EINVAL;
 	pages = calloc(1, sizeof(*pages));
@@ -27,9 +26,9 @@ int vfio_pages_create(const struct vfio_call *call, uint64_t vaddr, uint64_t len
 	pages->refs = 1;
 	pages->seg = &pages->one;
 	pages->room = 1;
-	pages->kind = VFIO_PAGES_USER;
+	pages->kind = kind;
 	pages->writable = writable;
-	pages->base = vaddr - offset;
+	pages->base = start - offset;
 	pages->nr = (len + offset + CBIT_PAGE_SIZE - 1) >> CBIT_PAGE_SHIFT;
 	pages->owner = ops->owner(call->machine->client_opaque, call->caller, &pages->pid);
 	if (!pages->owner) {
@@ -41,6 +40,45 @@ int vfio_pages_create(const struct vfio_call *call, uint64_t vaddr, uint64_t len
 	return 0;
 }
 
+int vfio_pages_create(const struct vfio_call *call, uint64_t vaddr, uint64_t len, bool writable,
+		      struct vfio_pages **out)
+{
+	uint64_t end;
+
+	if (__builtin_add_overflow(vaddr, len, &end))
+		return -EOVERFLOW;
+	return create(call, VFIO_PAGES_USER, vaddr, len, writable, out);
+}
+
+/* Linux: iopt_map_file_pages(). A file that is not in memory is told when it is to be pinned. */
+int vfio_pages_create_file(const struct vfio_call *call, int fd, uint64_t start, uint64_t len,
+			   bool writable, struct vfio_pages **out)
+{
+	const struct cbit_client_ops *ops = call->machine->client;
+	enum vfio_pages_kind kind = VFIO_PAGES_FILE;
+	struct vfio_pages *pages;
+	struct cbit_file *file;
+	int ret;
+
+	ret = ops->file(call->machine->client_opaque, call->caller, fd, &file);
+	if (ret)
+		return ret;
+	if (file && file->kind == CBIT_FILE_DMABUF)
+		kind = VFIO_PAGES_DMABUF;
+	ret = create(call, kind, start, len, writable, &pages);
+	if (ret)
+		return ret;
+	if (kind == VFIO_PAGES_DMABUF)
+		ret = vfio_dmabuf_attach(file, start, len, pages);
+	else if (!file && ops->memory)
+		ret = ops->memory(call->machine->client_opaque, call->caller, fd, &pages->memory);
+	if (ret)
+		vfio_pages_put(pages);
+	else
+		*out = pages;
+	return ret;
+}
+
 void vfio_pages_get(struct vfio_pages *pages)
 {
 	__atomic_add_fetch(&pages->refs, 1, __ATOMIC_RELAXED);
@@ -50,6 +88,10 @@ void vfio_pages_put(struct vfio_pages *pages)
 {
 	if (__atomic_sub_fetch(&pages->refs, 1, __ATOMIC_ACQ_REL))
 		return;
+	if (pages->dmabuf)
+		vfio_dmabuf_detach(pages);
+	if (pages->memory)
+		pages->machine->client->owner_put(pages->machine->client_opaque, pages->memory);
 	pages->machine->client->owner_put(pages->machine->client_opaque, pages->owner);
 	if (pages->seg != &pages->one)
 		free(pages->seg);
@@ -126,9 +168,15 @@ static int account(struct vfio_pages *pages, int64_t nr)
 	return ops->lock && nr ? ops->lock(pages->machine->client_opaque, pages->owner, nr) : 0;
 }
 
+/* What its addresses are those of. */
+static struct cbit_owner *pinned_by(const struct vfio_pages *pages)
+{
+	return pages->kind == VFIO_PAGES_FILE ? pages->memory : pages->owner;
+}
+
 static void unpin(struct vfio_pages *pages, const struct vfio_seg *seg)
 {
-	pages->machine->client->unpin(pages->machine->client_opaque, pages->owner,
+	pages->machine->client->unpin(pages->machine->client_opaque, pinned_by(pages),
 				      vaddr_of(pages, seg->first), &seg->run);
 }
 
@@ -139,7 +187,9 @@ static int pin(struct vfio_pages *pages, unsigned int i, uint64_t at, uint64_t l
 	struct vfio_seg seg = { .first = at, .users = 1 };
 	int ret;
 
-	ret = ops->pin(pages->machine->client_opaque, pages->owner, vaddr_of(pages, at),
+	if (!pinned_by(pages))
+		return -EINVAL; /* memfd_pin_folios() */
+	ret = ops->pin(pages->machine->client_opaque, pinned_by(pages), vaddr_of(pages, at),
 		       (last - at + 1) << CBIT_PAGE_SHIFT, pages->writable, &seg.run);
 	if (ret)
 		return ret;
@@ -180,6 +230,9 @@ int vfio_pages_take(struct vfio_pages *pages, uint64_t first, uint64_t last)
 	unsigned int i;
 	int ret;
 
+	/* A BAR is where it is. */
+	if (pages->kind == VFIO_PAGES_DMABUF)
+		return 0;
 	pthread_mutex_lock(&pages->lock);
 	ret = split(pages, first);
 	if (!ret)
@@ -209,6 +262,8 @@ int vfio_pages_take(struct vfio_pages *pages, uint64_t first, uint64_t last)
 
 void vfio_pages_drop(struct vfio_pages *pages, uint64_t first, uint64_t last)
 {
+	if (pages->kind == VFIO_PAGES_DMABUF)
+		return;
 	pthread_mutex_lock(&pages->lock);
 	drop(pages, first, last, 0);
 	pthread_mutex_unlock(&pages->lock);
@@ -231,6 +286,12 @@ void vfio_pages_run(struct vfio_pages *pages, uint64_t at, uint64_t last,
 	uint64_t head;
 	unsigned int i;
 
+	if (pages->kind == VFIO_PAGES_DMABUF) {
+		out->spa = CBIT_SPA(pages->spa.v + vaddr_of(pages, at));
+		out->len = most;
+		out->kind = CBIT_MEM_MMIO;
+		return;
+	}
 	pthread_mutex_lock(&pages->lock);
 	i = find(pages, at);
 	head = (at - pages->seg[i].first) << CBIT_PAGE_SHIFT;

@@ -229,7 +229,8 @@ static const struct command {
 	  vfio_iommufd_invalidate, false },
 	{ sizeof(struct uapi_fault_alloc), END(uapi_fault_alloc, out_fault_fd),
 	  vfio_iommufd_fault_alloc, true },
-	{ sizeof(struct uapi_ioas_map_file), END(uapi_ioas_map_file, iova), NULL, false },
+	{ sizeof(struct uapi_ioas_map_file), END(uapi_ioas_map_file, iova), vfio_iommufd_map_file,
+	  false },
 	{ sizeof(struct uapi_viommu_alloc), END(uapi_viommu_alloc, out_viommu_id),
 	  vfio_iommufd_viommu_alloc, true },
 	{ sizeof(struct uapi_vdevice_alloc), END(uapi_vdevice_alloc, virt_id),
@@ -268,7 +269,7 @@ long vfio_iommufd_ioctl(struct vfio_iommufd *fd, const struct vfio_call *call, u
 	if (!c)
 		return vfio_iommufd_compat(fd, call, cmd);
 	/* Mostly a program has the very structure that is known here: one look at its memory. */
-	if (cmd == UAPI_NR(_IOC_NR(cmd)) && c->run && !vfio_get(call, buf, 0, c->size)) {
+	if (cmd == UAPI_NR(_IOC_NR(cmd)) && !vfio_get(call, buf, 0, c->size)) {
 		memcpy(&size, buf, sizeof(size));
 		if (size == c->size)
 			return c->run(fd, call, buf);
@@ -277,7 +278,7 @@ long vfio_iommufd_ioctl(struct vfio_iommufd *fd, const struct vfio_call *call, u
 	ret = vfio_get(call, &size, 0, sizeof(size));
 	if (ret)
 		return ret;
-	if (cmd != UAPI_NR(_IOC_NR(cmd)) || !c->run)
+	if (cmd != UAPI_NR(_IOC_NR(cmd)))
 		return -ENOTTY;
 	ret = vfio_get_cmd(call, buf, c->size, c->min);
 	return ret ? ret : c->run(fd, call, buf);

@@ -43,7 +43,7 @@ enum vfio_pages_kind {
 /**
  * struct vfio_pages - what a mapping call named, shared by its copies (Linux: struct iopt_pages).
  * Pages are pinned where an address space with a page table has a slice of them.
- * @base: address, or offset in the file, of page 0.
+ * @base: address, or offset in the file or dma-buf, of page 0.
  * @seg:  ascending, no two overlap. @one serves for the first.
  */
 struct vfio_pages {
@@ -56,6 +56,13 @@ struct vfio_pages {
 	bool by_mm; /* counted as locked by its process, not by its user */
 	uint64_t base;
 	uint64_t nr;
+	/* VFIO_PAGES_FILE: what to pin by; NULL where the file is none in memory */
+	struct cbit_owner *memory;
+	/* VFIO_PAGES_DMABUF */
+	struct vfio_dmabuf *dmabuf;
+	struct vfio_pages *dmabuf_next;
+	struct cbit_spa spa; /* where the dma-buf begins */
+	bool revoked;        /* atomic; for good */
 	pthread_mutex_t lock;
 	struct vfio_seg one;
 	struct vfio_seg *seg;
@@ -66,6 +73,14 @@ struct vfio_pages {
 /* Memory that is nobody's to map for DMA has none. */
 int vfio_pages_create(const struct vfio_call *call, uint64_t vaddr, uint64_t len, bool writable,
 		      struct vfio_pages **out);
+/* Of the caller's descriptor @fd: a file, or a dma-buf. */
+int vfio_pages_create_file(const struct vfio_call *call, int fd, uint64_t start, uint64_t len,
+			   bool writable, struct vfio_pages **out);
+/* A dma-buf whose device took it back: it stays mapped, and has no entries. */
+static inline bool vfio_pages_revoked(const struct vfio_pages *pages)
+{
+	return __atomic_load_n(&pages->revoked, __ATOMIC_ACQUIRE);
+}
 void vfio_pages_get(struct vfio_pages *pages);
 void vfio_pages_put(struct vfio_pages *pages);
 /* Pin @first..@last, or what of it is not pinned yet. Nothing changes on error. */
@@ -191,7 +206,16 @@ void vfio_ioas_remove_table(struct vfio_ioas *ioas, struct vfio_hwpt *hwpt);
 int vfio_ioas_reserve(struct vfio_ioas *ioas);
 void vfio_ioas_unreserve(struct vfio_ioas *ioas);
 
+/* Take the entries of revoked pages out of every page table. */
+void vfio_ioas_unfill_revoked(struct cbit_machine *machine);
+
+/* dmabuf.c */
+int vfio_dmabuf_attach(struct cbit_file *file, uint64_t start, uint64_t len,
+		       struct vfio_pages *pages);
+void vfio_dmabuf_detach(struct vfio_pages *pages);
+
 /* iommufd_ioas.c */
+long vfio_iommufd_map_file(struct vfio_iommufd *fd, const struct vfio_call *call, void *cmd);
 long vfio_iommufd_ioas_alloc(struct vfio_iommufd *fd, const struct vfio_call *call, void *cmd);
 long vfio_iommufd_allow_iovas(struct vfio_iommufd *fd, const struct vfio_call *call, void *cmd);
 long vfio_iommufd_iova_ranges(struct vfio_iommufd *fd, const struct vfio_call *call, void *cmd);

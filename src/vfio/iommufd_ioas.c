@@ -172,6 +172,49 @@ long vfio_iommufd_map(struct vfio_iommufd *fd, const struct vfio_call *call, voi
 	return vfio_respond(call, cmd, sizeof(*cmd));
 }
 
+long vfio_iommufd_map_file(struct vfio_iommufd *fd, const struct vfio_call *call, void *arg)
+{
+	struct uapi_ioas_map_file *cmd = arg;
+	struct vfio_slice slice = { .start = cmd->start & ~CBIT_PAGE_MASK, .len = cmd->length };
+	struct vfio_area area = {
+		.slice = &slice,
+		.nr = 1,
+		.len = cmd->length,
+		.iova = cmd->iova,
+		.fixed = cmd->flags & UAPI_IOAS_MAP_FIXED_IOVA,
+		.attrs = attrs_of(cmd->flags),
+		.call_name = "IOMMU_IOAS_MAP_FILE",
+	};
+	struct vfio_ioas *ioas;
+	uint64_t last;
+	int ret;
+
+	if (cmd->flags & ~MAP_FLAGS)
+		return -EOPNOTSUPP;
+	if (cmd->iova == UINT64_MAX || cmd->length == UINT64_MAX)
+		return -EOVERFLOW;
+	if (!area.attrs)
+		return -EINVAL;
+	ioas = vfio_ioas_find(fd, cmd->ioas_id);
+	if (!ioas)
+		return -ENOENT;
+	if (!cmd->length)
+		return -EINVAL;
+	if (__builtin_add_overflow(cmd->start, cmd->length - 1, &last))
+		return -EOVERFLOW;
+	ret = vfio_pages_create_file(call, cmd->fd, cmd->start, cmd->length,
+				     area.attrs & CBIT_ATTR_WRITE, &slice.pages);
+	if (ret)
+		return ret;
+	slice.pages->by_mm = fd->account_mm;
+	ret = vfio_ioas_map(ioas, call, &area);
+	vfio_pages_put(slice.pages);
+	if (ret)
+		return ret;
+	cmd->iova = area.iova;
+	return vfio_respond(call, cmd, sizeof(*cmd));
+}
+
 struct slices {
 	struct vfio_slice *slice;
 	unsigned int nr, room;

@@ -78,6 +78,7 @@ int cbit_machine_create(const struct cbit_machine_config *config, struct cbit_ma
 	machine->mmio_next = CBIT_MMIO_BASE;
 	pthread_rwlock_init(&machine->state, NULL);
 	pthread_mutex_init(&machine->refs_lock, NULL);
+	pthread_mutex_init(&machine->dmabuf_lock, NULL);
 	ret = cbit_mem_create(&machine->platform, &machine->mem);
 	if (ret)
 		cbit_error_set(err, ret, "cannot create the address space: %s", strerror(-ret));
@@ -108,6 +109,7 @@ void cbit_machine_destroy(struct cbit_machine *machine)
 		vfio_irq_disable_all(machine->devices[i]);
 		cbit_pci_destroy(machine->devices[i]->pci);
 		vfio_irq_destroy(machine->devices[i]);
+		vfio_memory_destroy(machine->devices[i]);
 		free(machine->devices[i]);
 	}
 	for (unsigned int i = 0; i < machine->nr_groups; i++)
@@ -123,6 +125,7 @@ void cbit_machine_destroy(struct cbit_machine *machine)
 		free(ref);
 	}
 	pthread_mutex_destroy(&machine->refs_lock);
+	pthread_mutex_destroy(&machine->dmabuf_lock);
 	pthread_rwlock_destroy(&machine->state);
 	free(machine);
 }
@@ -260,6 +263,7 @@ int cbit_machine_add_device(struct cbit_machine *machine, const char *spec, stru
 		free(dev);
 		return ret;
 	}
+	vfio_memory_init(dev);
 	machine->devices[machine->nr_devices++] = dev;
 	return 0;
 }
@@ -324,6 +328,7 @@ int cbit_vfio_open(struct cbit_machine *machine, enum cbit_file_kind kind, unsig
 		ret = open_group(machine, number, file);
 		break;
 	case CBIT_FILE_EVENTQ:
+	case CBIT_FILE_DMABUF:
 		ret = -ENODEV; /* they come from calls */
 		break;
 	case CBIT_FILE_DEVICE:
@@ -356,6 +361,9 @@ void cbit_vfio_release(struct cbit_file *file)
 		break;
 	case CBIT_FILE_EVENTQ:
 		vfio_eventq_release(file->eventq);
+		break;
+	case CBIT_FILE_DMABUF:
+		vfio_dmabuf_release(file->dmabuf);
 		break;
 	case CBIT_FILE_GROUP:
 		file->group->fd_open = false;
@@ -409,6 +417,8 @@ static bool changes_state(const struct cbit_file *file, uint32_t cmd)
 		return cmd != UAPI_GROUP_GET_STATUS;
 	case CBIT_FILE_IOMMUFD:
 		return vfio_iommufd_changes(cmd);
+	case CBIT_FILE_DMABUF:
+		return false;
 	default:
 		return cmd == UAPI_DEVICE_BIND_IOMMUFD || cmd == UAPI_DEVICE_ATTACH_IOMMUFD_PT ||
 		       cmd == UAPI_DEVICE_DETACH_IOMMUFD_PT;
@@ -437,6 +447,9 @@ long cbit_vfio_ioctl(struct cbit_file *file, void *caller, uint32_t cmd, uint64_
 		break;
 	case CBIT_FILE_EVENTQ:
 		ret = -ENOTTY;
+		break;
+	case CBIT_FILE_DMABUF:
+		ret = vfio_dmabuf_ioctl(file->dmabuf, &call, cmd);
 		break;
 	default:
 		ret = vfio_device_ioctl(file, &call, cmd);

@@ -153,9 +153,18 @@ long vfio_hot_reset(struct cbit_file *file, const struct vfio_call *call)
 		    !owned(file, machine->devices[i], mask))
 			return -EINVAL;
 	}
+	/* All of them lose their memory before the first is reset. */
+	for (unsigned int i = 0; i < machine->nr_devices; i++) {
+		if (same_bus(file->device, machine->devices[i]))
+			vfio_memory_off(machine->devices[i]);
+	}
 	for (unsigned int i = 0; i < machine->nr_devices; i++) {
 		if (same_bus(file->device, machine->devices[i]))
 			cbit_pci_reset(machine->devices[i]->pci);
+	}
+	for (unsigned int i = 0; i < machine->nr_devices; i++) {
+		if (same_bus(file->device, machine->devices[i]))
+			vfio_memory_on(machine->devices[i]);
 	}
 	return 0;
 }

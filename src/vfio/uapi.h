@@ -289,6 +289,32 @@ _Static_assert(sizeof(struct uapi_low_power_wakeup) == 8,
 #define UAPI_FEATURE_LOW_POWER_EXIT         5u
 #define UAPI_FEATURE_MIG_PRECOPY_INFO_V2    12u
 
+struct uapi_dma_range {
+	uint64_t offset;
+	uint64_t length;
+};
+_Static_assert(sizeof(struct uapi_dma_range) == 16, "vfio_region_dma_range");
+/* struct uapi_dma_range follow, @nr_ranges of them */
+struct uapi_feature_dma_buf {
+	uint32_t region_index;
+	uint32_t open_flags;
+	uint32_t flags;
+	uint32_t nr_ranges;
+};
+_Static_assert(sizeof(struct uapi_feature_dma_buf) == 16, "vfio_device_feature_dma_buf");
+#define UAPI_FEATURE_DMA_BUF 11u
+
+/* Calls of a dma-buf: include/uapi/linux/dma-buf.h */
+#define UAPI_DMA_BUF_SYNC       ((uint32_t)_IOW('b', 0, uint64_t))
+#define UAPI_DMA_BUF_SYNC_RW    3u
+#define UAPI_DMA_BUF_SYNC_FLAGS 7u
+#define UAPI_DMA_BUF_SET_NAME_A ((uint32_t)_IOW('b', 1, uint32_t))
+#define UAPI_DMA_BUF_SET_NAME_B ((uint32_t)_IOW('b', 1, uint64_t))
+#define UAPI_DMA_BUF_NAME_LEN   32u
+_Static_assert(UAPI_DMA_BUF_SYNC == 0x40086200, "DMA_BUF_IOCTL_SYNC");
+_Static_assert(UAPI_DMA_BUF_SET_NAME_A == 0x40046201, "DMA_BUF_SET_NAME_A");
+_Static_assert(UAPI_DMA_BUF_SET_NAME_B == 0x40086201, "DMA_BUF_SET_NAME_B");
+
 struct uapi_ioeventfd {
 	uint32_t argsz;
 	uint32_t flags; /* one of 1, 2, 4, 8: the bytes of a write */

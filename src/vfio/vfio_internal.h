@@ -136,6 +136,10 @@ struct vfio_device {
 	bool intx_masked;
 	bool intx_disabled; /* by the client, in the command register as it sees it */
 	bool low_power;
+	/* held over what may change whether its memory answers, and what follows: see memory.c */
+	pthread_mutex_t memory_lock;
+	uint32_t pm_cap, exp_cap;    /* in configuration space; 0: none */
+	struct vfio_dmabuf *dmabufs; /* under the machine's dmabuf_lock */
 	/* under igate */
 	struct vfio_ioeventfd *ioeventfds;
 	unsigned int nr_ioeventfds;
@@ -150,6 +154,7 @@ struct cbit_file {
 		struct vfio_iommufd *iommufd;
 		struct vfio_device *device;
 		struct vfio_eventq *eventq;
+		struct vfio_dmabuf *dmabuf;
 	};
 	bool cdev;
 	bool granted; /* the device may be used through this file; atomic, see vfio_file_granted()
@@ -186,7 +191,8 @@ struct cbit_machine {
 	unsigned int nr_groups;
 	pthread_mutex_t refs_lock;
 	struct vfio_space_ref *spare_refs;
-	struct vfio_space *spaces; /* under refs_lock, taken before a space's own */
+	struct vfio_space *spaces;   /* under refs_lock, taken before a space's own */
+	pthread_mutex_t dmabuf_lock; /* nothing else is taken under it */
 	void **heap_bars;
 	unsigned int nr_heap_bars;
 };
@@ -285,6 +291,27 @@ void vfio_group_device_closed(struct vfio_device *dev);
 long vfio_device_ioctl(struct cbit_file *file, const struct vfio_call *call, uint32_t cmd);
 void vfio_device_opened(struct vfio_device *dev);
 void vfio_device_closed(struct vfio_device *dev);
+
+/* Linux: vfio_check_feature(). 1: go on. */
+int vfio_check_feature(const struct uapi_feature *feat, uint32_t supported, size_t len);
+
+/* memory.c: does a device's memory answer? */
+void vfio_memory_init(struct vfio_device *dev);
+void vfio_memory_destroy(struct vfio_device *dev);
+/* Around what takes it away for a while, and might not bring it back. */
+void vfio_memory_off(struct vfio_device *dev);
+void vfio_memory_on(struct vfio_device *dev);
+void vfio_memory_config_write(struct vfio_device *dev, uint32_t pos, const void *buf, uint32_t len);
+
+/* dmabuf.c */
+long vfio_dmabuf_export(struct vfio_device *dev, const struct vfio_call *call,
+			const struct uapi_feature *feat);
+long vfio_dmabuf_ioctl(struct vfio_dmabuf *buf, const struct vfio_call *call, uint32_t cmd);
+void vfio_dmabuf_release(struct vfio_dmabuf *buf);
+/* Revoke all of a device's, or make them good for new mappings again. With memory_lock held. */
+void vfio_dmabuf_move(struct vfio_device *dev, bool revoked);
+/* The last file of the device goes: they stay revoked for good. */
+void vfio_dmabuf_cleanup(struct vfio_device *dev);
 
 /* irq.c */
 void vfio_irq_init(struct vfio_device *dev);

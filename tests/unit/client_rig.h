@@ -50,13 +50,22 @@ struct client_range {
 	uint8_t *bytes;
 };
 
-enum client_fd_kind { FD_CLOSED, FD_FILE, FD_EVENTFD, FD_OTHER };
+enum client_fd_kind { FD_CLOSED, FD_FILE, FD_EVENTFD, FD_OTHER, FD_MEMORY };
+
+/* A file in memory, whose bytes are those of a part of RAM. */
+#define CLIENT_MEMORIES 2
+struct client_memory {
+	uint64_t spa, size;
+	int refs;
+	int64_t pinned;
+};
 
 struct client_fd {
 	enum client_fd_kind kind;
 	struct cbit_file *file;
 	uint64_t count; /* of the eventfd */
 	int dups;
+	struct client_memory *memory;
 	struct { /* at most one watch for each duplicate */
 		void (*wake)(void *ctx);
 		void *ctx;
@@ -71,8 +80,9 @@ struct client {
 	uint8_t *ram;
 	struct client_fd fd[CLIENT_FDS];
 	int fd_limit;
+	struct client_memory memory[CLIENT_MEMORIES];
 	int owners;
-	int64_t pinned; /* pages */
+	int64_t pinned;             /* pages */
 	int64_t locked, lock_limit; /* pages accounted, and how many may be; 0 for any */
 	bool powerless;             /* it has no capabilities */
 	unsigned int pins;
@@ -143,11 +153,42 @@ static inline struct cbit_owner *client_owner(void *opaque, void *caller, int *p
 	return (struct cbit_owner *)c;
 }
 
-static inline void client_owner_put(void *opaque, struct cbit_owner *owner)
+/* The file that an owner is; NULL for the client itself, and nothing else may come. */
+static inline struct client_memory *client_memory_of(struct client *c, struct cbit_owner *owner)
+{
+	for (unsigned int i = 0; i < CLIENT_MEMORIES; i++) {
+		if ((void *)owner == (void *)&c->memory[i])
+			return &c->memory[i];
+	}
+	CLIENT_CHECK((void *)owner == (void *)c);
+	return NULL;
+}
+
+static inline int client_memory(void *opaque, void *caller, int fd, struct cbit_owner **out)
 {
 	struct client *c = opaque;
 
-	CLIENT_CHECK((void *)owner == opaque);
+	(void)caller;
+	if (fd < 0 || fd >= CLIENT_FDS || c->fd[fd].kind == FD_CLOSED)
+		return -EBADF;
+	*out = NULL;
+	if (c->fd[fd].kind != FD_MEMORY)
+		return 0;
+	__atomic_add_fetch(&c->fd[fd].memory->refs, 1, __ATOMIC_SEQ_CST);
+	*out = (struct cbit_owner *)c->fd[fd].memory;
+	return 0;
+}
+
+static inline void client_owner_put(void *opaque, struct cbit_owner *owner)
+{
+	struct client *c = opaque;
+	struct client_memory *memory = client_memory_of(c, owner);
+
+	if (memory) {
+		CLIENT_CHECK(memory->refs > 0);
+		__atomic_sub_fetch(&memory->refs, 1, __ATOMIC_SEQ_CST);
+		return;
+	}
 	__atomic_sub_fetch(&c->owners, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -156,9 +197,17 @@ static inline int client_pin(void *opaque, struct cbit_owner *owner, uint64_t va
 {
 	struct client *c = opaque;
 	struct client_range *r = client_find(c, vaddr);
+	struct client_memory *memory = client_memory_of(c, owner);
 
-	CLIENT_CHECK((void *)owner == opaque);
 	CLIENT_CHECK(len && !((vaddr | len) & ~CBIT_PAGE_MASK));
+	if (memory) {
+		if (vaddr >= memory->size || len > memory->size - vaddr)
+			return -EINVAL;
+		*run = (struct cbit_client_run){ CBIT_SPA(memory->spa + vaddr), len,
+						 CBIT_MEM_DRAM };
+		memory->pinned += (int64_t)(len >> CBIT_PAGE_SHIFT);
+		return 0;
+	}
 	if (!r || !r->spa || (write && !r->writable))
 		return -EFAULT;
 	if (c->fail_pin && c->pins == c->fail_pin)
@@ -176,8 +225,13 @@ static inline void client_unpin(void *opaque, struct cbit_owner *owner, uint64_t
 {
 	struct client *c = opaque;
 	struct client_range *r = client_find(c, vaddr);
+	struct client_memory *memory = client_memory_of(c, owner);
 
-	CLIENT_CHECK((void *)owner == opaque);
+	if (memory) {
+		CLIENT_CHECK(run->spa.v == memory->spa + vaddr);
+		memory->pinned -= (int64_t)(run->len >> CBIT_PAGE_SHIFT);
+		return;
+	}
 	CLIENT_CHECK(r && run->spa.v == r->spa + (vaddr - r->start));
 	c->pinned -= (int64_t)(run->len >> CBIT_PAGE_SHIFT);
 }
@@ -274,6 +328,17 @@ static inline int client_fd_new(struct client *c, enum client_fd_kind kind, stru
 	return -EMFILE;
 }
 
+/* A file in memory of @size bytes, which are those of RAM from @offset on. */
+static inline int client_memfd(struct client *c, unsigned int n, uint64_t offset, uint64_t size)
+{
+	int fd = client_fd_new(c, FD_MEMORY, NULL);
+
+	CLIENT_CHECK(fd >= 0 && !c->memory[n].refs);
+	c->memory[n] = (struct client_memory){ .spa = RAM_SPA + offset, .size = size };
+	c->fd[fd].memory = &c->memory[n];
+	return fd;
+}
+
 static inline int client_install(void *opaque, void *caller, struct cbit_file *file)
 {
 	(void)caller;
@@ -305,6 +370,7 @@ static const struct cbit_client_ops client_ops = {
 	.install = client_install,
 	.trace = client_trace,
 	.capable = client_capable,
+	.memory = client_memory,
 };
 
 /* The bytes behind client DRAM: those of the range whose frames they are. */
@@ -433,6 +499,8 @@ static inline void client_down(struct client *c)
 	CLIENT_CHECK(c->pinned == 0);
 	CLIENT_CHECK(c->locked == 0);
 	CLIENT_CHECK(c->owners == 0);
+	for (unsigned int i = 0; i < CLIENT_MEMORIES; i++)
+		CLIENT_CHECK(!c->memory[i].refs && !c->memory[i].pinned);
 	cbit_machine_destroy(c->machine);
 	for (int fd = 0; fd < CLIENT_FDS; fd++)
 		CLIENT_CHECK(c->fd[fd].dups == 0);

@@ -153,6 +153,41 @@ static inline long rig_hwpt(struct rig *r, uint32_t dev, uint32_t pt, uint32_t f
 	return ret ? ret : (long)cmd.out_hwpt_id;
 }
 
+static inline long rig_map_file_flags(struct rig *r, uint32_t ioas, uint64_t iova, int fd,
+				      uint64_t start, uint64_t len, uint32_t flags)
+{
+	struct uapi_ioas_map_file cmd = { .size = sizeof(cmd),
+					  .flags = flags,
+					  .ioas_id = ioas,
+					  .fd = fd,
+					  .start = start,
+					  .length = len,
+					  .iova = iova };
+
+	return client_call(r->c, r->fd, UAPI_IOMMUFD_IOAS_MAP_FILE, &cmd, sizeof(cmd));
+}
+
+static inline long rig_map_file(struct rig *r, uint32_t ioas, uint64_t iova, int fd, uint64_t start,
+				uint64_t len)
+{
+	return rig_map_file_flags(r, ioas, iova, fd, start, len, 7);
+}
+
+/* One range of a BAR of a device as a dma-buf: its descriptor. */
+static inline long rig_dmabuf(struct rig *r, unsigned int dev, uint32_t bar, uint64_t offset,
+			      uint64_t len)
+{
+	struct {
+		struct uapi_feature head;
+		struct uapi_feature_dma_buf get;
+		struct uapi_dma_range range;
+	} cmd = { { sizeof(cmd), UAPI_FEATURE_DMA_BUF | UAPI_FEATURE_GET },
+		  { bar, 02000002, 0, 1 }, /* O_CLOEXEC | O_RDWR */
+		  { offset, len } };
+
+	return client_call(r->c, r->cdev[dev], UAPI_DEVICE_FEATURE, &cmd, sizeof(cmd));
+}
+
 /* Does a device reach it? The first byte of each, for one that is mapped for reading. */
 static inline bool rig_reaches(struct rig *r, unsigned int dev, uint64_t iova)
 {
