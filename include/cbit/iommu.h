@@ -239,9 +239,11 @@ enum cbit_dma_status cbit_iommu_dma_atomic(struct cbit_iommu *iommu,
  * struct cbit_dma_copied - how a copy ended.
  * @read, @write: CBIT_DMA_FAULT if the IOMMU refused one, otherwise CBIT_DMA_ABORT if one was not
  *                decoded anywhere.
+ * @done: bytes written before the first that was refused.
  */
 struct cbit_dma_copied {
 	enum cbit_dma_status read, write;
+	size_t done;
 };
 
 /**

@@ -6,6 +6,7 @@
  * BAR4 the MSI-X table. The engine is in ioat_engine.c.
  */
 #include "ioat.h"
+#include "models.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -287,10 +288,6 @@ static void ioat_bar_write(struct cbit_pci *pci, unsigned int bar, uint64_t offs
 
 const struct pci_model pci_ioat_model = {
 	.name = "ioat",
-	.help = "ioat     Intel I/OAT copy engine (8086:2021), driven by Linux and DPDK\n"
-		"         membar=SIZE   plain memory in BAR2, a power of two from 64K to 64G\n"
-		"         version=V     0x32, 0x33 (default) or 0x34; DPDK tests errors with "
-		"0x34\n",
 	.options = "membar=SIZE, version=0x32|0x33|0x34",
 	.create = ioat_create,
 	.option = ioat_option,

@@ -189,7 +189,7 @@ static uint32_t move_chunk(struct ioat *ioat, const struct ioat_desc *desc, uint
 				      NULL);
 	} else {
 		pci_dma_copy(ioat->pci, desc->destination + offset, desc->source + offset, len,
-			     ioat->chunk, IOAT_CHUNK, &read, &write);
+			     ioat->chunk, IOAT_CHUNK, &read, &write, NULL);
 	}
 	return (read_arrived(read) ? 0 : IOAT_ERR_SOURCE) |
 	       (write_arrived(write) ? 0 : IOAT_ERR_DESTINATION);

@@ -148,17 +148,21 @@ enum pci_dma pci_dma_write(struct cbit_pci *pci, uint64_t iova, const void *buf,
 }
 
 void pci_dma_copy(struct cbit_pci *pci, uint64_t to, uint64_t from, size_t len, void *buf,
-		  size_t room, enum pci_dma *read, enum pci_dma *write)
+		  size_t room, enum pci_dma *read, enum pci_dma *write, size_t *done)
 {
 	struct cbit_dma_copied copied;
 
 	if (!atomic_load(&pci->mastering)) {
 		*read = no_master(pci, from, len, false);
 		*write = PCI_DMA_OK;
+		if (done)
+			*done = 0;
 		return;
 	}
 	cbit_iommu_dma_copy(pci->host.iommu, pci->devid, CBIT_IOVA(to), CBIT_IOVA(from), len, buf,
 			    room, &copied);
 	*read = (enum pci_dma)copied.read;
 	*write = (enum pci_dma)copied.write;
+	if (done)
+		*done = copied.done;
 }

@@ -74,6 +74,10 @@ static void bar_write(struct cbit_pci *pci, unsigned int bar, uint64_t offset, c
 		return;
 	}
 	pthread_mutex_lock(&pci->lock);
+	if (len == 64 && offset % 64 == 0 && pci->model->bar_line) {
+		pci->model->bar_line(pci, bar, offset, in, peer);
+		len = 0;
+	}
 	while (len) {
 		unsigned int n = piece(offset, len);
 		uint64_t v = 0;

@@ -27,7 +27,6 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "registers are kept as
 
 /**
  * struct pci_model - a kind of device.
- * @help:      lines for cbit_pci_models().
  * @options:   the option words, for messages.
  * @create:    fill in ids, bar[] (mode, size, is64, prefetch), irqs[], msix_bar and @state.
  *             Return: 0 or a negative errno.
@@ -39,10 +38,11 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "registers are kept as
  * @bar_write: likewise. It may drop the lock. @peer: the write is another device's DMA, so
  *             nothing that issues DMA may be done before returning (the IOMMU is busy with
  *             the access).
+ * @bar_line:  64 bytes written at once at a multiple of 64 (MOVDIR64B, or one request of a peer);
+ *             NULL: such a write comes in pieces of eight bytes. Otherwise like @bar_write.
  */
 struct pci_model {
 	const char *name;
-	const char *help;
 	const char *options;
 	int (*create)(struct cbit_pci *pci);
 	int (*option)(struct cbit_pci *pci, const char *key, const char *value,
@@ -53,9 +53,9 @@ struct pci_model {
 			     unsigned int size);
 	void (*bar_write)(struct cbit_pci *pci, unsigned int bar, uint64_t offset,
 			  unsigned int size, uint64_t value, bool peer);
+	void (*bar_line)(struct cbit_pci *pci, unsigned int bar, uint64_t offset,
+			 const uint8_t line[64], bool peer);
 };
-
-extern const struct pci_model pci_ioat_model;
 
 /* What a region's callbacks are given: which BAR of which device. */
 struct pci_bar_port {
@@ -137,9 +137,10 @@ enum pci_dma pci_dma_write(struct cbit_pci *pci, uint64_t iova, const void *buf,
 
 /*
  * pci_dma_copy() - read and write as cbit_iommu_dma_copy() has it, by way of @room bytes at @buf
- * where need be. With bus mastering off neither happens.
+ * where need be. With bus mastering off neither happens. @done may be NULL: bytes written before
+ * the first that the IOMMU refused.
  */
 void pci_dma_copy(struct cbit_pci *pci, uint64_t to, uint64_t from, size_t len, void *buf,
-		  size_t room, enum pci_dma *read, enum pci_dma *write);
+		  size_t room, enum pci_dma *read, enum pci_dma *write, size_t *done);
 
 #endif

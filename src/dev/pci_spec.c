@@ -2,32 +2,44 @@
 /*
  * Device SPECs of the command line: the list of models, and "model,key=value,..." words.
  */
-#include "pci_internal.h"
+#include "models.h"
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const struct pci_model *const models[] = {
 	&pci_ioat_model,
+	&pci_dsa_model,
 };
 
 const char *cbit_pci_models(void)
 {
-	/* One model so far; with the next one this becomes a literal of all their lines. */
-	_Static_assert(sizeof(models) / sizeof(models[0]) == 1, "join the help texts");
-	return models[0]->help;
+	return PCI_IOAT_HELP PCI_DSA_HELP;
+}
+
+/* The models' names, for a message. */
+static void names(char *buf, size_t size)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < sizeof(models) / sizeof(models[0]) && at < size; i++)
+		at += (size_t)snprintf(buf + at, size - at, "%s%s", i ? ", " : "", models[i]->name);
 }
 
 const struct pci_model *pci_spec_model(const char *spec, struct cbit_error *err)
 {
 	size_t len = strcspn(spec, ",");
+	char list[128];
 
 	for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++)
 		if (strlen(models[i]->name) == len && !strncmp(models[i]->name, spec, len))
 			return models[i];
-	cbit_error_set(err, -ENOENT, "no device model \"%.*s\"; there is: ioat", (int)len, spec);
+	names(list, sizeof(list));
+	cbit_error_set(err, -ENOENT, "no device model \"%.*s\"; there are: %s", (int)len, spec,
+		       list);
 	return NULL;
 }
 

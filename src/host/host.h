@@ -441,5 +441,7 @@ struct host_access {
 int host_insn_emulate(pid_t tid, struct user_regs_struct *regs, bool *regs_changed,
 		      bool (*locate)(void *opaque, uint64_t addr, struct host_access *out),
 		      void *opaque, char *text, size_t text_size);
+/** host_insn_line() - is it MOVDIR64B, and to which address? */
+bool host_insn_line(pid_t tid, struct user_regs_struct *regs, uint64_t *to);
 
 #endif

@@ -330,9 +330,33 @@ static int string_op(struct emu *e, unsigned int len, bool movs)
 	return 0;
 }
 
+/* MOVDIR64B: the destination is the address that a register holds, 64 bytes at once. */
+static bool line_target(struct emu *e, uint64_t *to)
+{
+	const ZydisDecodedOperand *dst = &e->op[0];
+
+	if (e->insn.mnemonic != ZYDIS_MNEMONIC_MOVDIR64B ||
+	    dst->type != ZYDIS_OPERAND_TYPE_REGISTER)
+		return false;
+	*to = reg_get(e, dst->reg.value);
+	return *to % 64 == 0;
+}
+
+static int line(struct emu *e)
+{
+	uint8_t buf[64];
+	uint64_t to;
+
+	if (!line_target(e, &to) || mem_read(e, effective(e, &e->op[1]), buf, sizeof(buf)))
+		return -ENOSYS;
+	return mem_write(e, to, buf, sizeof(buf));
+}
+
 static int execute(struct emu *e)
 {
 	switch (e->insn.mnemonic) {
+	case ZYDIS_MNEMONIC_MOVDIR64B:
+		return line(e);
 	case ZYDIS_MNEMONIC_MOV:
 	case ZYDIS_MNEMONIC_MOVZX:
 	case ZYDIS_MNEMONIC_MOVSX:
@@ -391,31 +415,40 @@ static void describe(struct emu *e, uint64_t rip, char *text, size_t size)
 						NULL);
 }
 
+/* The instruction at RIP; @text says why there is none. */
+static bool decode(struct emu *e, char *text, size_t text_size)
+{
+	ZydisDecoder decoder;
+	uint8_t code[ZYDIS_MAX_INSTRUCTION_LENGTH];
+	size_t len = sizeof(code);
+
+	/* It may be the last on its page. */
+	if (host_copy_in(e->tid, code, e->regs->rip, len)) {
+		len = (size_t)(CBIT_PAGE_SIZE - (e->regs->rip & ~CBIT_PAGE_MASK));
+		if (len > sizeof(code) || host_copy_in(e->tid, code, e->regs->rip, len)) {
+			snprintf(text, text_size, "(cannot be read)");
+			return false;
+		}
+	}
+	if (ZYAN_FAILED(
+		    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)) ||
+	    ZYAN_FAILED(ZydisDecoderDecodeFull(&decoder, code, len, &e->insn, e->op))) {
+		snprintf(text, text_size, "(cannot be decoded)");
+		return false;
+	}
+	return true;
+}
+
 int host_insn_emulate(pid_t tid, struct user_regs_struct *regs, bool *regs_changed,
 		      bool (*locate)(void *opaque, uint64_t addr, struct host_access *out),
 		      void *opaque, char *text, size_t text_size)
 {
 	struct emu e = { .tid = tid, .regs = regs, .locate = locate, .opaque = opaque };
 	struct user_regs_struct before = *regs;
-	ZydisDecoder decoder;
-	uint8_t code[ZYDIS_MAX_INSTRUCTION_LENGTH];
-	size_t len = sizeof(code);
 	int ret;
 
-	/* The instruction may be the last on its page. */
-	if (host_copy_in(tid, code, regs->rip, len)) {
-		len = (size_t)(CBIT_PAGE_SIZE - (regs->rip & ~CBIT_PAGE_MASK));
-		if (len > sizeof(code) || host_copy_in(tid, code, regs->rip, len)) {
-			snprintf(text, text_size, "(cannot be read)");
-			return -ENOSYS;
-		}
-	}
-	if (ZYAN_FAILED(
-		    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)) ||
-	    ZYAN_FAILED(ZydisDecoderDecodeFull(&decoder, code, len, &e.insn, e.op))) {
-		snprintf(text, text_size, "(cannot be decoded)");
+	if (!decode(&e, text, text_size))
 		return -ENOSYS;
-	}
 	ret = execute(&e);
 	if (ret) {
 		*regs = before;
@@ -427,4 +460,12 @@ int host_insn_emulate(pid_t tid, struct user_regs_struct *regs, bool *regs_chang
 	regs->rip += e.insn.length;
 	*regs_changed = true;
 	return 0;
+}
+
+bool host_insn_line(pid_t tid, struct user_regs_struct *regs, uint64_t *to)
+{
+	struct emu e = { .tid = tid, .regs = regs };
+	char text[32];
+
+	return decode(&e, text, sizeof(text)) && line_target(&e, to);
 }

@@ -119,39 +119,71 @@ static void follow_core(struct tracer *t, pid_t tid)
 		t->core = core;
 }
 
+/*
+ * What was mapped there at the last trap may be gone, and the signal the program's own. Where
+ * asking is dear, only mmaps of device files and other processes are thought of.
+ */
+static void check_window(struct tracer *t)
+{
+	unsigned int generation = __atomic_load_n(&t->host->maps_generation, __ATOMIC_ACQUIRE);
+
+	if (host_vma_quick() || t->generation != generation)
+		t->window.pci = NULL;
+	t->generation = generation;
+}
+
+/* Carry out the instruction that touched a register of ours. False when it is not known. */
+static bool emulate(struct tracer *t, pid_t tid, struct user_regs_struct *regs,
+		    const struct host_access *access, const char *signal)
+{
+	char text[128];
+	bool changed = false, done = false;
+
+	if (!host_insn_emulate(tid, regs, &changed, locate, t, text, sizeof(text)))
+		done = !changed || !ptrace(PTRACE_SETREGS, tid, 0, regs);
+	else
+		host_say(t->host,
+			 "process %d at 0x%llx: cannot carry out '%s' on a device register "
+			 "(BAR%u+0x%llx); it gets %s",
+			 tid, regs->rip, text, access->bar, (unsigned long long)access->pos,
+			 signal);
+	follow_core(t, tid);
+	return done;
+}
+
 /* A SIGBUS: true when it was an access to a register of ours, and has been carried out. */
 static bool trapped(struct tracer *t, pid_t tid)
 {
 	struct user_regs_struct regs;
 	struct host_access access;
-	char text[128];
-	bool changed = false, done = false;
-	unsigned int generation;
 	siginfo_t info;
 
 	if (ptrace(PTRACE_GETSIGINFO, tid, 0, &info) || info.si_code != BUS_ADRERR)
 		return false;
 	if (!owner_of(t, tid))
 		return false;
-	/*
-	 * What was mapped there at the last trap may be gone, and the SIGBUS the program's own.
-	 * Where asking is dear, only mmaps of device files and other processes are thought of.
-	 */
-	generation = __atomic_load_n(&t->host->maps_generation, __ATOMIC_ACQUIRE);
-	if (host_vma_quick() || t->generation != generation)
-		t->window.pci = NULL;
-	t->generation = generation;
-	if (locate(t, (uintptr_t)info.si_addr, &access) && !ptrace(PTRACE_GETREGS, tid, 0, &regs)) {
-		if (!host_insn_emulate(tid, &regs, &changed, locate, t, text, sizeof(text)))
-			done = !changed || !ptrace(PTRACE_SETREGS, tid, 0, &regs);
-		else
-			host_say(t->host,
-				 "process %d at 0x%llx: cannot carry out '%s' on a device register "
-				 "(BAR%u+0x%llx); it gets SIGBUS",
-				 tid, regs.rip, text, access.bar, (unsigned long long)access.pos);
-		follow_core(t, tid);
-	}
-	return done;
+	check_window(t);
+	return locate(t, (uintptr_t)info.si_addr, &access) &&
+	       !ptrace(PTRACE_GETREGS, tid, 0, &regs) && emulate(t, tid, &regs, &access, "SIGBUS");
+}
+
+/*
+ * A SIGILL: a processor without MOVDIR64B refuses it before it looks at the address. True when it
+ * went to a register of ours, as the portals of dsa are, and has been carried out.
+ */
+static bool illegal(struct tracer *t, pid_t tid)
+{
+	struct user_regs_struct regs;
+	struct host_access access;
+	siginfo_t info;
+	uint64_t to;
+
+	if (ptrace(PTRACE_GETSIGINFO, tid, 0, &info) || info.si_code != ILL_ILLOPN ||
+	    ptrace(PTRACE_GETREGS, tid, 0, &regs) || !host_insn_line(tid, &regs, &to) ||
+	    !owner_of(t, tid))
+		return false;
+	check_window(t);
+	return locate(t, to, &access) && emulate(t, tid, &regs, &access, "SIGILL");
 }
 
 /* What the kernel keeps in RAX of a call that a signal has interrupted; include/linux/errno.h. */
@@ -261,7 +293,8 @@ static void stopped(struct tracer *t, pid_t tid, int status)
 			return;
 		}
 		sig = 0;
-	} else if (event || (sig == SIGBUS && trapped(t, tid))) {
+	} else if (event || (sig == SIGBUS && trapped(t, tid)) ||
+		   (sig == SIGILL && illegal(t, tid))) {
 		sig = 0;
 	} else {
 		restart_call(t, tid);

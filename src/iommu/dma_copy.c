@@ -107,14 +107,15 @@ void cbit_iommu_dma_copy(struct cbit_iommu *iommu, uint16_t devid, struct cbit_i
 {
 	size_t done = 0;
 
-	*out = (struct cbit_dma_copied){ CBIT_DMA_OK, CBIT_DMA_OK };
+	*out = (struct cbit_dma_copied){ .read = CBIT_DMA_OK, .write = CBIT_DMA_OK };
 	while (done < len && out->read != CBIT_DMA_FAULT && out->write != CBIT_DMA_FAULT) {
 		enum cbit_dma_status status;
-		size_t n, got;
+		size_t n, got, put;
 
 		done += copy_straight(iommu, devid, CBIT_IOVA(to.v + done),
 				      CBIT_IOVA(from.v + done), len - done);
 		n = len - done < room ? len - done : room;
+		out->done = done;
 		if (!n)
 			break;
 		status = cbit_iommu_dma_read(iommu, devid, CBIT_IOVA(from.v + done), buf, n, &got);
@@ -124,9 +125,11 @@ void cbit_iommu_dma_copy(struct cbit_iommu *iommu, uint16_t devid, struct cbit_i
 		n = status == CBIT_DMA_FAULT ? got : n;
 		if (!n)
 			break;
-		status = cbit_iommu_dma_write(iommu, devid, CBIT_IOVA(to.v + done), buf, n, NULL);
+		status = cbit_iommu_dma_write(iommu, devid, CBIT_IOVA(to.v + done), buf, n, &put);
 		if (status != CBIT_DMA_OK && out->write != CBIT_DMA_FAULT)
 			out->write = status;
+		/* A write that nothing decoded was done with all the same. */
+		out->done = done + (status == CBIT_DMA_FAULT ? put : n);
 		done += n;
 	}
 }

@@ -85,21 +85,22 @@ static struct rig *make(bool lends)
 /* As a device does it that reads a piece, and then writes what came. */
 static struct cbit_dma_copied by_hand(struct rig *r, uint64_t to, uint64_t from, size_t len)
 {
-	struct cbit_dma_copied c = { CBIT_DMA_OK, CBIT_DMA_OK };
+	struct cbit_dma_copied c = { .read = CBIT_DMA_OK, .write = CBIT_DMA_OK };
 	static uint8_t buf[ROOM];
 
 	for (size_t at = 0; at < len && c.read != CBIT_DMA_FAULT && c.write != CBIT_DMA_FAULT;
 	     at += ROOM) {
-		size_t n = len - at < ROOM ? len - at : ROOM, got;
+		size_t n = len - at < ROOM ? len - at : ROOM, got, put = 0;
 		enum cbit_dma_status s = dma_read(r, from + at, buf, n, &got);
 
 		if (s != CBIT_DMA_OK)
 			c.read = s;
 		if (s == CBIT_DMA_FAULT)
 			n = got;
-		s = n ? dma_write(r, to + at, buf, n, NULL) : CBIT_DMA_OK;
+		s = n ? dma_write(r, to + at, buf, n, &put) : CBIT_DMA_OK;
 		if (s != CBIT_DMA_OK)
 			c.write = s;
+		c.done += s == CBIT_DMA_FAULT ? put : n;
 	}
 	return c;
 }
@@ -146,6 +147,7 @@ static void run(bool lends)
 		want = by_hand(b, cases[i].to, cases[i].from, cases[i].len);
 		assert_int_equal(got.read, want.read);
 		assert_int_equal(got.write, want.write);
+		assert_int_equal(got.done, want.done);
 		assert_int_equal(want.read, cases[i].read);
 		assert_int_equal(want.write, cases[i].write);
 		assert_memory_equal(a->client, b->client, CLIENT_SIZE);

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The device models that there are, and what "cbit devices" says of each.
+ */
+#ifndef CBIT_DEV_MODELS_H
+#define CBIT_DEV_MODELS_H
+
+#include "pci_internal.h"
+
+extern const struct pci_model pci_dsa_model;
+extern const struct pci_model pci_ioat_model;
+
+#define PCI_IOAT_HELP                                                                   \
+	"ioat     Intel I/OAT copy engine (8086:2021), driven by Linux and DPDK\n"      \
+	"         membar=SIZE   plain memory in BAR2, a power of two from 64K to 64G\n" \
+	"         version=V     0x32, 0x33 (default) or 0x34; DPDK tests errors with "  \
+	"0x34\n"
+
+#define PCI_DSA_HELP                                                                      \
+	"dsa      Intel Data Streaming Accelerator (8086:0b25), dedicated queues\n"       \
+	"         maxcopy=SIZE  largest transfer, a power of two from 4K to 2G (default " \
+	"2G)\n"
+
+#endif
