@@ -65,8 +65,8 @@ struct cbit_pci_host {
 
 /**
  * cbit_pci_create() - make a device from its command-line SPEC.
- * @spec: "ioat[,membar=SIZE][,version=0x33]"; SIZE takes K, M, G. Words that are not the
- *        model's own ("group=", "addr=") must have been taken out by the caller.
+ * @spec: "ioat[,membar=SIZE][,version=0x33]", "dsa[,maxcopy=SIZE]"; SIZE takes K, M, G. Words
+ *        that are not the model's own ("group=", "addr=") must have been taken out by the caller.
  * @devid: bus << 8 | devfn.
  * @host: copied.
  * Its plain BARs and trapped BARs are added to the memory map of @host->iommu, so that

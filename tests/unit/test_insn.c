@@ -405,6 +405,36 @@ static void test_edges(void **state)
 	assert_int_equal(cpu.regs.rip, CODE);
 }
 
+/* MOVDIR64B, which many processors lack: 64 bytes from memory to where a register points. */
+static void test_line(void **state)
+{
+	struct fixture *f = *state;
+	static const uint8_t code[] = { 0x66, 0x0f, 0x38, 0xf8, 0x7e, 0x08 }; /* 8(%rsi), %rdi */
+	const struct insn insn = { code, sizeof(code), "movdir64b 8(%rsi), %rdi" };
+	static const uint8_t other[] = { 0x0f, 0x0b }; /* ud2 */
+	struct cpu cpu, before;
+	char text[128];
+	uint64_t to;
+
+	start(f, &before, 0);
+	before.regs.rsi = PLAIN + AT;
+	before.regs.rdi = WINDOW + AT;
+	cpu = before;
+	assert_int_equal(emulate(f, &cpu, &insn, text), 0);
+	memcpy(before.window + AT, before.plain + AT + 8, 64);
+	assert_memory_equal(cpu.window, before.window, LEN);
+	assert_int_equal(cpu.regs.rip, CODE + SHIFT + sizeof(code));
+	/* where it would go, and what else is none */
+	cpu.regs.rip = CODE + SHIFT;
+	assert_true(host_insn_line(f->pid, &cpu.regs, &to));
+	assert_int_equal(to, WINDOW + SHIFT + AT);
+	cpu.regs.rdi += 8; /* not aligned: the processor would refuse it */
+	assert_false(host_insn_line(f->pid, &cpu.regs, &to));
+	assert_int_not_equal(emulate(f, &cpu, &insn, text), 0);
+	copy_out(f->pid, CODE + SHIFT, other, sizeof(other));
+	assert_false(host_insn_line(f->pid, &cpu.regs, &to));
+}
+
 #define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -413,6 +443,7 @@ int main(void)
 		T(test_same_as_native),
 		T(test_refused),
 		T(test_edges),
+		T(test_line),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
