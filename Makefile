@@ -54,7 +54,7 @@ lint:
 	clang-tidy --quiet -p $(BENCH) $(filter bench/%.c,$(SOURCES))
 	cppcheck --quiet --std=c17 --enable=warning,performance,portability --error-exitcode=1 \
 		--inline-suppr --suppressions-list=.cppcheck-suppressions -I include -I src $(filter %.c,$(SOURCES))
-	shellcheck -x tests/run.sh tests/soak.sh tests/suite/*.sh scripts/*.sh tests/clients/*.sh bench/*.sh .ci/run
+	shellcheck -x tests/run.sh tests/soak.sh tests/suite/*.sh scripts/*.sh tests/clients/*.sh tests/qemu/*.sh bench/*.sh .ci/run
 
 install: all
 	meson install -C $(BUILD) --no-rebuild

@@ -20,7 +20,8 @@ build="$build libssl-dev libjansson-dev libyaml-dev libbsd-dev libdw-dev"
 # The sanitizers' runtime goes by clang's version, which is Debian 12's where nothing tells.
 rt=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
 tests="bc bison flex rsync libelf-dev xz-utils uuid-dev dpdk-dev clang libclang-rt-${rt:-14}-dev"
-tests="$tests valgrind util-linux procps jq g++ binutils"
+# qemu-system-x86: a guest on our devices.
+tests="$tests valgrind util-linux procps jq g++ binutils qemu-system-x86"
 case ${1:-} in
 build) want=$build ;;
 test) want="$build $tests" ;;

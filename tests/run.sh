@@ -7,6 +7,7 @@
 #   clients    our own VFIO programs
 #   selftests  the kernel's VFIO selftests (built from Debian's source, then kept in a cache)
 #   dpdk       DPDK's dmadev_autotest
+#   qemu       QEMU with a guest whose own drivers use the devices
 #   libcbit    the library as others meet it: installed, its symbols, headers and examples
 #   sim        scenario files, the matrix, explanations
 #   explore    the shortest sequences that break a policy
@@ -33,11 +34,11 @@ clients=$build/tests/clients
 examples=$build/examples
 selftests=${CBIT_SELFTESTS:-}
 client_sections='abi clients selftests dpdk contract kill demo'
-all="unit libcbit sim explore $client_sections user fuzz guard sanitize"
+all="unit libcbit sim explore $client_sections qemu user fuzz guard sanitize"
 
 # The parts below share these variables; shellcheck sees one file at a time.
 # shellcheck disable=SC2154
-for part in lib build clients thirdparty contract kill sim explore guard libcbit; do
+for part in lib build clients thirdparty qemu contract kill sim explore guard libcbit; do
 	# shellcheck source=/dev/null
 	. "$here/suite/$part.sh"
 done
