@@ -18,6 +18,7 @@
 #include <cbit/guest.h>
 #include <cbit/viommu.h>
 #include <cbit/apics.h>
+#include <cbit/fault.h>
 #include <cbit/dev.h>
 #include <cbit/vfio.h>
 #include <cbit/report.h>

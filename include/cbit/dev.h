@@ -6,6 +6,7 @@
 #ifndef CBIT_DEV_H
 #define CBIT_DEV_H
 
+#include <cbit/fault.h>
 #include <cbit/iommu.h>
 
 CBIT_API_BEGIN
@@ -50,9 +51,9 @@ struct cbit_bar_info {
  *               lives as long as the device; NULL when there is none.
  * @bar_place:   give out an SPA for a BAR of @size bytes, aligned to @size.
  * @irq:         an interrupt message left the device: index VFIO_PCI_*_IRQ_INDEX numbers
- *               (1 MSI, 2 MSI-X), vector from 0; or its pin is asserted (0 INTx), perhaps as it
- *               has been for a while. Called with the device locked: it must not call back into
- *               dev (cbit_pci_intx() is allowed), nor take a lock under which dev or iommu are
+ *               (1 MSI, 2 MSI-X), vector from 0; 3 ERR, 4 REQ: the host's own; or its pin is
+ * asserted (0 INTx), perhaps as it has been for a while. Called with the device locked: it must not
+ * call back into dev (cbit_pci_intx() is allowed), nor take a lock under which dev or iommu are
  *               called.
  */
 struct cbit_pci_host {
@@ -161,6 +162,16 @@ void cbit_pci_close(struct cbit_pci *pci);
  * destroy do: not to be called with a lock held that the observer or a domain's owner takes.
  */
 void cbit_pci_reset(struct cbit_pci *pci);
+
+/**
+ * cbit_pci_set_faults() - what is to go wrong with this device. Before it is opened, and once.
+ * @plan: rules for other devices are left alone. It must live as long as the device.
+ * Return: 0, -ENOMEM.
+ */
+int cbit_pci_set_faults(struct cbit_pci *pci, struct cbit_fault_plan *plan);
+
+/** cbit_pci_removed() - has the device been pulled out? Any thread. */
+bool cbit_pci_removed(const struct cbit_pci *pci);
 
 CBIT_API_END
 

@@ -175,9 +175,11 @@ enum cbit_dma_status {
 /**
  * struct cbit_dma_request - who makes a request, and what its PASID prefix says.
  * @devid:       the requester, bus << 8 | devfn.
- * @pasid_valid: it has a prefix; what follows is not looked at otherwise.
+ * @pasid_valid: it has a prefix; @privileged, @exec and @pasid are not looked at otherwise.
  * @privileged:  Privileged Mode Requested: pages that users may not reach are allowed.
  * @exec:        Execute Requested: the read is an instruction fetch.
+ * @unmapped:    the request finds no translation, whatever the tables say (fault injection): its
+ *               event is told with @injected set.
  * @pasid:       20 bits.
  */
 struct cbit_dma_request {
@@ -185,6 +187,7 @@ struct cbit_dma_request {
 	bool pasid_valid;
 	bool privileged;
 	bool exec;
+	bool unmapped;
 	uint32_t pasid;
 };
 

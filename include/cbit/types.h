@@ -207,6 +207,8 @@ struct cbit_mapping_info {
  *      destination that it named.
  * @CBIT_EVENT_MAPPING_LEAKED: a container went away with @count mappings left in it;
  *      @mapping is the one with the lowest IOVA, @len the sum of their sizes in bytes.
+ * @CBIT_EVENT_FAULT: a fault was injected into device @devid, as somebody asked (@fault). For a DMA
+ *      @write, @iova and @len are given.
  */
 enum cbit_event_type {
 	CBIT_EVENT_MAP,
@@ -227,15 +229,20 @@ enum cbit_event_type {
 	CBIT_EVENT_RMP_FAULT,
 	CBIT_EVENT_INTERRUPT_LOST,
 	CBIT_EVENT_MAPPING_LEAKED,
+	CBIT_EVENT_FAULT,
 };
 
 /** The number of event types. */
-#define CBIT_NR_EVENTS (CBIT_EVENT_MAPPING_LEAKED + 1)
+#define CBIT_NR_EVENTS (CBIT_EVENT_FAULT + 1)
+
+struct cbit_fault_info;
 
 /**
  * struct cbit_event - one thing that happened; only valid during the call.
  * @devid:   requester (bus << 8 | devfn) of a DMA.
  * @write:   the DMA was a write.
+ * @injected: it was brought about by a fault plan; CBIT_EVENT_FAULT tells of it too.
+ * @fault:   of CBIT_EVENT_FAULT: which (cbit/fault.h), otherwise NULL.
  * @iova:    where; @len bytes.
  * @spa:     the SPA that the entry gave, without the C-bit; valid if @spa_valid.
  * @entry:   the IOPTE as read from or written to DRAM, 0 if there was none.
@@ -254,6 +261,7 @@ struct cbit_event {
 	bool write;
 	bool spa_valid;
 	bool pasid_valid;
+	bool injected;
 	uint32_t pasid;
 	enum cbit_mem_kind kind;
 	struct cbit_iova iova;
@@ -270,6 +278,7 @@ struct cbit_event {
 	const struct cbit_mapping_info *call;
 	const struct cbit_mapping_info *below;
 	const struct cbit_mapping_info *above;
+	const struct cbit_fault_info *fault;
 	struct cbit_mapping_info mapping;
 };
 

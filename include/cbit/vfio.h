@@ -129,6 +129,14 @@ struct cbit_iommu *cbit_machine_iommu(struct cbit_machine *machine);
 int cbit_machine_add_device(struct cbit_machine *machine, const char *spec, struct cbit_error *err);
 
 /**
+ * cbit_machine_set_faults() - what is to go wrong with the devices, which have been plugged in.
+ * @plan: must live as long as the machine. Before the first file is opened, and once.
+ * Return: 0; -ENODEV (a rule names a device that there is not), -ENOMEM, with words in @err.
+ */
+int cbit_machine_set_faults(struct cbit_machine *machine, struct cbit_fault_plan *plan,
+			    struct cbit_error *err);
+
+/**
  * cbit_machine_gave_up() - a client is about to take memory away that may be pinned: each mapping
  * of it is told as CBIT_EVENT_MEMORY_CHANGED. The pins stay; their owner sees to it that the old
  * pages do.

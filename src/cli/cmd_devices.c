@@ -4,11 +4,21 @@
  */
 #include <argp.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cbit/dev.h>
 #include <cbit/policy.h>
 
 #include "cli.h"
+
+static void print_faults(void)
+{
+	const char *line = cbit_fault_help(), *end;
+
+	puts("\nFaults (--fault SPEC):");
+	for (; (end = strchr(line, '\n')); line = end + 1)
+		printf("  %.*s\n", (int)(end - line), line);
+}
 
 int cmd_devices(int argc, char **argv)
 {
@@ -25,6 +35,7 @@ int cmd_devices(int argc, char **argv)
 	printf("Device models (--device SPEC):\n%s"
 	       "  every device: group=N (IOMMU group), addr=BDF (such as 0000:01:00.0)\n",
 	       cbit_pci_models());
+	print_faults();
 	puts("\nPolicies (--policy NAME):");
 	for (unsigned int i = 0; (policy = cbit_policy_at(i)); i++)
 		printf("  %-12s %s\n", cbit_policy_name(policy), cbit_policy_about(policy));

@@ -21,6 +21,7 @@ enum {
 	KEY_PLATFORM = 'p',
 	KEY_POLICY = 'k',
 	KEY_DEVICE = 'd',
+	KEY_FAULT = 'f',
 	KEY_STRICT = 's',
 	KEY_REPORT = 'r',
 	KEY_FRAMES = 256,
@@ -55,6 +56,8 @@ static const struct argp_option option_list[] = {
 	  "the kernel to be: linux-6.17, linux-7.2, complete (default); see 'cbit devices'", 0 },
 	{ "device", KEY_DEVICE, "SPEC", 0,
 	  "plug in a device: MODEL[,OPTION]...; may be given again. Default: one ioat", 0 },
+	{ "fault", KEY_FAULT, "SPEC", 0,
+	  "let something go wrong: KIND[,OPTION]..., see 'cbit devices'; may be given again", 0 },
 	{ "strict", KEY_STRICT, NULL, 0, "exit with 3 when there are findings", 0 },
 	{ "report", KEY_REPORT, "FORMAT[:FILE]", 0,
 	  "text (default) or json, to FILE or stderr; may be given again", 0 },
@@ -143,6 +146,15 @@ static void parse_memlock(struct argp_state *state, struct options *o, const cha
 		argp_error(state, "--memlock '%s': unlimited, inherit or a size such as 64M", arg);
 }
 
+static void parse_fault(struct argp_state *state, struct options *o, const char *arg)
+{
+	struct cbit_error fault = { 0 };
+
+	if ((!o->host.faults && cbit_fault_plan_create(&o->host.faults)) ||
+	    cbit_fault_plan_add(o->host.faults, arg, &fault))
+		argp_error(state, "--fault: %s", fault.text[0] ? fault.text : strerror(ENOMEM));
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct options *o = state->input;
@@ -162,6 +174,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (o->host.nr_devices == HOST_MAX_DEVICES)
 			argp_error(state, "more than %d --device", HOST_MAX_DEVICES);
 		o->devices[o->host.nr_devices++] = arg;
+		break;
+	case KEY_FAULT:
+		parse_fault(state, o, arg);
 		break;
 	case KEY_STRICT:
 		o->strict = true;
@@ -236,6 +251,24 @@ static void print_stats(const struct host_stats *stats)
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
 		fprintf(stderr, "cbit: stat %s %" PRIu64 "\n", lines[i].name, lines[i].value);
+}
+
+/* Before the program runs, for it may not come through: with these words it can be had again. */
+static void print_plan(const struct cbit_fault_plan *plan)
+{
+	struct cbit_fault_rule_info rule;
+
+	for (unsigned int i = 0; plan && cbit_fault_plan_rule(plan, i, &rule); i++)
+		fprintf(stderr, "cbit: fault plan: --fault %s\n", rule.text);
+}
+
+static void print_faults(const struct cbit_fault_plan *plan)
+{
+	struct cbit_fault_rule_info rule;
+
+	for (unsigned int i = 0; plan && cbit_fault_plan_rule(plan, i, &rule); i++)
+		fprintf(stderr, "cbit: faults: %s: injected %" PRIu64 ", of %" PRIu64 " events\n",
+			rule.text, rule.injected, rule.events);
 }
 
 static int write_reports(const struct options *o, struct cbit_report *report)
@@ -318,6 +351,7 @@ int cmd_run(int argc, char **argv)
 
 		cbit_report_set_traces(report, &source);
 	}
+	print_plan(o.host.faults);
 	ret = host_run(&o.host, &status, &stats, &err);
 	if (ret == -ENOEXEC) {
 		fprintf(stderr, "cbit: %s\n", err.text);
@@ -331,11 +365,13 @@ int cmd_run(int argc, char **argv)
 			code = EXIT_FINDINGS;
 		if (o.stats)
 			print_stats(&stats);
+		print_faults(o.host.faults);
 		ret = write_reports(&o, report);
 		if (ret)
 			code = ret;
 	}
 	cbit_report_destroy(report);
 	host_traces_destroy(o.host.traces);
+	cbit_fault_plan_destroy(o.host.faults);
 	return code;
 }

@@ -7,6 +7,7 @@
  */
 #include "ioat.h"
 #include "models.h"
+#include "pci_fault.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -219,6 +220,9 @@ static void write_register(struct ioat *ioat, uint64_t reg, uint64_t v, uint64_t
 			ioat_engine_suspend(ioat);
 		break;
 	case IOAT_CHANNEL + IOAT_DMACOUNT:
+		if (pci_faulty(ioat->pci) &&
+		    pci_fault_doorbell(ioat->pci, "DMACOUNT of channel", 0, v))
+			break;
 		ioat->dmacount = (uint16_t)v;
 		ioat_engine_kick(ioat, !peer);
 		break;

@@ -9,6 +9,7 @@
  * changes, and CHANERR is set before either, because DPDK looks at the completion word first.
  */
 #include "ioat.h"
+#include "pci_fault.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -195,6 +196,17 @@ static uint32_t move_chunk(struct ioat *ioat, const struct ioat_desc *desc, uint
 	       (write_arrived(write) ? 0 : IOAT_ERR_DESTINATION);
 }
 
+/* The descriptor is done, but nobody is told yet. False: the channel has changed meanwhile. */
+static bool late(struct ioat *ioat, uint64_t until_ns)
+{
+	uint64_t generation = ioat->generation;
+
+	while (ioat->generation == generation && !ioat->stop &&
+	       pci_fault_wait(until_ns, &ioat->wake, &ioat->pci->lock))
+		continue;
+	return ioat->generation == generation;
+}
+
 /* Run the descriptor in @cur to its end. False: the channel changed or failed. */
 static bool execute(struct ioat *ioat)
 {
@@ -202,8 +214,14 @@ static bool execute(struct ioat *ioat)
 	const uint64_t at = ioat->next;
 	uint32_t error = check(&desc);
 	uint64_t size = desc.control & IOAT_CTL_NULL ? 0 : desc.size;
+	struct pci_fault_end end_as = { 0 };
 	bool ok = true;
 
+	if (pci_faulty(ioat->pci) && !error) {
+		end_as =
+			pci_fault_command(ioat->pci, "descriptor at IOVA", at, IOAT_ERR_WRITE_DATA);
+		error = end_as.status;
+	}
 	for (uint64_t offset = 0; !error && offset < size; offset += IOAT_CHUNK) {
 		uint64_t left = size - offset;
 		uint64_t generation = begin(ioat);
@@ -212,6 +230,8 @@ static bool execute(struct ioat *ioat)
 		if (!end(ioat, generation))
 			return false;
 	}
+	if (end_as.until_ns && !late(ioat, end_as.until_ns))
+		return false;
 	if (error) {
 		fail(ioat, error, desc.control);
 		return false;
@@ -326,6 +346,8 @@ void ioat_engine_kick(struct ioat *ioat, bool inline_ok)
 	if (ioat->running)
 		return;
 	ioat->running = true;
+	/* Nobody waits in a doorbell write. */
+	inline_ok &= !(pci_faulty(ioat->pci) && pci_fault_delays(ioat->pci));
 	if (inline_ok && run(ioat, small)) {
 		ioat->running = false;
 	} else if (worker_ready(ioat)) {
@@ -342,6 +364,7 @@ void ioat_engine_kick(struct ioat *ioat, bool inline_ok)
 static void forget(struct ioat *ioat, enum ioat_state state)
 {
 	ioat->generation++;
+	pthread_cond_broadcast(&ioat->wake);
 	ioat->state = state;
 	ioat->dmacount = 0;
 	ioat->executed = 0;

@@ -60,6 +60,7 @@ enum ioat_state {
 #define IOAT_ERR_NEXT_ALIGN    0x0008u
 #define IOAT_ERR_CHAIN_ADDRESS 0x0010u
 #define IOAT_ERR_READ_DATA     0x0100u /* a descriptor could not be read */
+#define IOAT_ERR_WRITE_DATA    0x0200u
 #define IOAT_ERR_CONTROL       0x0400u
 #define IOAT_ERR_LENGTH        0x0800u
 #define IOAT_ERR_COMPLETION    0x1000u

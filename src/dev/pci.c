@@ -2,6 +2,7 @@
 /*
  * The life of a PCI device: creation, opening, reset and destruction, and the DMA it issues.
  */
+#include "pci_fault.h"
 #include "pci_internal.h"
 
 #include <errno.h>
@@ -51,6 +52,7 @@ void cbit_pci_destroy(struct cbit_pci *pci)
 	if (!pci)
 		return;
 	pci->model->destroy(pci);
+	pci_fault_destroy(pci->faults);
 	pthread_mutex_destroy(&pci->lock);
 	free(pci);
 }
@@ -84,6 +86,8 @@ void pci_reset_locked(struct cbit_pci *pci)
 void cbit_pci_reset(struct cbit_pci *pci)
 {
 	pthread_mutex_lock(&pci->lock);
+	/* Resetting the bus trains the link again. */
+	pci_fault_link_restored(pci);
 	pci_reset_locked(pci);
 	pthread_mutex_unlock(&pci->lock);
 }
@@ -91,6 +95,7 @@ void cbit_pci_reset(struct cbit_pci *pci)
 static void start_over(struct cbit_pci *pci)
 {
 	pthread_mutex_lock(&pci->lock);
+	pci_fault_link_restored(pci);
 	pci_config_defaults(pci);
 	pci->model->reset(pci);
 	pthread_mutex_unlock(&pci->lock);
@@ -100,6 +105,8 @@ void cbit_pci_open(struct cbit_pci *pci)
 {
 	start_over(pci);
 	atomic_store(&pci->in_use, true);
+	if (pci_faulty(pci))
+		pci_fault_opened(pci->faults, true);
 }
 
 void cbit_pci_close(struct cbit_pci *pci)
@@ -107,6 +114,8 @@ void cbit_pci_close(struct cbit_pci *pci)
 	/* Bus mastering goes off before the engine stops, and what a client left is forgotten. */
 	atomic_store(&pci->in_use, false);
 	start_over(pci);
+	if (pci_faulty(pci))
+		pci_fault_opened(pci->faults, false);
 }
 
 /* A driver's mistake, unless the device is being closed under its engine. */
@@ -118,33 +127,73 @@ static enum pci_dma no_master(struct cbit_pci *pci, uint64_t iova, size_t len, b
 				       .iova = CBIT_IOVA(iova),
 				       .len = len };
 
-	if (atomic_load(&pci->in_use))
+	/* Nor is it one when the device has lost its link. */
+	if (atomic_load(&pci->in_use) && !atomic_load(&pci->gone))
 		cbit_iommu_tell(pci->host.iommu, &ev);
 	return PCI_DMA_DISABLED;
 }
 
+/*
+ * With a fault plan each request asks whether it is to fault; then it goes to the IOMMU as one
+ * that has no translation. False: there is no such request any more.
+ */
+static bool leaves(struct cbit_pci *pci, uint64_t iova, size_t len, bool write,
+		   struct cbit_dma_request *rq)
+{
+	*rq = (struct cbit_dma_request){ .devid = pci->devid };
+	if (pci_faulty(pci) && atomic_load(&pci->mastering))
+		rq->unmapped = pci_fault_dma(pci, iova, len, write);
+	return atomic_load(&pci->mastering);
+}
+
 enum pci_dma pci_dma_read(struct cbit_pci *pci, uint64_t iova, void *buf, size_t len, size_t *done)
 {
-	if (!atomic_load(&pci->mastering)) {
+	struct cbit_dma_request rq;
+
+	if (!leaves(pci, iova, len, false, &rq)) {
 		memset(buf, 0xff, len);
 		if (done)
 			*done = 0;
 		return no_master(pci, iova, len, false);
 	}
-	return (enum pci_dma)cbit_iommu_dma_read(pci->host.iommu, pci->devid, CBIT_IOVA(iova), buf,
-						 len, done);
+	return (enum pci_dma)cbit_iommu_request_read(pci->host.iommu, &rq, CBIT_IOVA(iova), buf,
+						     len, done);
 }
 
 enum pci_dma pci_dma_write(struct cbit_pci *pci, uint64_t iova, const void *buf, size_t len,
 			   size_t *done)
 {
-	if (!atomic_load(&pci->mastering)) {
+	struct cbit_dma_request rq;
+
+	if (!leaves(pci, iova, len, true, &rq)) {
 		if (done)
 			*done = 0;
 		return no_master(pci, iova, len, true);
 	}
-	return (enum pci_dma)cbit_iommu_dma_write(pci->host.iommu, pci->devid, CBIT_IOVA(iova), buf,
-						  len, done);
+	return (enum pci_dma)cbit_iommu_request_write(pci->host.iommu, &rq, CBIT_IOVA(iova), buf,
+						      len, done);
+}
+
+/* A copy whose requests are asked about one by one. */
+static void copy_faulty(struct cbit_pci *pci, uint64_t to, uint64_t from, size_t len, void *buf,
+			size_t room, enum pci_dma *read, enum pci_dma *write)
+{
+	*read = *write = PCI_DMA_OK;
+	for (size_t done = 0; done < len;) {
+		size_t n = len - done < room ? len - done : room;
+		enum pci_dma status = pci_dma_read(pci, from + done, buf, n, NULL);
+
+		if (status != PCI_DMA_OK)
+			*read = status;
+		if (status == PCI_DMA_FAULT || status == PCI_DMA_DISABLED)
+			return;
+		status = pci_dma_write(pci, to + done, buf, n, NULL);
+		if (status != PCI_DMA_OK)
+			*write = status;
+		if (status == PCI_DMA_FAULT || status == PCI_DMA_DISABLED)
+			return;
+		done += n;
+	}
 }
 
 void pci_dma_copy(struct cbit_pci *pci, uint64_t to, uint64_t from, size_t len, void *buf,
@@ -157,6 +206,10 @@ void pci_dma_copy(struct cbit_pci *pci, uint64_t to, uint64_t from, size_t len, 
 		*write = PCI_DMA_OK;
 		if (done)
 			*done = 0;
+		return;
+	}
+	if (pci_faulty(pci)) {
+		copy_faulty(pci, to, from, len, buf, room, read, write);
 		return;
 	}
 	cbit_iommu_dma_copy(pci->host.iommu, pci->devid, CBIT_IOVA(to), CBIT_IOVA(from), len, buf,

@@ -118,8 +118,10 @@ static void update_derived(struct cbit_pci *pci)
 	uint16_t command = get16(pci, PCI_COMMAND);
 	bool d0 = !(get16(pci, PCI_PM_AT + PCI_PM_CSR) & PCI_PM_CSR_STATE);
 
-	atomic_store(&pci->decoding, d0 && (command & PCI_COMMAND_MEMORY));
-	atomic_store(&pci->mastering, d0 && (command & PCI_COMMAND_MASTER));
+	bool there = d0 && !atomic_load(&pci->gone);
+
+	atomic_store(&pci->decoding, there && (command & PCI_COMMAND_MEMORY));
+	atomic_store(&pci->mastering, there && (command & PCI_COMMAND_MASTER));
 }
 
 void pci_config_defaults(struct cbit_pci *pci)
@@ -153,6 +155,68 @@ void pci_config_power_up(struct cbit_pci *pci)
 	update_derived(pci);
 }
 
+void pci_config_gone(struct cbit_pci *pci)
+{
+	update_derived(pci);
+	pci_intx_update(pci);
+}
+
+void pci_config_unconfigured(struct cbit_pci *pci)
+{
+	set16(pci, PCI_COMMAND,
+	      get16(pci, PCI_COMMAND) & (uint16_t) ~(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER));
+	update_derived(pci);
+}
+
+/*
+ * Bits that vfio-pci keeps itself, so that they can still be read when the device cannot. Linux:
+ * vfio_pci_config.c, init_pci_cap_*_perm() and vfio_default_config_read().
+ */
+static uint8_t kept_by_vfio(const struct cbit_pci *pci, uint32_t offset)
+{
+	static const struct {
+		uint32_t first, last;
+		uint8_t bits;
+	} kept[] = {
+		{ PCI_VENDOR_ID, PCI_DEVICE_ID + 1, 0xff },
+		{ PCI_COMMAND + 1, PCI_COMMAND + 1, PCI_COMMAND_INTX_OFF >> 8 },
+		{ PCI_STATUS, PCI_STATUS, PCI_STATUS_CAP_LIST },
+		{ PCI_BAR0, PCI_BAR0 + 4 * CBIT_PCI_BARS - 1, 0xff },
+		{ PCI_ROM_ADDRESS, PCI_ROM_ADDRESS + 3, 0xff },
+		{ PCI_CAP_POINTER, PCI_CAP_POINTER, 0xff },
+		{ PCI_INTERRUPT_LINE, PCI_INTERRUPT_PIN, 0xff },
+		{ PCI_PM_AT + 1, PCI_PM_AT + 1, 0xff },
+		{ PCI_PM_AT + PCI_PM_PMC + 1, PCI_PM_AT + PCI_PM_PMC + 1, PCI_PM_PMC_PME >> 8 },
+		{ PCI_PM_AT + PCI_PM_CSR + 1, PCI_PM_AT + PCI_PM_CSR + 1, PCI_PM_CSR_PME >> 8 },
+		{ PCI_MSI_AT + 1, PCI_MSI_AT + PCI_MSI_FLAGS, 0xff },
+		{ PCI_MSI_AT + PCI_MSI_ADDRESS_LO, PCI_MSI_AT + PCI_MSI_DATA + 1, 0xff },
+		{ PCI_MSIX_AT + 1, PCI_MSIX_AT + 1, 0xff },
+		{ PCI_EXP_AT + 1, PCI_EXP_AT + 1, 0xff },
+		{ PCI_EXP_AT + PCI_EXP_DEVCTL, PCI_EXP_AT + PCI_EXP_DEVCTL,
+		  PCI_EXP_DEVCTL_VIRTUAL & 0xff },
+		{ PCI_EXP_AT + PCI_EXP_DEVCTL + 1, PCI_EXP_AT + PCI_EXP_DEVCTL + 1,
+		  PCI_EXP_DEVCTL_VIRTUAL >> 8 },
+	};
+
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+		if (offset < kept[i].first || offset > kept[i].last)
+			continue;
+		if ((offset & ~0xfu) == PCI_MSI_AT && !pci->irqs[PCI_IRQ_MSI])
+			return 0;
+		return kept[i].bits;
+	}
+	return 0;
+}
+
+static void read_gone(const struct cbit_pci *pci, uint32_t offset, uint8_t *out, uint32_t len)
+{
+	for (uint32_t i = 0; i < len; i++) {
+		uint8_t kept = kept_by_vfio(pci, offset + i);
+
+		out[i] = (uint8_t)((pci->cfg[offset + i] & kept) | (uint8_t)~kept);
+	}
+}
+
 void cbit_pci_config_read(struct cbit_pci *pci, uint32_t offset, void *buf, uint32_t len)
 {
 	if (offset > CBIT_PCI_CONFIG_SIZE || len > CBIT_PCI_CONFIG_SIZE - offset) {
@@ -160,7 +224,10 @@ void cbit_pci_config_read(struct cbit_pci *pci, uint32_t offset, void *buf, uint
 		return;
 	}
 	pthread_mutex_lock(&pci->lock);
-	memcpy(buf, pci->cfg + offset, len);
+	if (atomic_load(&pci->gone))
+		read_gone(pci, offset, buf, len);
+	else
+		memcpy(buf, pci->cfg + offset, len);
 	pthread_mutex_unlock(&pci->lock);
 }
 
@@ -191,7 +258,7 @@ void cbit_pci_config_write(struct cbit_pci *pci, uint32_t offset, const void *bu
 		return;
 	pthread_mutex_lock(&pci->lock);
 	power = pci->cfg[PCI_PM_AT + PCI_PM_CSR] & PCI_PM_CSR_STATE;
-	for (uint32_t i = 0; i < len; i++) {
+	for (uint32_t i = 0; i < len && !atomic_load(&pci->gone); i++) {
 		uint8_t *cfg = &pci->cfg[offset + i];
 		uint8_t writable = pci->wmask[offset + i];
 

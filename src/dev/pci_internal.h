@@ -63,9 +63,19 @@ struct pci_bar_port {
 	unsigned int bar;
 };
 
+struct pci_faults;
+
+/* enum pci_presence - a device that is gone answers nothing. */
+enum pci_presence {
+	PCI_PRESENT,
+	PCI_LINK_DOWN, /* until a reset */
+	PCI_REMOVED,   /* for good */
+};
+
 struct cbit_pci {
 	const struct pci_model *model;
 	void *state;
+	struct pci_faults *faults; /* NULL where nothing is to go wrong */
 	struct cbit_pci_host host;
 	uint16_t devid;
 	struct cbit_pci_ids ids;
@@ -83,6 +93,7 @@ struct cbit_pci {
 	atomic_bool decoding;
 	atomic_bool mastering;
 	atomic_bool in_use; /* between open and close */
+	atomic_int gone;    /* enum pci_presence; with the lock held to change it */
 	/* The INTx pin: what the model asks for, and what the bus sees of it. */
 	bool intx_wanted;
 	atomic_bool intx;
@@ -91,6 +102,10 @@ struct cbit_pci {
 /* pci_config.c. Called locked, or before the device is known to anybody. */
 void pci_config_defaults(struct cbit_pci *pci);
 void pci_config_power_up(struct cbit_pci *pci);
+/* pci_config_gone() - follow a change of @gone. */
+void pci_config_gone(struct cbit_pci *pci);
+/* pci_config_unconfigured() - memory decoding and bus mastering off, as after a reset. */
+void pci_config_unconfigured(struct cbit_pci *pci);
 uint32_t pci_config_get32(const struct cbit_pci *pci, uint32_t offset);
 void pci_config_set32(struct cbit_pci *pci, uint32_t offset, uint32_t value);
 

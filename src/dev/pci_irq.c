@@ -6,6 +6,7 @@
  * what it writes to the MSI-X table in the BAR programs nothing. So the table is plain memory
  * here, and only cbit_pci_set_irqs_enabled() matters.
  */
+#include "pci_fault.h"
 #include "pci_internal.h"
 #include "pci_regs.h"
 
@@ -90,11 +91,15 @@ bool pci_irq_messages(const struct cbit_pci *pci)
  */
 void pci_intx_update(struct cbit_pci *pci)
 {
-	bool on = pci->intx_wanted && pci->irqs[PCI_IRQ_INTX] && !pci_irq_messages(pci);
+	bool on = pci->intx_wanted && pci->irqs[PCI_IRQ_INTX] && !pci_irq_messages(pci) &&
+		  !atomic_load(&pci->gone);
+	bool rising = !atomic_exchange(&pci->intx, on);
 
 	set_flag(pci, PCI_STATUS, PCI_STATUS_INTERRUPT, on);
-	atomic_store(&pci->intx, on);
-	if (on && pci->host.irq)
+	if (!on || !pci->host.irq)
+		return;
+	/* The message that asserts the pin can be lost; the pin stays asserted all the same. */
+	if (!(pci_faulty(pci) && rising && pci_fault_irq(pci, PCI_IRQ_INTX, 0)))
 		pci->host.irq(pci->host.opaque, PCI_IRQ_INTX, 0);
 }
 
@@ -124,6 +129,7 @@ void pci_irq_raise(struct cbit_pci *pci, unsigned int vector)
 		index = PCI_IRQ_MSI;
 	else
 		return;
-	if (vector < pci->irqs[index])
-		pci->host.irq(pci->host.opaque, index, vector);
+	if (vector >= pci->irqs[index] || (pci_faulty(pci) && pci_fault_irq(pci, index, vector)))
+		return;
+	pci->host.irq(pci->host.opaque, index, vector);
 }

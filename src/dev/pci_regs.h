@@ -27,6 +27,7 @@
 #define PCI_BAR_PREFETCH        0x8u
 #define PCI_SUBSYSTEM_VENDOR_ID 0x2c
 #define PCI_SUBSYSTEM_ID        0x2e
+#define PCI_ROM_ADDRESS         0x30
 #define PCI_CAP_POINTER         0x34
 #define PCI_INTERRUPT_LINE      0x3c
 #define PCI_INTERRUPT_PIN       0x3d
@@ -45,10 +46,12 @@
 /* Power management: PMC at +2, PMCSR at +4. */
 #define PCI_PM_PMC           0x02
 #define PCI_PM_PMC_V3        0x0003u
+#define PCI_PM_PMC_PME       0xf800u
 #define PCI_PM_CSR           0x04
 #define PCI_PM_CSR_STATE     0x0003u
 #define PCI_PM_CSR_D3HOT     0x0003u
 #define PCI_PM_CSR_NO_SOFT_R 0x0008u
+#define PCI_PM_CSR_PME       0x8100u /* status and enable */
 
 /* MSI with a 64-bit address. */
 #define PCI_MSI_FLAGS      0x02
@@ -79,6 +82,7 @@
 #define PCI_EXP_DEVCTL_NOSNOOP 0x0800u
 #define PCI_EXP_DEVCTL_MRRS512 0x2000u
 #define PCI_EXP_DEVCTL_FLR     0x8000u
+#define PCI_EXP_DEVCTL_VIRTUAL 0xf0e0u /* FLR, read request and payload size: vfio-pci's own */
 #define PCI_EXP_LNKCAP         0x0c
 #define PCI_EXP_LNKSTA         0x12
 #define PCI_EXP_LNK_GEN3_X8    0x0083u

@@ -207,6 +207,7 @@ struct host_config {
 	uint64_t memlock_size; /* bytes, with HOST_MEMLOCK_SIZE */
 	const char *const *devices;
 	unsigned int nr_devices;
+	struct cbit_fault_plan *faults; /* NULL for none */
 	char *const *argv;
 	bool watch_memory;          /* look for memory that is given up while it is mapped */
 	struct host_traces *traces; /* NULL: no backtraces are taken */

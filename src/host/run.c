@@ -19,6 +19,9 @@
 
 #include "shm.h"
 
+/* Lines about faults, a rule and device. */
+#define MAX_FAULT_LINES 16u
+
 void host_say(struct host *host, const char *fmt, ...)
 {
 	char text[512];
@@ -30,6 +33,22 @@ void host_say(struct host *host, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, args); /* NOLINT(clang-analyzer-valist.Uninitialized) */
 	va_end(args);
 	host->config->message(host->config->message_opaque, text);
+}
+
+/* At once, for the program may not come through it; the rest of many is only counted. */
+static void say_fault(struct host *host, const struct cbit_event *ev)
+{
+	const struct cbit_fault_info *f = ev->fault;
+	char which[48] = "by time";
+
+	if (f->times > MAX_FAULT_LINES)
+		return;
+	if (f->event)
+		snprintf(which, sizeof(which), "event %llu", (unsigned long long)f->event);
+	host_say(host, "fault %llu: %s: device 0000:%02x:%02x.%x: %s (%s)%s",
+		 (unsigned long long)f->number, cbit_fault_name(f->kind), ev->devid >> 8,
+		 ev->devid >> 3 & 31, ev->devid & 7, f->detail, which,
+		 f->times == MAX_FAULT_LINES ? "; no more lines for this rule and device" : "");
 }
 
 /*
@@ -50,6 +69,8 @@ static void observe(void *opaque, const struct cbit_event *ev)
 		if (dev && __atomic_load_n(&dev->orphan, __ATOMIC_RELAXED))
 			return;
 	}
+	if (ev->type == CBIT_EVENT_FAULT)
+		say_fault(host, ev);
 	if (host->config->observer.event)
 		host->config->observer.event(host->config->observer.opaque, ev);
 }
@@ -91,6 +112,8 @@ static int power_on(struct host *host, struct cbit_error *err)
 	ret = cbit_machine_create(&machine, &host->machine, err);
 	for (unsigned int i = 0; !ret && i < config->nr_devices; i++)
 		ret = cbit_machine_add_device(host->machine, config->devices[i], err);
+	if (!ret && config->faults)
+		ret = cbit_machine_set_faults(host->machine, config->faults, err);
 	for (unsigned int i = 0; !ret && cbit_machine_device(host->machine, i, &info); i++) {
 		dev = host_devfile_get(host, cbit_pci_devid(info.pci));
 		if (!dev)

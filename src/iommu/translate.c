@@ -32,7 +32,7 @@ bool cbit_request_start(struct request *q, uint64_t iova, struct failure *f)
 	q->marks = 0;
 	switch (dte->state) {
 	case DTE_PASS:
-		return true;
+		return !q->rq.unmapped || refuse(f, CBIT_VI_EVT_IO_PAGE_FAULT, gn, iova);
 	case DTE_TRANSLATE:
 		break;
 	case DTE_ILLEGAL:
@@ -50,6 +50,8 @@ bool cbit_request_start(struct request *q, uint64_t iova, struct failure *f)
 		q->ctx = iotlb_guest(dte->domid, pasid_of(q) & 0xfffff);
 	/* A PASID where no guest is, or one that this IOMMU cannot tell from others. */
 	if (q->rq.pasid_valid && (!dte->guest || q->rq.pasid >> CBIT_IOMMU_PASID_BITS))
+		return refuse(f, CBIT_VI_EVT_IO_PAGE_FAULT, gn, iova);
+	if (__builtin_expect(q->rq.unmapped, 0))
 		return refuse(f, CBIT_VI_EVT_IO_PAGE_FAULT, gn, iova);
 	q->identity = !dte->mode && !request_is_guest(q);
 	if (q->identity)

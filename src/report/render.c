@@ -232,6 +232,7 @@ static void text_finding(FILE *out, const struct cbit_report *report, const stru
 		fprintf(out,
 			"    left:    %" PRIu64 " mapping%s, 0x%" PRIx64 " bytes; the first:\n",
 			f->first.count, f->first.count == 1 ? "" : "s", f->first.len);
+	report_text_fault(out, f);
 	text_mapping(out, report, f);
 	report_text_call(out, report, f);
 	text_entry(out, report, f);
@@ -312,6 +313,7 @@ static json_t *json_finding(const struct cbit_report *report, const struct findi
 		json_object_set_new(o, "entry", m);
 	}
 	report_json_call(o, report, f);
+	report_json_fault(o, f);
 	if (f->id == FINDING_MAPPING_LEAKED) {
 		json_object_set_new(o, "count", json_integer((json_int_t)f->first.count));
 		json_object_set_new(o, "bytes", report_json_hex(f->first.len));
@@ -351,6 +353,7 @@ char *cbit_report_json(struct cbit_report *report)
 	json_object_set_new(root, "version", json_integer(1));
 	json_object_set_new(root, "platform", json_string(report->platform.name));
 	json_object_set_new(root, "policy", json_string(report->policy));
+	report_json_faults(root, report);
 	json_object_set_new(root, "not_kept", json_integer((json_int_t)report->dropped));
 	pthread_mutex_unlock(&report->lock);
 	json_object_set_new(root, "findings", list);

@@ -22,6 +22,7 @@ int cbit_report_create(const struct cbit_platform *platform, const char *policy,
 	report->platform = *platform;
 	snprintf(report->policy, sizeof(report->policy), "%s", policy);
 	report->last = &report->first;
+	report->fault_end = &report->faults;
 	pthread_mutex_init(&report->lock, NULL);
 	*out = report;
 	return 0;
@@ -44,6 +45,7 @@ void cbit_report_destroy(struct cbit_report *report)
 		report->first = f->next;
 		free(f);
 	}
+	report_faults_free(report);
 	pthread_mutex_destroy(&report->lock);
 	free(report);
 }
@@ -99,6 +101,7 @@ static enum finding_id classify(const struct cbit_event *ev)
 	case CBIT_EVENT_INTERRUPT_LOST:
 		return FINDING_INTERRUPT_LOST;
 	case CBIT_EVENT_MAP: /* not reached */
+	case CBIT_EVENT_FAULT:
 	case CBIT_EVENT_MAPPING_LEAKED:
 		break;
 	}
@@ -119,7 +122,9 @@ static bool same_call(const struct finding *f, const struct cbit_event *ev)
 
 const char *cbit_report_id(const struct cbit_event *ev)
 {
-	return ev->type == CBIT_EVENT_MAP ? NULL : finding_texts[classify(ev)].id;
+	return ev->type == CBIT_EVENT_MAP || ev->type == CBIT_EVENT_FAULT || ev->injected
+		       ? NULL
+		       : finding_texts[classify(ev)].id;
 }
 
 const char *cbit_report_id_at(unsigned int index)
@@ -132,6 +137,7 @@ static bool is_dma(enum cbit_event_type type)
 {
 	switch (type) {
 	case CBIT_EVENT_MAP:
+	case CBIT_EVENT_FAULT:
 	case CBIT_EVENT_MMIO_ENCRYPTED:
 	case CBIT_EVENT_UNMAPPED_NOTHING:
 	case CBIT_EVENT_NO_IOMMU:
@@ -201,8 +207,14 @@ static void observe(void *opaque, const struct cbit_event *ev)
 	enum finding_id id;
 	struct finding *f;
 
-	if (ev->type == CBIT_EVENT_MAP)
-		return; /* nothing wrong with that */
+	if (ev->type == CBIT_EVENT_FAULT) {
+		pthread_mutex_lock(&report->lock);
+		report_fault(report, ev);
+		pthread_mutex_unlock(&report->lock);
+		return;
+	}
+	if (!cbit_report_id(ev))
+		return; /* nothing wrong with that, or nobody's fault */
 	id = classify(ev);
 	pthread_mutex_lock(&report->lock);
 	for (f = report->first; f && !same(f, id, ev);)
@@ -214,6 +226,7 @@ static void observe(void *opaque, const struct cbit_event *ev)
 	if (f && !f->next && report->last != &f->next) {
 		f->id = id;
 		keep(f, ev);
+		f->after = report->last_fault;
 		*report->last = f;
 		report->last = &f->next;
 		report->count++;

@@ -9,9 +9,11 @@
 #include <pthread.h>
 #include <stdio.h>
 
+#include <cbit/fault.h>
 #include <cbit/report.h>
 
-#define REPORT_HITS 4 /* DMAs told one by one; the rest are counted */
+#define REPORT_FAULTS 1000u /* faults told one by one; the rest are counted */
+#define REPORT_HITS   4     /* DMAs told one by one; the rest are counted */
 
 enum finding_id {
 	FINDING_MMIO_ENCRYPTED,
@@ -55,11 +57,27 @@ struct finding_call {
 	struct cbit_mapping_info above;
 };
 
+/* A fault that was injected, as a finding names the last one before it; number 0 for none. */
+struct finding_fault {
+	uint64_t number;
+	enum cbit_fault_kind kind;
+	uint16_t devid;
+};
+
+struct report_fault {
+	struct finding_fault what;
+	uint64_t event;
+	char rule[256];
+	char detail[128];
+	struct report_fault *next;
+};
+
 struct finding {
 	enum finding_id id;
 	struct cbit_event first; /* pointers replaced by copies below */
 	char region[64];
 	struct finding_call call;
+	struct finding_fault after;
 	uint64_t runs; /* further runs of the same mapping call */
 	struct hit hits[REPORT_HITS];
 	uint64_t hit_count;
@@ -74,6 +92,9 @@ struct cbit_report {
 	struct finding *first, **last;
 	unsigned int count;
 	uint64_t dropped;
+	struct report_fault *faults, **fault_end;
+	uint64_t nr_faults;
+	struct finding_fault last_fault;
 };
 
 struct finding_text {
@@ -85,6 +106,13 @@ struct finding_text {
 extern const struct finding_text finding_texts[NR_FINDING_IDS];
 
 const char *report_outcome(const struct hit *hit);
+
+/* faults.c: with the report locked */
+void report_fault(struct cbit_report *report, const struct cbit_event *ev);
+void report_faults_free(struct cbit_report *report);
+void report_text_fault(FILE *out, const struct finding *f);
+void report_json_fault(json_t *to, const struct finding *f);
+void report_json_faults(json_t *to, const struct cbit_report *report);
 
 /* calls.c */
 /* "rw", "r-", "-w" */

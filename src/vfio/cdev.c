@@ -29,6 +29,8 @@ static long bind_device(struct cbit_file *file, const struct vfio_call *call,
 	struct cbit_file *target;
 	long ret;
 
+	if (cbit_pci_removed(dev->pci))
+		return -ENODEV;
 	if (dev->group->opened)
 		return -EBUSY;
 	if (vfio_file_granted(file))

@@ -267,7 +267,8 @@ static long get_device_fd(struct vfio_group *group, const struct vfio_call *call
 			dev = machine->devices[i];
 		}
 	}
-	if (!dev)
+	/* A device that was pulled out is unregistered. */
+	if (!dev || cbit_pci_removed(dev->pci))
 		return -ENODEV;
 	if (!group->iommufd && (!group->container || !group->container->type))
 		return -EINVAL;

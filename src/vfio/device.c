@@ -199,6 +199,9 @@ long vfio_device_ioctl(struct cbit_file *file, const struct vfio_call *call, uin
 	case UAPI_DEVICE_SET_IRQS:
 		return vfio_irq_set(dev, call);
 	case UAPI_DEVICE_RESET:
+		/* Linux: pci_dev_wait() of a device that is disconnected. */
+		if (cbit_pci_removed(dev->pci))
+			return -ENOTTY;
 		vfio_memory_off(dev);
 		cbit_pci_reset(dev->pci);
 		vfio_memory_on(dev);

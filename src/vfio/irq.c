@@ -86,7 +86,10 @@ void vfio_irq_disable_all(struct vfio_device *dev)
 void vfio_irq_raise(struct vfio_device *dev, unsigned int index, unsigned int vector)
 {
 	pthread_mutex_lock(&dev->irq_lock);
-	if (dev->irq_type == (int)index && vector < VFIO_MAX_VECTORS) {
+	/* These two are vfio-pci's own, armed or not. */
+	if (index == UAPI_IRQ_ERR || index == UAPI_IRQ_REQ)
+		vfio_irq_signal(dev, index == UAPI_IRQ_ERR ? dev->err_eventfd : dev->req_eventfd);
+	else if (dev->irq_type == (int)index && vector < VFIO_MAX_VECTORS) {
 		if (index == UAPI_IRQ_INTX)
 			vfio_intx_fire(dev);
 		else

@@ -268,6 +268,26 @@ int cbit_machine_add_device(struct cbit_machine *machine, const char *spec, stru
 	return 0;
 }
 
+int cbit_machine_set_faults(struct cbit_machine *machine, struct cbit_fault_plan *plan,
+			    struct cbit_error *err)
+{
+	struct cbit_fault_rule_info rule;
+	bool found;
+	int ret = 0;
+
+	for (unsigned int i = 0; cbit_fault_plan_rule(plan, i, &rule); i++) {
+		found = !rule.one_device;
+		for (unsigned int d = 0; d < machine->nr_devices; d++)
+			found |= machine->devices[d]->devid == rule.device;
+		if (!found)
+			return cbit_error_set(err, -ENODEV, "fault '%s': there is no such device",
+					      rule.text);
+	}
+	for (unsigned int d = 0; !ret && d < machine->nr_devices; d++)
+		ret = cbit_pci_set_faults(machine->devices[d]->pci, plan);
+	return ret ? cbit_error_set(err, ret, "no memory for the faults") : 0;
+}
+
 bool cbit_machine_device(struct cbit_machine *machine, unsigned int index,
 			 struct cbit_device_info *out)
 {
