@@ -174,26 +174,29 @@ enum pci_dma pci_dma_write(struct cbit_pci *pci, uint64_t iova, const void *buf,
 						      len, done);
 }
 
-/* A copy whose requests are asked about one by one. */
-static void copy_faulty(struct cbit_pci *pci, uint64_t to, uint64_t from, size_t len, void *buf,
-			size_t room, enum pci_dma *read, enum pci_dma *write)
+/* A copy whose requests are asked about one by one. Return: bytes done before one was refused. */
+static size_t copy_faulty(struct cbit_pci *pci, uint64_t to, uint64_t from, size_t len, void *buf,
+			  size_t room, enum pci_dma *read, enum pci_dma *write)
 {
+	size_t done = 0, put;
+
 	*read = *write = PCI_DMA_OK;
-	for (size_t done = 0; done < len;) {
+	while (done < len) {
 		size_t n = len - done < room ? len - done : room;
 		enum pci_dma status = pci_dma_read(pci, from + done, buf, n, NULL);
 
 		if (status != PCI_DMA_OK)
 			*read = status;
 		if (status == PCI_DMA_FAULT || status == PCI_DMA_DISABLED)
-			return;
-		status = pci_dma_write(pci, to + done, buf, n, NULL);
+			return done;
+		status = pci_dma_write(pci, to + done, buf, n, &put);
 		if (status != PCI_DMA_OK)
 			*write = status;
 		if (status == PCI_DMA_FAULT || status == PCI_DMA_DISABLED)
-			return;
+			return done + put;
 		done += n;
 	}
+	return done;
 }
 
 void pci_dma_copy(struct cbit_pci *pci, uint64_t to, uint64_t from, size_t len, void *buf,
@@ -209,7 +212,10 @@ void pci_dma_copy(struct cbit_pci *pci, uint64_t to, uint64_t from, size_t len, 
 		return;
 	}
 	if (pci_faulty(pci)) {
-		copy_faulty(pci, to, from, len, buf, room, read, write);
+		size_t n = copy_faulty(pci, to, from, len, buf, room, read, write);
+
+		if (done)
+			*done = n;
 		return;
 	}
 	cbit_iommu_dma_copy(pci->host.iommu, pci->devid, CBIT_IOVA(to), CBIT_IOVA(from), len, buf,
