@@ -178,17 +178,17 @@ enum cbit_dma_status {
  * @pasid_valid: it has a prefix; @privileged, @exec and @pasid are not looked at otherwise.
  * @privileged:  Privileged Mode Requested: pages that users may not reach are allowed.
  * @exec:        Execute Requested: the read is an instruction fetch.
+ * @pasid:       20 bits.
  * @unmapped:    the request finds no translation, whatever the tables say (fault injection): its
  *               event is told with @injected set.
- * @pasid:       20 bits.
  */
 struct cbit_dma_request {
 	uint16_t devid;
 	bool pasid_valid;
 	bool privileged;
 	bool exec;
-	bool unmapped;
 	uint32_t pasid;
+	bool unmapped;
 };
 
 /**
