@@ -197,10 +197,12 @@ unsigned int cbit_vfio_group_number(const struct cbit_file *file);
 /**
  * struct cbit_dmabuf_info - a dma-buf, for who presents it.
  * @size:  bytes. @flags: O_* as the program asked for them. @name: given by the program, or "".
+ * @users: its file, and address spaces that it is mapped in.
  */
 struct cbit_dmabuf_info {
 	uint64_t size;
 	uint32_t flags;
+	uint32_t users;
 	char name[32];
 };
 

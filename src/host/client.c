@@ -3,6 +3,7 @@
  * What the vfio room asks of a presenter, answered with a real process.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -73,6 +74,8 @@ static int pin(void *opaque, struct cbit_owner *o, uint64_t vaddr, uint64_t len,
 	struct host_devfile *dev;
 	struct host_vma vma;
 
+	if (o->file >= 0)
+		return host_memory_pin(host, o, vaddr, len, run);
 	if (host_vma_find(o, vaddr, &vma))
 		return -EFAULT;
 	if (write ? !vma.writable : !vma.readable)
@@ -152,14 +155,31 @@ static int get_file(void *opaque, void *caller, int fd, struct cbit_file **out)
 	return ret;
 }
 
+static int install_dmabuf(struct host *host, struct host_call *call, struct cbit_file *file,
+			  bool cloexec)
+{
+	int fd, ret = host_dmabuf_open(host, file, &fd);
+
+	if (ret)
+		return ret;
+	ret = host_install_fd(call, fd, cloexec);
+	if (ret < 0)
+		host_dmabuf_cancel(host, file);
+	close(fd);
+	return ret;
+}
+
 static int install(void *opaque, void *caller, struct cbit_file *file)
 {
 	struct host *host = opaque;
 	bool device = cbit_vfio_kind(file) == CBIT_FILE_DEVICE;
+	struct cbit_dmabuf_info info;
 	int fd, ret;
 
 	if (device) {
 		fd = host_devfile_open(host, file);
+	} else if (cbit_vfio_dmabuf(file, &info)) {
+		return install_dmabuf(host, caller, file, info.flags & O_CLOEXEC);
 	} else {
 		ret = host_sock_open(host, file, &fd);
 		fd = ret ? ret : fd;
@@ -202,6 +222,11 @@ static bool capable(void *opaque, void *caller, int capability)
 	return host_owner_capable(host_tgid(opaque, ((struct host_call *)caller)->tid), capability);
 }
 
+static int memory(void *opaque, void *caller, int fd, struct cbit_owner **out)
+{
+	return host_memory_open(opaque, ((struct host_call *)caller)->tid, fd, out);
+}
+
 const struct cbit_client_ops host_client_ops = {
 	.copy_in = copy_in,
 	.copy_out = copy_out,
@@ -218,6 +243,7 @@ const struct cbit_client_ops host_client_ops = {
 	.install = install,
 	.trace = trace,
 	.capable = capable,
+	.memory = memory,
 };
 
 static int dram_read(void *opaque, uint64_t offset, void *buf, size_t len)

@@ -242,6 +242,7 @@ void host_devfile_drain(struct host *host)
 				if (host->devfiles[i].watch == ev->wd)
 					closed(host, &host->devfiles[i], true);
 			}
+			host_dmabuf_closed(host, ev->wd);
 		}
 	}
 	if (!host->again)

@@ -172,6 +172,10 @@ static int look_up(struct host *host, pid_t tid, int fd, struct host_fd *out)
 	} else if (!strncmp(text, "/memfd:cbit-dev:", 16)) {
 		devid = strtoul(text + 16, NULL, 16);
 		out->dev = host_devfile_find(host, (uint16_t)devid);
+	} else if (!strncmp(text, "/memfd:" HOST_DMABUF_NAME, 7 + strlen(HOST_DMABUF_NAME))) {
+		ino = strtoull(text + 7 + strlen(HOST_DMABUF_NAME), NULL, 16);
+		out->file = host_dmabuf_find(host, ino);
+		out->kind = out->file ? HOST_FD_DMABUF : HOST_FD_OTHER;
 	} else if (!strncmp(text, "/memfd:cbit-vfs:", 16)) {
 		end = strstr(text, " (deleted)");
 		if (end)

@@ -30,6 +30,7 @@
 /* VFIO and iommufd share ioctl type ';'. */
 #define VFIO_TYPE_MASK 0xff00u
 #define VFIO_TYPE      ((unsigned int)';' << 8)
+#define DMABUF_TYPE    ((unsigned int)'b' << 8)
 
 /* Calls that can take memory away, see giveup.c. */
 static int add_memory_rules(scmp_filter_ctx ctx)
@@ -91,6 +92,7 @@ static int add_rules(scmp_filter_ctx ctx, bool watch_memory)
 		struct scmp_arg_cmp when;
 	} some[] = {
 		{ SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, VFIO_TYPE_MASK, VFIO_TYPE) },
+		{ SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, VFIO_TYPE_MASK, DMABUF_TYPE) },
 		{ SCMP_SYS(pread64), marked3 },
 		{ SCMP_SYS(pwrite64), marked3 },
 		{ SCMP_SYS(pread64), config3 },

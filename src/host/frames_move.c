@@ -62,6 +62,11 @@ static bool transfer(struct host *host, struct cbit_owner *owner, void *buf, siz
 	ssize_t n;
 	pid_t tid;
 
+	if (owner->file >= 0) {
+		host_count(&host->stats.calls, nr);
+		host_count(&host->stats.by_call, len);
+		return host_memory_move(owner, buf, remote, nr, write);
+	}
 	__atomic_add_fetch(&host->moving, 1, __ATOMIC_RELAXED);
 	do {
 		tid = __atomic_load_n(&owner->tid, __ATOMIC_RELAXED);

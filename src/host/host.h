@@ -8,7 +8,9 @@
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include <cbit/vfio.h>
 
@@ -31,7 +33,7 @@ struct host_vma {
 	bool readable, writable, shared;
 };
 
-/* One client address space, from its first use to its exit or exec. */
+/* One client address space, from its first use to its exit or exec; or a file: see memory.c. */
 struct cbit_owner {
 	uint64_t serial; /* never given again, unlike the process number */
 	pid_t tgid;
@@ -42,6 +44,9 @@ struct cbit_owner {
 	int64_t locked; /* pages accounted as locked by mappings */
 	bool gone;      /* exited, or has executed another program */
 	bool dying;     /* its memory has been torn down, its files perhaps not yet */
+	/* of a file in memory, which has no process: our own descriptor; -1 otherwise */
+	int file;
+	uint64_t dev, ino;
 	struct cbit_owner *next;
 };
 
@@ -150,6 +155,30 @@ void host_devfile_drain(struct host *host);
 /* What a descriptor of an open device file stands for: the newest that may be used, if any. */
 struct cbit_file *host_devfile_current(const struct host_devfile *dev);
 
+/* ---- dmabuf.c: dma-bufs given to clients ---- */
+
+#define HOST_DMABUF_NAME "cbit-dmabuf:" /* of the memfd, a number follows */
+
+int host_dmabuf_open(struct host *host, struct cbit_file *file, int *fd);
+/* The client never got its descriptor: forget it. @file is not released. */
+void host_dmabuf_cancel(struct host *host, const struct cbit_file *file);
+/* inotify tells of a close: of one of them, or of something else. */
+void host_dmabuf_closed(struct host *host, int watch);
+void host_dmabuf_close_all(struct host *host);
+struct cbit_file *host_dmabuf_find(struct host *host, uint64_t id);
+int host_dmabuf_stat(pid_t tid, int fd, struct stat *st);
+/* What /proc/PID/fdinfo shows of it: a descriptor of ours, or a negative errno. */
+int host_dmabuf_fdinfo(pid_t tid, int fd, struct cbit_file *file);
+
+/* ---- memory.c: files in memory that are mapped for DMA by descriptor ---- */
+
+/* See struct cbit_client_ops. */
+int host_memory_open(struct host *host, pid_t tid, int fd, struct cbit_owner **out);
+int host_memory_pin(struct host *host, struct cbit_owner *o, uint64_t offset, uint64_t len,
+		    struct cbit_client_run *run);
+bool host_memory_move(const struct cbit_owner *o, char *buf, const struct iovec *remote,
+		      unsigned long nr, bool write);
+
 /* ---- backtrace.c: where in a program a call came from ---- */
 
 struct host_traces;
@@ -240,7 +269,7 @@ void host_watcher_destroy(struct host_watcher *w);
 int host_watch(struct host_watcher *w, int fd, void (*call)(void *ctx), void *ctx);
 
 /* Which file of ours a descriptor is */
-enum host_fd_kind { HOST_FD_OTHER, HOST_FD_SOCK, HOST_FD_DEVICE, HOST_FD_VFS };
+enum host_fd_kind { HOST_FD_OTHER, HOST_FD_SOCK, HOST_FD_DEVICE, HOST_FD_VFS, HOST_FD_DMABUF };
 struct host_fd {
 	enum host_fd_kind kind;
 	struct cbit_file *file;
@@ -302,6 +331,8 @@ struct host {
 
 	pthread_mutex_t files_lock;
 	struct host_sock *socks;
+	struct host_dmabuf *dmabufs;
+	uint64_t dmabuf_id; /* the last one given */
 	struct host_fds fds;
 	/* ms until device files are looked at again for a close under way; 0: never. By @drain. */
 	int again;
@@ -418,6 +449,8 @@ void host_give_up(struct host_call *call);
 void host_path_call(struct host_call *call);
 /* Does an open of that path never wait in the kernel: ours, a plain file, or not there? */
 bool host_path_prompt(struct host *host, pid_t tid, int dirfd, uint64_t addr);
+
+/* dirents.c */
 void host_getdents(struct host_call *call);
 
 /* filter.c */

@@ -145,6 +145,13 @@ static void do_mmap(struct host_call *call)
 	if (!(args[5] & CBIT_VFIO_OFFSET_MARK)) {
 		if (args[3] & MAP_ANONYMOUS || (args[3] & MAP_TYPE) == MAP_PRIVATE)
 			return;
+		if (!host_fd_lookup(host, call->tid, (int)args[4], &fd) &&
+		    fd.kind == HOST_FD_DMABUF) {
+			/* vfio-pci's have no mmap (dma_buf_mmap_internal) */
+			call->pass = false;
+			call->error = -EINVAL;
+			return;
+		}
 		host_shm_seen(host, host->shm, call->tid, (int)args[4]);
 		return;
 	}

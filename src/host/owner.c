@@ -85,6 +85,8 @@ static void put(struct host *host, struct cbit_owner *owner)
 		close(owner->pidfd);
 	if (owner->maps >= 0)
 		close(owner->maps);
+	if (owner->file >= 0)
+		close(owner->file);
 	free(owner);
 }
 
@@ -141,6 +143,7 @@ struct cbit_owner *host_owner_get(struct host *host, pid_t tid)
 			owner->serial = ++host->owner_serial;
 			owner->tgid = tgid;
 			owner->maps = -1;
+			owner->file = -1;
 			owner->pidfd = (int)syscall(SYS_pidfd_open, tgid, 0);
 			owner->refs = 1; /* the list's own, dropped when the process is gone */
 			owner->next = host->owners;

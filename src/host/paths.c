@@ -93,30 +93,29 @@ static void fill_stat(const struct vfs_node *node, struct stat *st)
 	}
 }
 
-static int put_stat(struct host_call *call, const struct vfs_node *node, uint64_t addr)
+/* On x86-64 the C library's layout is the kernel's. */
+static int put_stat(struct host_call *call, const struct stat *st, uint64_t addr)
 {
-	struct stat st; /* on x86-64 the C library's layout is the kernel's */
-
-	fill_stat(node, &st);
-	return host_copy_out(call->tid, addr, &st, sizeof(st));
+	return host_copy_out(call->tid, addr, st, sizeof(*st));
 }
 
-static int put_statx(struct host_call *call, const struct vfs_node *node, uint64_t addr)
+static int put_statx(struct host_call *call, const struct stat *st, uint64_t addr)
 {
 	struct statx stx = { 0 };
-	struct stat st;
 
-	fill_stat(node, &st);
 	stx.stx_mask = STATX_BASIC_STATS;
 	stx.stx_blksize = 4096;
-	stx.stx_nlink = (uint32_t)st.st_nlink;
-	stx.stx_mode = (uint16_t)st.st_mode;
-	stx.stx_ino = st.st_ino;
-	stx.stx_size = (uint64_t)st.st_size;
-	stx.stx_rdev_major = major(st.st_rdev);
-	stx.stx_rdev_minor = minor(st.st_rdev);
-	stx.stx_dev_major = major(st.st_dev);
-	stx.stx_dev_minor = minor(st.st_dev);
+	stx.stx_nlink = (uint32_t)st->st_nlink;
+	stx.stx_uid = st->st_uid;
+	stx.stx_gid = st->st_gid;
+	stx.stx_mode = (uint16_t)st->st_mode;
+	stx.stx_ino = st->st_ino;
+	stx.stx_size = (uint64_t)st->st_size;
+	stx.stx_blocks = (uint64_t)st->st_blocks;
+	stx.stx_rdev_major = major(st->st_rdev);
+	stx.stx_rdev_minor = minor(st->st_rdev);
+	stx.stx_dev_major = major(st->st_dev);
+	stx.stx_dev_minor = minor(st->st_dev);
 	return host_copy_out(call->tid, addr, &stx, sizeof(stx));
 }
 
@@ -216,6 +215,7 @@ static int open_again(struct host_call *call, const char *path, struct vfs_node 
 {
 	pid_t tid = call->tid;
 	int fd, end = 0, pid;
+	struct host_fd info;
 	bool has_node;
 
 	if (sscanf(path, "/proc/self/fd/%d%n", &fd, &end) != 1 &&
@@ -225,9 +225,46 @@ static int open_again(struct host_call *call, const char *path, struct vfs_node 
 			return 1;
 		tid = (pid_t)pid;
 	}
-	if (!end || path[end] || !fd_node(call->host, tid, fd, &has_node, out))
+	if (!end || path[end])
+		return 1;
+	if (!host_fd_lookup(call->host, tid, fd, &info) && info.kind == HOST_FD_DMABUF)
+		return -ENXIO;
+	if (!fd_node(call->host, tid, fd, &has_node, out))
 		return 1;
 	return has_node ? 0 : -ENXIO; /* as of every file without a node */
+}
+
+/* Of a path that shows what a descriptor is: a descriptor of ours where it is a dma-buf's, or -1.
+ */
+static int open_fdinfo(struct host_call *call, const char *path)
+{
+	pid_t tid = call->tid;
+	struct host_fd info;
+	int fd, end = 0, pid, own = -1;
+
+	if (sscanf(path, "/proc/self/fdinfo/%d%n", &fd, &end) != 1) {
+		if (sscanf(path, "/proc/%d/fdinfo/%d%n", &pid, &fd, &end) != 2)
+			return -1;
+		tid = (pid_t)pid;
+	}
+	if (!end || path[end])
+		return -1;
+	pthread_rwlock_rdlock(&call->host->calls);
+	if (!host_fd_lookup(call->host, tid, fd, &info) && info.kind == HOST_FD_DMABUF)
+		own = host_dmabuf_fdinfo(tid, fd, info.file);
+	pthread_rwlock_unlock(&call->host->calls);
+	return own < 0 ? -1 : own;
+}
+
+static void give(struct host_call *call, int fd, uint64_t flags)
+{
+	int ret = host_install_fd(call, fd, (flags & O_CLOEXEC) != 0);
+
+	close(fd);
+	if (ret < 0)
+		call->error = ret;
+	else
+		call->val = ret;
 }
 
 static void do_open(struct host_call *call, const char *path, uint64_t flags)
@@ -240,7 +277,11 @@ static void do_open(struct host_call *call, const char *path, uint64_t flags)
 	if (ret > 0 && !path_only && !(flags & O_NOFOLLOW))
 		ret = open_again(call, path, &node);
 	if (ret > 0) {
-		call->pass = true;
+		fd = (flags & O_ACCMODE) == O_RDONLY ? open_fdinfo(call, path) : -1;
+		if (fd >= 0)
+			give(call, fd, flags);
+		else
+			call->pass = true;
 		return;
 	}
 	if (!ret && (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
@@ -264,12 +305,7 @@ static void do_open(struct host_call *call, const char *path, uint64_t flags)
 		call->error = fd;
 		return;
 	}
-	ret = host_install_fd(call, fd, (flags & O_CLOEXEC) != 0);
-	close(fd);
-	if (ret < 0)
-		call->error = ret;
-	else
-		call->val = ret;
+	give(call, fd, flags);
 }
 
 /* The path of the node that a file of the vfio room was opened by, or would be. */
@@ -413,14 +449,17 @@ static bool decode(const struct host_call *call, struct path_call *pc)
 
 static void finish(struct host_call *call, const struct path_call *pc, const struct vfs_node *node)
 {
+	struct stat st;
 	size_t len;
 
 	switch (pc->what) {
 	case DO_STAT:
-		call->error = put_stat(call, node, pc->out);
+		fill_stat(node, &st);
+		call->error = put_stat(call, &st, pc->out);
 		break;
 	case DO_STATX:
-		call->error = put_statx(call, node, pc->out);
+		fill_stat(node, &st);
+		call->error = put_statx(call, &st, pc->out);
 		break;
 	case DO_READLINK:
 		if (node->type != VFS_LINK || (int64_t)pc->size <= 0) {
@@ -441,6 +480,22 @@ static void finish(struct host_call *call, const struct path_call *pc, const str
 	}
 }
 
+/* The status of a dma-buf, which has no node. False for another file, or another question. */
+static bool dmabuf_call(struct host_call *call, const struct path_call *pc)
+{
+	struct host_fd info;
+	struct stat st;
+
+	if ((pc->what != DO_STAT && pc->what != DO_STATX) ||
+	    host_fd_lookup(call->host, call->tid, pc->dirfd, &info) ||
+	    info.kind != HOST_FD_DMABUF || host_dmabuf_stat(call->tid, pc->dirfd, &st))
+		return false;
+	call->pass = false;
+	call->error =
+		pc->what == DO_STAT ? put_stat(call, &st, pc->out) : put_statx(call, &st, pc->out);
+	return true;
+}
+
 void host_path_call(struct host_call *call)
 {
 	char path[2 * HOST_PATH_MAX];
@@ -455,6 +510,8 @@ void host_path_call(struct host_call *call)
 	if (pc.path && get_path(call->tid, pc.path, path))
 		return;
 	if (!pc.path || (!path[0] && pc.flags & AT_EMPTY_PATH && pc.what != DO_OPEN)) {
+		if (dmabuf_call(call, &pc))
+			return;
 		if (fd_node(call->host, call->tid, pc.dirfd, &has_node, &node)) {
 			call->pass = false;
 			finish(call, &pc, node);
@@ -490,73 +547,4 @@ bool host_path_prompt(struct host *host, pid_t tid, int dirfd, uint64_t addr)
 	if (vfs_walk(&host->vfs, path, true, &node) <= 0)
 		return true;
 	return stat(path, &st) ? errno == ENOENT : S_ISREG(st.st_mode) || S_ISDIR(st.st_mode);
-}
-
-/* linux_dirent64, written down from getdents64(2). */
-struct dirent_abi {
-	uint64_t ino;
-	int64_t off;
-	uint16_t reclen;
-	uint8_t type;
-	char name[];
-} __attribute__((packed));
-_Static_assert(sizeof(struct dirent_abi) == 19, "linux_dirent64");
-
-static uint8_t dirent_type(const struct vfs_node *node)
-{
-	static const uint8_t types[] = { 4, 8, 10, 2 }; /* DT_DIR, DT_REG, DT_LNK, DT_CHR */
-
-	return types[node->type];
-}
-
-/* The place in a directory is the memfd's own file position, shared by all its descriptors. */
-void host_getdents(struct host_call *call)
-{
-	const uint64_t *a = (const uint64_t *)call->req->data.args;
-	char buf[4096];
-	const struct vfs_node *child;
-	struct host_fd info;
-	size_t used = 0, len, limit;
-	int64_t pos, n = 0;
-	int fd;
-
-	call->pass = true;
-	if (host_fd_lookup(call->host, call->tid, (int)a[0], &info) || info.kind != HOST_FD_VFS)
-		return;
-	call->pass = false;
-	if (info.node->type != VFS_DIR) {
-		call->error = -ENOTDIR;
-		return;
-	}
-	fd = host_get_fd(call->host, call->tid, (int)a[0]);
-	if (fd < 0) {
-		call->error = -EBADF;
-		return;
-	}
-	limit = a[2] < sizeof(buf) ? (size_t)a[2] : sizeof(buf);
-	pos = lseek(fd, 0, SEEK_CUR);
-	for (child = info.node->child; child; child = child->next, n++) {
-		struct dirent_abi entry = { .ino = 0x1000 + child->id,
-					    .off = n + 1,
-					    .type = dirent_type(child) };
-
-		if (n < pos)
-			continue;
-		len = (sizeof(entry) + strlen(child->name) + 1 + 7) & ~(size_t)7;
-		if (used + len > limit)
-			break;
-		entry.reclen = (uint16_t)len;
-		memset(buf + used, 0, len);
-		memcpy(buf + used, &entry, sizeof(entry));
-		memcpy(buf + used + sizeof(entry), child->name, strlen(child->name) + 1);
-		used += len;
-	}
-	if (!used && child)
-		call->error = -EINVAL;
-	else if (used && host_copy_out(call->tid, a[1], buf, used))
-		call->error = -EFAULT;
-	else if (used)
-		lseek(fd, n, SEEK_SET);
-	call->val = (int64_t)used;
-	close(fd);
 }

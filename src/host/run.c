@@ -132,6 +132,7 @@ static void power_off(struct host *host)
 	host->again = 1;
 	if (host->machine)
 		host_files_drain(host);
+	host_dmabuf_close_all(host);
 	cbit_machine_destroy(host->machine);
 	host_watcher_destroy(&host->watcher);
 	host_frames_destroy(host->frames);

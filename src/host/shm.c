@@ -83,7 +83,7 @@ static void drop(struct host_shm *shm, unsigned int i)
 }
 
 /* Is it a file in memory? Then @granule is the size of its pages. */
-static bool in_memory(int fd, size_t *granule)
+bool host_shm_in_memory(int fd, size_t *granule)
 {
 	struct statfs fs;
 
@@ -93,7 +93,7 @@ static bool in_memory(int fd, size_t *granule)
 	return fs.f_type == TMPFS_MAGIC || fs.f_type == HUGETLBFS_MAGIC;
 }
 
-static int reopen(int fd, int flags)
+int host_shm_reopen(int fd, int flags)
 {
 	char path[32];
 
@@ -113,7 +113,7 @@ static void remember(struct host_shm *shm, const struct file *file, int fd)
 			return;
 		}
 	}
-	own = reopen(fd, O_RDONLY);
+	own = host_shm_reopen(fd, O_RDONLY);
 	if (own < 0)
 		return;
 	if (shm->nr == MAX_FILES)
@@ -135,7 +135,7 @@ void host_shm_seen(struct host *host, struct host_shm *shm, pid_t tid, int fd)
 	mode = fcntl(dup, F_GETFL);
 	/* What the client can only read is no memory that it works in. */
 	if (mode >= 0 && (mode & O_ACCMODE) == O_RDWR && !fstat(dup, &st) && S_ISREG(st.st_mode) &&
-	    in_memory(dup, &file.granule)) {
+	    host_shm_in_memory(dup, &file.granule)) {
 		owner = host_owner_get(host, tid);
 		if (owner) {
 			file.tgid = owner->tgid;
@@ -203,12 +203,16 @@ static int file_open(struct host_shm *shm, struct cbit_owner *owner, const struc
 	char path[96];
 	int fd = -ENOENT;
 
+	if (owner->file >= 0)
+		return host_shm_in_memory(owner->file, granule)
+			       ? host_shm_reopen(owner->file, O_RDWR)
+			       : -ENOTSUP;
 	pthread_mutex_lock(&shm->lock);
 	for (unsigned int i = 0; i < shm->nr && fd < 0; i++) {
 		const struct file *file = &shm->files[i];
 
 		if (file->dev == vma->dev && file->ino == vma->ino) {
-			fd = reopen(file->fd, O_RDWR);
+			fd = host_shm_reopen(file->fd, O_RDWR);
 			*granule = file->granule;
 		}
 	}
@@ -223,7 +227,7 @@ static int file_open(struct host_shm *shm, struct cbit_owner *owner, const struc
 			__atomic_store_n(&shm->no_map_files, true, __ATOMIC_RELAXED);
 		return -errno;
 	}
-	if (!in_memory(fd, granule)) {
+	if (!host_shm_in_memory(fd, granule)) {
 		close(fd);
 		return -ENOTSUP;
 	}

@@ -45,6 +45,12 @@ unsigned int host_shm_sweep(struct host_shm *shm);
 struct host_shm_map *host_shm_get(struct host_shm *shm, struct cbit_owner *owner,
 				  const struct host_vma *vma, int64_t offset, uint64_t size);
 
+/** host_shm_in_memory() - is it a file in memory? Then @granule is the size of its pages. */
+bool host_shm_in_memory(int fd, size_t *granule);
+
+/** host_shm_reopen() - a description of our own: a descriptor, or negative with errno set. */
+int host_shm_reopen(int fd, int flags);
+
 /** host_shm_put() - let go; unmapped when nobody holds it. Any thread. */
 void host_shm_put(struct host_shm_map *map);
 

@@ -56,8 +56,9 @@ static void text_neighbour(FILE *out, const char *label, const struct cbit_mappi
 		return;
 	fprintf(out,
 		"    %s   mapping call %" PRIu64 ": IOVA 0x%" PRIx64 " length 0x%" PRIx64
-		" %s -> client address 0x%" PRIx64 "\n",
-		label, m->id, m->iova.v, m->size, report_access(m->attrs), m->vaddr);
+		" %s -> %s 0x%" PRIx64 "\n",
+		label, m->id, m->iova.v, m->size, report_access(m->attrs), report_backing(m),
+		m->vaddr);
 }
 
 void report_text_call(FILE *out, const struct cbit_report *report, const struct finding *f)
@@ -70,8 +71,8 @@ void report_text_call(FILE *out, const struct cbit_report *report, const struct 
 	if (f->id != FINDING_MEMORY_CHANGED && c->size)
 		fprintf(out, ": IOVA 0x%" PRIx64 " length 0x%" PRIx64, c->iova.v, c->size);
 	if (f->id == FINDING_MAP_EXISTS_IGNORED)
-		fprintf(out, " %s -> client address 0x%" PRIx64 ": refused (EEXIST)",
-			report_access(c->attrs), c->vaddr);
+		fprintf(out, " %s -> %s 0x%" PRIx64 ": refused (EEXIST)", report_access(c->attrs),
+			report_backing(c), c->vaddr);
 	if (f->id == FINDING_MEMORY_CHANGED)
 		fprintf(out, ": client address 0x%" PRIx64 " length 0x%" PRIx64, c->vaddr, c->size);
 	if (f->id == FINDING_NO_IOMMU) {

@@ -33,6 +33,14 @@ const struct finding_text finding_texts[NR_FINDING_IDS] = {
 		"the IOMMU found no entry and refused the DMA (IO_PAGE_FAULT)",
 		"map the range before the device is told of it, unmap it after the device is done",
 	},
+	[FINDING_DMABUF_REVOKED] = {
+		"dma-buf-revoked",
+		"a device used a dma-buf that the device it belongs to has taken back",
+		"its entries went when that device was reset, closed, put into low power or lost memory "
+		"decoding, and do not come back; the IOMMU refused the DMA (IO_PAGE_FAULT)",
+		"stop DMA to a device before that; when its memory answers again, unmap the range "
+		"and map the dma-buf anew with IOMMU_IOAS_MAP_FILE",
+	},
 	[FINDING_WRITE_TO_READ_ONLY] = {
 		"write-to-read-only",
 		"a device wrote to memory that is mapped read-only for it",
@@ -175,6 +183,20 @@ const char *report_outcome(const struct hit *hit)
 	}
 }
 
+const char *report_backing(const struct cbit_mapping_info *m)
+{
+	switch (m->backing) {
+	case CBIT_BACKING_FILE:
+		return "offset in a file";
+	case CBIT_BACKING_DMABUF:
+		return "offset in a dma-buf";
+	case CBIT_BACKING_REVOKED:
+		return "offset in a revoked dma-buf";
+	default:
+		return "client address";
+	}
+}
+
 static void bdf_text(uint16_t devid, char buf[16])
 {
 	snprintf(buf, 16, "0000:%02x:%02x.%x", devid >> 8, (devid >> 3) & 31, devid & 7);
@@ -188,8 +210,9 @@ static void text_mapping(FILE *out, const struct cbit_report *report, const stru
 		return;
 	fprintf(out,
 		"    mapping: call %" PRIu64 " of process %d: IOVA 0x%" PRIx64 " length 0x%" PRIx64
-		" %s -> client address 0x%" PRIx64 "\n",
-		m->id, m->pid, m->iova.v, m->size, report_access(m->attrs), m->vaddr);
+		" %s -> %s 0x%" PRIx64 "\n",
+		m->id, m->pid, m->iova.v, m->size, report_access(m->attrs), report_backing(m),
+		m->vaddr);
 	report_text_frames(out, report, m->trace);
 }
 
@@ -294,6 +317,8 @@ static json_t *json_finding(const struct cbit_report *report, const struct findi
 		json_object_set_new(m, "iova", report_json_hex(f->first.mapping.iova.v));
 		json_object_set_new(m, "length", report_json_hex(f->first.mapping.size));
 		json_object_set_new(m, "address", report_json_hex(f->first.mapping.vaddr));
+		json_object_set_new(m, "address_of",
+				    json_string(report_backing(&f->first.mapping)));
 		json_object_set_new(m, "access",
 				    json_string(report_access(f->first.mapping.attrs)));
 		report_json_frames(m, report, f->first.mapping.trace);

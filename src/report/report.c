@@ -68,7 +68,8 @@ static enum finding_id classify(const struct cbit_event *ev)
 	case CBIT_EVENT_DMA_WRONG_KEY:
 		return FINDING_WRONG_KEY;
 	case CBIT_EVENT_DMA_NOT_MAPPED:
-		return FINDING_IOVA_NOT_MAPPED;
+		return ev->mapping.backing == CBIT_BACKING_REVOKED ? FINDING_DMABUF_REVOKED
+								   : FINDING_IOVA_NOT_MAPPED;
 	case CBIT_EVENT_DMA_NO_PERMISSION:
 		return ev->write ? FINDING_WRITE_TO_READ_ONLY : FINDING_READ_FROM_WRITE_ONLY;
 	case CBIT_EVENT_DMA_ABORT:

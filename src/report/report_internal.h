@@ -19,6 +19,7 @@ enum finding_id {
 	FINDING_MMIO_ENCRYPTED,
 	FINDING_WRONG_KEY,
 	FINDING_IOVA_NOT_MAPPED,
+	FINDING_DMABUF_REVOKED,
 	FINDING_WRITE_TO_READ_ONLY,
 	FINDING_READ_FROM_WRITE_ONLY,
 	FINDING_MASTER_ABORT,
@@ -116,6 +117,8 @@ void report_json_faults(json_t *to, const struct cbit_report *report);
 
 /* calls.c */
 /* "rw", "r-", "-w" */
+/* What @m->vaddr is. */
+const char *report_backing(const struct cbit_mapping_info *m);
 const char *report_access(unsigned int attrs);
 /* The lines below a call: one a frame. */
 void report_text_frames(FILE *out, const struct cbit_report *report, uint32_t trace);

@@ -328,6 +328,7 @@ bool cbit_vfio_dmabuf(struct cbit_file *file, struct cbit_dmabuf_info *out)
 	out->size = buf->size;
 	out->flags = buf->open_flags;
 	pthread_mutex_lock(&buf->machine->dmabuf_lock);
+	out->users = buf->refs;
 	memcpy(out->name, buf->name, sizeof(out->name));
 	pthread_mutex_unlock(&buf->machine->dmabuf_lock);
 	return true;

@@ -342,6 +342,7 @@ static int check_iova(struct vfio_ioas *ioas, const struct vfio_call *call,
 			.size = area->len,
 			.vaddr = area->slice->pages->base + area->slice->start,
 			.attrs = area->attrs,
+			.backing = vfio_pages_backing(area->slice->pages),
 		};
 
 		vfio_watch_refused(ioas->space, call, area->call_name, &refused);

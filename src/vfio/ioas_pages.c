@@ -79,6 +79,15 @@ int vfio_pages_create_file(const struct vfio_call *call, int fd, uint64_t start,
 	return ret;
 }
 
+enum cbit_backing vfio_pages_backing(const struct vfio_pages *pages)
+{
+	if (vfio_pages_revoked(pages))
+		return CBIT_BACKING_REVOKED;
+	return pages->kind == VFIO_PAGES_FILE     ? CBIT_BACKING_FILE
+	       : pages->kind == VFIO_PAGES_DMABUF ? CBIT_BACKING_DMABUF
+						  : CBIT_BACKING_MEMORY;
+}
+
 void vfio_pages_get(struct vfio_pages *pages)
 {
 	__atomic_add_fetch(&pages->refs, 1, __ATOMIC_RELAXED);

@@ -81,6 +81,7 @@ static inline bool vfio_pages_revoked(const struct vfio_pages *pages)
 {
 	return __atomic_load_n(&pages->revoked, __ATOMIC_ACQUIRE);
 }
+enum cbit_backing vfio_pages_backing(const struct vfio_pages *pages);
 void vfio_pages_get(struct vfio_pages *pages);
 void vfio_pages_put(struct vfio_pages *pages);
 /* Pin @first..@last, or what of it is not pinned yet. Nothing changes on error. */

@@ -68,12 +68,7 @@ void vfio_space_mapping_info(const struct vfio_mapping *m, struct cbit_mapping_i
 	out->pid = m->pid;
 	out->attrs = m->attrs;
 	out->trace = m->trace;
-	out->backing = CBIT_BACKING_MEMORY;
-	if (m->pages && m->pages->kind == VFIO_PAGES_FILE)
-		out->backing = CBIT_BACKING_FILE;
-	else if (m->pages && m->pages->kind == VFIO_PAGES_DMABUF)
-		out->backing =
-			vfio_pages_revoked(m->pages) ? CBIT_BACKING_REVOKED : CBIT_BACKING_DMABUF;
+	out->backing = m->pages ? vfio_pages_backing(m->pages) : CBIT_BACKING_MEMORY;
 }
 
 bool vfio_space_describe(struct vfio_space *space, uint64_t iova, struct cbit_mapping_info *out)

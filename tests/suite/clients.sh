@@ -84,6 +84,55 @@ client_traces() {
 	end
 }
 
+# One device copies into another's BAR by the two ways that Linux has, under two kernels.
+client_side_by_side() {
+	local way policy what
+
+	begin "client: peer to peer, type1 and dma-buf side by side"
+	: >"$T/side"
+	for policy in linux-7.2 complete; do
+		for way in copy dmabuf; do
+			run --platform sme --policy "$policy" "${two[@]}" -- "$examples/p2p_$way"
+			what=$(grep -oE 'the bytes arrived|the copy was lost' "$out")
+			echo "$policy p2p_$way: $what, exit status $rc, $(tail -n 1 "$err")" >>"$T/side"
+		done
+	done
+	diff "$T/side" - >"$out" <<-END || because "not as expected (<):"$'\n'"$(cat "$out")"
+		linux-7.2 p2p_copy: the copy was lost, exit status 1, cbit: 1 finding
+		linux-7.2 p2p_dmabuf: the bytes arrived, exit status 0, cbit: no findings
+		complete p2p_copy: the bytes arrived, exit status 0, cbit: no findings
+		complete p2p_dmabuf: the bytes arrived, exit status 0, cbit: no findings
+	END
+	end
+	begin "client: no dma-buf before Linux 6.19"
+	run --policy linux-6.17 "${two[@]}" -- "$examples/p2p_dmabuf"
+	want_rc 2
+	want_err 'FEATURE_DMA_BUF .*Inappropriate ioctl'
+	end
+}
+
+client_dmabufs() {
+	begin "client: a dma-buf's descriptor"
+	run "${two[@]}" -- "$clients/client_dmabuf" file
+	want_rc 0
+	want_findings
+	end
+	begin "client: dma-bufs are revoked"
+	run "${two[@]}" -- "$clients/client_dmabuf" revoke
+	want_rc 0
+	want_findings dma-buf-revoked=3
+	want_err '^    mapping: .* -> offset in a revoked dma-buf 0x0$'
+	end
+	for frames in congruent scattered; do
+		begin "client: a file in memory by its descriptor, $frames"
+		run --stats --frames "$frames" "${two[@]}" -- "$clients/client_dmabuf" memory
+		want_rc 0
+		want_findings
+		want_err '^cbit: stat dma-bytes-by-pointer 131072$'
+		end
+	done
+}
+
 # One case of every client, quick enough for a sanitized cbit too.
 client_basics() {
 	local what
@@ -102,6 +151,8 @@ client_basics() {
 	want_out '^the bytes arrived'
 	want_findings
 	end
+
+	client_side_by_side
 
 	begin "client: eight threads"
 	run --device ioat,membar=64K -- "$clients/client_threads" 60
@@ -312,6 +363,7 @@ section_clients() {
 	done
 
 	client_traces
+	client_dmabufs
 
 	for what in munmap fixed dontneed shrink move over brk shared hole; do
 		begin "client: memory given up while mapped, $what"

@@ -103,8 +103,13 @@ static void test_ids(void **state)
 		bool write, region, c;
 		const char *id;
 		enum cbit_mem_kind kind;
+		enum cbit_backing backing;
 	} cases[] = {
 		{ CBIT_EVENT_MMIO_ENCRYPTED, false, true, true, "mmio-encrypted" },
+		{ CBIT_EVENT_DMA_NOT_MAPPED, true, false, false, "dma-buf-revoked",
+		  .backing = CBIT_BACKING_REVOKED },
+		{ CBIT_EVENT_DMA_NOT_MAPPED, true, false, false, "iova-not-mapped",
+		  .backing = CBIT_BACKING_DMABUF },
 		{ CBIT_EVENT_DMA_NOT_MAPPED, false, false, false, "iova-not-mapped" },
 		{ CBIT_EVENT_DMA_NOT_MAPPED, true, false, false, "iova-not-mapped" },
 		{ CBIT_EVENT_DMA_NO_PERMISSION, true, false, false, "write-to-read-only" },
@@ -141,6 +146,7 @@ static void test_ids(void **state)
 		report = own;
 		ev.write = cases[i].write;
 		ev.kind = cases[i].kind;
+		ev.mapping.backing = cases[i].backing;
 		ev.what = "some call";
 		ev.call = &(struct cbit_mapping_info){ .pid = 4711 };
 		ev.region = cases[i].region ? "client-dram" : NULL;
