@@ -38,6 +38,7 @@ static const struct argp_option option_list[] = {
 
 static const char *const guests[] = { "none", "plain", "sev", "sev-es", "sev-snp" };
 static const char *const breaks[] = { "invalidation", "key", "remapping" };
+static const char *const formats[] = { "text", "json" };
 
 static int which(const char *arg, const char *const *names, unsigned int nr)
 {
@@ -85,9 +86,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->guest_given = true;
 		break;
 	case 'f':
-		if (strcmp(arg, "text") != 0 && strcmp(arg, "json") != 0)
+		i = which(arg, formats, 2);
+		if (i < 0)
 			argp_error(state, "--format '%s': text or json", arg);
-		o->json = !strcmp(arg, "json");
+		o->json = i == 1;
 		break;
 	case OPT_BREAK:
 		i = which(arg, breaks, 3);
