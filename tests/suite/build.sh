@@ -81,6 +81,18 @@ make_build() {
 	[ -z "$why" ]
 }
 
+# threaded BUILD: those of that build directory in which there can be two threads: the test's own, or one
+# of a device's (its rig or its room has devices).
+threaded() {
+	local program
+	for program in $(unit_programs "$1"); do
+		if grep -qE 'pthread_create|"(dev|ioat|iommufd|client|hostile|nvme|dsa)[a-z_]*\.h"|<cbit/(dev|vfio)\.h>' \
+			"$here/unit/$(basename "$program").c"; then
+			echo "$program"
+		fi
+	done
+}
+
 section_sanitize() {
 	local program cbit=$cbit label=$label
 	export ASAN_OPTIONS=exitcode=99:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
@@ -98,7 +110,7 @@ section_sanitize() {
 	fi
 	if make_build "$build-tsan" -Db_sanitize=thread; then
 		# Without address randomisation: its shadow has a fixed place.
-		for program in $(unit_programs "$build-tsan"); do
+		for program in $(threaded "$build-tsan"); do
 			limit=400 unit_cases tsan "$program" setarch -R "$program"
 		done
 		# Its threads under ours: a script, for cbit is one word to the cases.
