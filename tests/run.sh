@@ -6,7 +6,7 @@
 #   abi        errno and argsz of the VFIO calls; the IOMMU tables that clients cause
 #   clients    our own VFIO programs
 #   selftests  the kernel's VFIO selftests (built from Debian's source, then kept in a cache)
-#   dpdk       DPDK's dmadev_autotest
+#   dpdk       DPDK's dmadev_autotest, and a program on DPDK
 #   qemu       QEMU with a guest whose own drivers use the devices
 #   libcbit    the library as others meet it: installed, its symbols, headers and examples
 #   sim        scenario files, the matrix, explanations
@@ -38,7 +38,7 @@ all="unit libcbit sim explore $client_sections qemu user fuzz guard sanitize"
 
 # The parts below share these variables; shellcheck sees one file at a time.
 # shellcheck disable=SC2154
-for part in lib build clients thirdparty qemu contract kill sim explore guard libcbit; do
+for part in lib build clients thirdparty dpdk qemu contract kill sim explore guard libcbit; do
 	# shellcheck source=/dev/null
 	. "$here/suite/$part.sh"
 done

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2016,SC2034,SC2054,SC2154
-# Sections selftests and dpdk: programs by others, unmodified.
+# Section selftests: the kernel's own, unmodified.
 
 # selftest NAME LEAST SECONDS OPTIONS... -- ARGUMENTS...: runs one of the kernel's VFIO selftests
 # and counts each of its cases; at least LEAST must be there. Only huge-page variants may skip,
@@ -97,20 +97,5 @@ section_selftests() {
 		--device ioat -- 0000:01:00.0 0000:02:00.0 0000:03:00.0 0000:04:00.0
 	want_findings
 	want_cases vfio_pci_device_init_perf_test
-	end
-}
-
-section_dpdk() {
-	begin "dpdk: dmadev_autotest"
-	printf 'dmadev_autotest\nquit\n' >"$T/dpdk"
-	input=$T/dpdk try 180 "$cbit" run --device ioat -- dpdk-test --no-huge -m 64 --iova-mode=va -l 0 \
-		-a 0000:01:00.0 --no-telemetry --no-shconf --file-prefix=t1
-	want_rc 0
-	want_out 'Test OK'
-	want_no_out 'Test Failed|Failed [1-9]|No devices'
-	# It gives its memory up at the end with the device still set up for it, and says nothing.
-	if findings | grep -qvxE 'mapping-leaked|unmapped-while-mapped'; then
-		because "findings: $(findings | sort | uniq -c | tr '\n' ' ')"
-	fi
 	end
 }
