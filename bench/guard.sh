@@ -41,6 +41,7 @@ pt-64m-64k-unmap run_range 16384
 pt-2m-map run_large 20000
 pt-4k-pair-warm run_pairs 100000
 walk-1g-independent run_independent 262144
+walk-nested-4x4-npt run_independent 262144
 iotlb-hit-2048-pages run_hits 1000000
 iommu-domain-4k-pair run_domain 50000
 END

@@ -51,6 +51,7 @@ static int create(const struct cbit_platform *platform, struct cbit_mem **out)
 	mem->platform = *platform;
 	mem->c_mask = cbit_platform_c_mask(platform);
 	mem->view.c_mask = mem->c_mask;
+	mem->view.spa = UINT64_C(0x000ffffffffff000) & ~mem->c_mask;
 	mem->view.wide = ~(((uint64_t)1 << platform->pa_bits) - 1) & ~mem->c_mask;
 	ret = cbit_mem_frames_init(mem);
 	if (ret) {

@@ -51,10 +51,12 @@ static inline uint32_t mem_page_view(const struct mem_page *pg)
  * @size: of the region that frames come from, or of its start that lies in one range; 0 while
  *        there is none.
  * @want: state of a page that may be looked at without the C-bit in the address; @want_c: with.
+ * @spa:  bits of an entry that are an address, without the C-bit: the same in all formats.
  * @wide: bits of an address that no SPA has and that are not the C-bit either.
  */
 struct mem_view {
 	uint64_t c_mask;
+	uint64_t spa;
 	uint64_t wide;
 	uint64_t base;
 	uint64_t size;
@@ -89,11 +91,16 @@ static inline void *mem_view_page(const struct mem_view *v, struct cbit_mem *mem
  * selects: a walk through tables below that need not look at each one's state. Frames are given out
  * upwards, so it is nearly all there are, until somebody touches one under another key.
  */
-static inline uint64_t mem_view_one_key(const struct mem_view *v, uint64_t c)
+static inline const uint64_t *mem_view_one_key_of(const struct mem_view *v, uint64_t c)
 {
 	const uint64_t *one_key = (const uint64_t *)(const void *)(v + 1);
 
-	return __atomic_load_n(&one_key[c != 0], __ATOMIC_ACQUIRE);
+	return &one_key[c != 0];
+}
+
+static inline uint64_t mem_view_one_key(const struct mem_view *v, uint64_t c)
+{
+	return __atomic_load_n(mem_view_one_key_of(v, c), __ATOMIC_ACQUIRE);
 }
 
 /* The state of the frame at @spa of cbit_mem_frames_alloc(); NULL if it is out of the view. */

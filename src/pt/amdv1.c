@@ -26,6 +26,7 @@
 #define FMT_LEVELS 6
 #define FMT_ADDR   AMDV1_ADDR
 #define FMT_SIGNED 0
+#define FMT_USABLE AMDV1_IR
 #define FMT_USER   0
 
 #define FMT_CHILD_MASK (AMDV1_PR | AMDV1_NEXT_MASK << AMDV1_NEXT_SHIFT)
@@ -36,6 +37,7 @@
 #include "radix_split.h"
 #include "radix_dirty.h"
 #include "radix_walk.h"
+#include "radix_straight.h"
 #include "radix_nested.h"
 
 _Static_assert((FMT_SIZES & ((uint64_t)1 << 39)) == 0, "512 GiB leaves are not written");
@@ -208,12 +210,12 @@ void cbit_amdv1_free_all(struct cbit_pt *pt)
 int cbit_amdv1_walk(struct cbit_mem *mem, uint64_t root, unsigned int mode, uint64_t iova,
 		    struct cbit_pt_leaf *leaf)
 {
-	const struct mem_view *v = mem_view(mem);
-	uint64_t one_key = mem_view_one_key(v, root & v->c_mask);
+	return radix_straight(mem, root, mode, iova, leaf);
+}
 
-	if (__builtin_expect(radix_walk_fast(v, one_key, false, root, mode, iova, leaf, NULL), 1))
-		return 0;
-	return radix_walk_rest(mem, root, mode, iova, leaf);
+int cbit_amdv1_pt_walk(struct cbit_pt *pt, uint64_t iova, struct cbit_pt_leaf *leaf)
+{
+	return radix_straight_pt(pt, iova, leaf);
 }
 
 int cbit_amdv1_walk_nested(struct cbit_mem *mem, const struct cbit_pt_nested *nested, uint64_t iova,

@@ -29,6 +29,7 @@ struct pt_near {
  * @top: SPA of the top table with its mode in the low bits: one word, so that a walker which
  *       runs while the top grows sees either the old pair or the new one.
  * @table_c: the C-bit as pointers to tables have it, 0 where they do not.
+ * @one_key: see mem_view_one_key(), for the key of the tables.
  * @gather: first table set aside by unmap (see radix_set_aside()), 0 when there is none.
  * @want:   mem_page_view() of a table.
  * @epoch:  how often a table was set aside or the top grew: cursors made before are void.
@@ -41,6 +42,7 @@ struct cbit_pt {
 	uint64_t c_mask;
 	uint64_t top;
 	uint64_t table_c;
+	const uint64_t *one_key;
 	uint64_t gather;
 	uint64_t epoch;
 	uint64_t spare[PT_SPARES];
@@ -121,6 +123,7 @@ enum fmt_kind {
 	void cbit_##name##_free_all(struct cbit_pt *pt);                                         \
 	int cbit_##name##_walk(struct cbit_mem *mem, uint64_t root, unsigned int mode,           \
 			       uint64_t iova, struct cbit_pt_leaf *leaf);                        \
+	int cbit_##name##_pt_walk(struct cbit_pt *pt, uint64_t iova, struct cbit_pt_leaf *leaf); \
 	int cbit_##name##_mark(struct cbit_mem *mem, uint64_t root, unsigned int mode,           \
 			       uint64_t iova, unsigned int marks, struct cbit_pt_leaf *leaf);    \
 	int cbit_##name##_cursor_walk(struct cbit_pt_cursor *cur, uint64_t iova,                 \

@@ -73,6 +73,7 @@ int cbit_pt_create(struct cbit_mem *mem, const struct cbit_pt_config *cfg, struc
 	pt->cfg = *cfg;
 	pt->c_mask = cbit_platform_c_mask(cbit_mem_platform(mem));
 	pt->table_c = cfg->table_c ? pt->c_mask : 0;
+	pt->one_key = mem_view_one_key_of(mem_view(mem), pt->table_c);
 	err = pt_frame_alloc(pt, &root, &table);
 	if (err) {
 		free(pt);
@@ -284,16 +285,9 @@ void cbit_pt_gather_free(struct cbit_pt *pt)
 
 int cbit_pt_walk(struct cbit_pt *pt, struct cbit_iova iova, struct cbit_pt_leaf *leaf)
 {
-	uint64_t top = pt_top(pt);
-	uint64_t root = pt_top_spa(top) | pt->table_c;
-
-	switch (pt->cfg.format) {
-	case CBIT_PT_AMDV1:
-		return cbit_amdv1_walk(pt->mem, root, pt_top_mode(top), iova.v, leaf);
-	case CBIT_PT_X86_64:
-		return cbit_x86_64_walk(pt->mem, root, pt_top_mode(top), iova.v, leaf);
-	}
-	return -EIO;
+	if (__builtin_expect(pt->cfg.format == CBIT_PT_AMDV1, 1))
+		return cbit_amdv1_pt_walk(pt, iova.v, leaf);
+	return cbit_x86_64_pt_walk(pt, iova.v, leaf);
 }
 
 int cbit_pt_walk_from(struct cbit_mem *mem, enum cbit_pt_format format, struct cbit_bus root,

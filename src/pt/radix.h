@@ -13,6 +13,7 @@
  *   fmt_items(level)                entries of a table
  *   FMT_USER                        attribute that a second stage must have, for its accesses are
  *                                   those of a user; 0 for none
+ *   FMT_USABLE                      bits that a leaf needs for such an access to read
  *   FMT_SIGNED                      whether addresses may be sign-extended
  *   fmt_kind(entry, level, wide)    what an entry is; @wide: address bits that must be 0
  *   fmt_single(entry, level)        a leaf of the level's own size; a fast fmt_kind()

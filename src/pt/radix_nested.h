@@ -9,27 +9,8 @@
 #define CBIT_PT_RADIX_NESTED_H
 
 #include "radix_mark.h"
+#include "radix_straight.h"
 #include "x86_64.h"
-
-/*
- * The second stage. The slow way fills a leaf of its own, so that the fast one's stays in
- * registers.
- */
-static inline __attribute__((always_inline)) int
-nested_second(struct cbit_mem *mem, const struct mem_view *view, uint64_t one_key,
-	      const struct cbit_pt_nested *n, uint64_t gpa, struct cbit_pt_leaf *leaf)
-{
-	struct cbit_pt_leaf slow;
-	int err;
-
-	if (__builtin_expect(radix_walk_fast(view, one_key, false, n->host_root.v, n->host_mode,
-					     gpa, leaf, NULL),
-			     1))
-		return 0;
-	err = radix_walk_rest(mem, n->host_root.v, n->host_mode, gpa, &slow);
-	*leaf = slow;
-	return err;
-}
 
 static inline uint64_t nested_bus(const struct mem_view *view, const struct cbit_pt_leaf *leaf,
 				  uint64_t gpa)
@@ -46,23 +27,20 @@ static inline bool nested_readable(unsigned int attrs)
 	return (attrs & need) == need;
 }
 
-/* The same for an entry of the first stage at @gpa: its bus address, or an error with @leaf. */
-static inline __attribute__((always_inline)) int
-nested_entry(struct cbit_mem *mem, const struct mem_view *view, uint64_t one_key,
-	     const struct cbit_pt_nested *n, uint64_t gpa, uint64_t *bus, struct cbit_pt_leaf *leaf)
+static __attribute__((noinline)) int nested_second(struct cbit_mem *mem,
+						   const struct cbit_pt_nested *n, uint64_t gpa,
+						   struct cbit_pt_leaf *leaf)
 {
-	struct radix_hit hit;
-	int err;
+	return radix_straight(mem, n->host_root.v, n->host_mode, gpa, leaf);
+}
 
-	if (__builtin_expect(radix_walk_fast(view, one_key, false, n->host_root.v, n->host_mode,
-					     gpa, leaf, &hit) &&
-				     nested_readable(fmt_path_attrs(hit.path)),
-			     1)) {
-		*bus = hit.bus;
-		return 0;
-	}
-	err = radix_walk_rest(mem, n->host_root.v, n->host_mode, gpa, leaf);
-	*bus = nested_bus(view, leaf, gpa);
+/* The same for an entry of the first stage at @gpa: its bus address, or an error with @leaf. */
+static inline int nested_entry(struct cbit_mem *mem, const struct cbit_pt_nested *n, uint64_t gpa,
+			       uint64_t *bus, struct cbit_pt_leaf *leaf)
+{
+	int err = nested_second(mem, n, gpa, leaf);
+
+	*bus = nested_bus(mem_view(mem), leaf, gpa);
 	return err || nested_readable(leaf->attrs) ? err : -EACCES;
 }
 
@@ -139,11 +117,11 @@ static inline unsigned int nested_attrs(unsigned int guest, unsigned int host)
 	       (guest & CBIT_ATTR_USER) | (host & (CBIT_ATTR_ENCRYPTED | CBIT_ATTR_CACHE));
 }
 
-static inline int radix_nested(struct cbit_mem *mem, const struct cbit_pt_nested *nested,
-			       uint64_t iova, struct cbit_pt_nested_leaf *out)
+static __attribute__((noinline)) int nested_walk(struct cbit_mem *mem,
+						 const struct cbit_pt_nested *nested, uint64_t iova,
+						 struct cbit_pt_nested_leaf *out)
 {
 	const struct mem_view view = *mem_view(mem);
-	const uint64_t one_key = mem_view_one_key(mem_view(mem), nested->host_root.v & view.c_mask);
 	const struct cbit_pt_nested n = *nested;
 	const uint64_t wide = (~(uint64_t)0 << (n.gpa_bits & 63)) & ~n.guest_c;
 	unsigned int level = n.guest_mode & PT_LEVELS, item;
@@ -166,7 +144,7 @@ static inline int radix_nested(struct cbit_mem *mem, const struct cbit_pt_nested
 
 		item = x86_item_lg2(level);
 		gpa = table + (iova >> item & 511) * sizeof(entry);
-		err = nested_entry(mem, &view, one_key, &n, gpa, &bus, &away);
+		err = nested_entry(mem, &n, gpa, &bus, &away);
 		if (__builtin_expect(err, 0))
 			return nested_second_failed(out, away, err, iova, gpa, level,
 						    item + 9 < 64 ? item + 9 : 63);
@@ -195,7 +173,7 @@ static inline int radix_nested(struct cbit_mem *mem, const struct cbit_pt_nested
 	size = radix_bytes(item);
 	gpa = (entry & X86_ADDR & ~n.guest_c & ~(size - 1)) + (iova & (size - 1));
 	out->guest_entry = entry;
-	err = nested_second(mem, &view, one_key, &n, gpa, &host);
+	err = nested_second(mem, &n, gpa, &host);
 	if (__builtin_expect(err, 0))
 		return nested_second_failed(out, host, err, iova, gpa, 0, item);
 	if (host.size < size)
@@ -212,6 +190,112 @@ static inline int radix_nested(struct cbit_mem *mem, const struct cbit_pt_nested
 	out->gpa = gpa & ~(size - 1);
 	out->stage = 0;
 	return 0;
+}
+
+/*
+ * What the walk as it nearly always goes needs, in registers as far as there are some: both
+ * stages with four levels and leaves of 4 KiB, the pointers as their builders write them.
+ *
+ * @pointer: bits of a guest's entry that decide whether it is such a pointer.
+ * @gpa_mask: bits of a guest's entry that are an address.
+ */
+struct nested_way {
+	struct radix_way way;
+	const uint8_t *top;
+	uint64_t pointer;
+	uint64_t gpa_mask;
+};
+
+#define NESTED_POINTER (X86_P | X86_RW | X86_US)
+
+/* Sound, and as a hardware's read of a table needs it. */
+static inline bool nested_usable(uint64_t host)
+{
+	return (host & FMT_USABLE) == FMT_USABLE;
+}
+
+/*
+ * The guest's entry at @gpa. False: nothing done.
+ */
+static inline __attribute__((always_inline)) bool
+nested_straight_entry(const struct mem_view *v, const struct nested_way *way, uint64_t gpa,
+		      uint64_t *entry)
+{
+	uint64_t host, at;
+
+	if (__builtin_expect(radix_straight_four(v, &way->way, way->top, gpa, &host), 0))
+		return false;
+	at = (host & v->spa) - v->base;
+	if (__builtin_expect(!nested_usable(host) || at >= v->size, 0))
+		return false;
+	if (__builtin_expect(mem_page_view(mem_page_of(v->pages, at)) !=
+				     (host & v->c_mask ? v->want_c : v->want),
+			     0))
+		return false;
+	*entry = radix_load_sum((uint64_t)(uintptr_t)v->bytes + (gpa & ~CBIT_PAGE_MASK), at);
+	return true;
+}
+
+#define NESTED_AT(n) (table + (iova >> x86_item_lg2(n) & 511) * sizeof(entry))
+
+#define NESTED_STRAIGHT(n)                                                                    \
+	do {                                                                                  \
+		if (__builtin_expect(!nested_straight_entry(v, &way, NESTED_AT(n), &entry) || \
+					     (entry & way.pointer) != NESTED_POINTER,         \
+				     0))                                                      \
+			return false;                                                         \
+		table = entry & way.gpa_mask;                                                 \
+	} while (0)
+
+static inline __attribute__((always_inline)) bool nested_straight(struct cbit_mem *mem,
+								  const struct cbit_pt_nested *n,
+								  uint64_t iova,
+								  struct cbit_pt_nested_leaf *out)
+{
+	const struct mem_view *v = mem_view(mem);
+	const uint64_t wide = (~(uint64_t)0 << (n->gpa_bits & 63)) & ~n->guest_c;
+	const uint64_t c = n->host_root.v & v->c_mask;
+	const uint64_t at = (n->host_root.v & FMT_ADDR) - c - v->base;
+	const struct nested_way way = {
+		.way = radix_way(v, c, mem_view_one_key(v, c)),
+		.top = v->bytes + at,
+		.pointer = NESTED_POINTER | X86_PS | X86_G | X86_NX | (wide & X86_ADDR),
+		.gpa_mask = X86_ADDR & ~n->guest_c,
+	};
+	uint64_t table = n->guest_root & way.gpa_mask, entry, host, gpa;
+
+	if (__builtin_expect((n->guest_mode & PT_LEVELS) != 4 || n->host_mode != 4 ||
+				     radix_rotate(at) >= way.way.limit ||
+				     !nested_canonical(n->guest_mode, iova),
+			     0))
+		return false;
+	NESTED_STRAIGHT(4);
+	NESTED_STRAIGHT(3);
+	NESTED_STRAIGHT(2);
+	if (__builtin_expect(!nested_straight_entry(v, &way, NESTED_AT(1), &entry) ||
+				     !x86_plain(entry, 1, wide),
+			     0))
+		return false;
+	gpa = entry & way.gpa_mask;
+	if (__builtin_expect(radix_straight_four(v, &way.way, way.top, gpa, &host), 0))
+		return false;
+	radix_straight_leaf(v, iova, host, &out->leaf);
+	out->leaf.attrs =
+		nested_attrs(x86_path_attrs(x86_path(entry)) | x86_attrs(entry, n->guest_c),
+			     nested_rights(&out->leaf));
+	out->stage = 0;
+	out->guest_level = 1;
+	out->gpa = gpa;
+	out->guest_entry = entry;
+	return true;
+}
+
+static inline int radix_nested(struct cbit_mem *mem, const struct cbit_pt_nested *nested,
+			       uint64_t iova, struct cbit_pt_nested_leaf *out)
+{
+	if (__builtin_expect(nested_straight(mem, nested, iova, out), 1))
+		return 0;
+	return nested_walk(mem, nested, iova, out);
 }
 
 #endif

@@ -38,47 +38,29 @@ static inline int radix_refused(struct cbit_pt_leaf *leaf, uint64_t entry, unsig
 }
 
 /*
- * One level of the fast walk: @at is the offset in the view of the table of level @n, whose entry
- * for @iova is loaded. If that points on, it differs from the view's base with the C-bit and the
- * bits of such a pointer by the next table's offset, a multiple of the page size; rotated by
- * the page shift, one comparison takes in presence, level, C-bit and range. @tagged: the range is
- * the view's, and each page's key is looked at. 15 instructions a level without
- * (gcc 12). A loop over levels took 15.3 ns a walk where this takes 10.2.
+ * One level of the tagged walk: @at is the offset in the view of the table of level @n, whose
+ * page's key is looked at before the entry for @iova is loaded. If that points on, it differs from
+ * the view's base with the C-bit and the bits of such a pointer by the next table's offset, a
+ * multiple of the page size; rotated by the page shift, one comparison takes in presence, level,
+ * C-bit and range. A loop over levels took 15.3 ns a walk where this took 10.2.
  */
-#define RADIX_STEP(n)                                                                             \
-	do {                                                                                      \
-		if (tagged && __builtin_expect(mem_page_view(mem_page_of(pages, at)) != want, 0)) \
-			return false;                                                             \
-		e = radix_load(                                                                   \
-			(const uint64_t *)(const void *)(bytes + at +                             \
-							 (iova >> (fmt_item_lg2(n) - 3) &         \
-							  (fmt_items(n) - 1) * sizeof(e))));      \
-		at = (e & mask) - base - fmt_child_bits(n);                                       \
-		if ((n) == 1 || __builtin_expect(radix_rotate(at) >= limit, 0)) {                 \
-			if (__builtin_expect(!fmt_plain(e, n, v->wide), 0))                       \
-				return false;                                                     \
-			if (hit) {                                                                \
-				hit->bus = radix_bus(e, iova, fmt_item_lg2(n));                   \
-				hit->path = path & fmt_path(e);                                   \
-			} else {                                                                  \
-				radix_found(leaf, iova, e, fmt_item_lg2(n), n, path, v->c_mask);  \
-			}                                                                         \
-			return true;                                                              \
-		}                                                                                 \
-		path &= fmt_path(e);                                                              \
+#define RADIX_STEP(n)                                                                        \
+	do {                                                                                 \
+		if (__builtin_expect(mem_page_view(mem_page_of(pages, at)) != want, 0))      \
+			return false;                                                        \
+		e = radix_load(                                                              \
+			(const uint64_t *)(const void *)(bytes + at +                        \
+							 (iova >> (fmt_item_lg2(n) - 3) &    \
+							  (fmt_items(n) - 1) * sizeof(e)))); \
+		at = (e & mask) - base - fmt_child_bits(n);                                  \
+		if ((n) == 1 || __builtin_expect(radix_rotate(at) >= limit, 0)) {            \
+			if (__builtin_expect(!fmt_plain(e, n, v->wide), 0))                  \
+				return false;                                                \
+			radix_found(leaf, iova, e, fmt_item_lg2(n), n, path, v->c_mask);     \
+			return true;                                                         \
+		}                                                                            \
+		path &= fmt_path(e);                                                         \
 	} while (0)
-
-/* What a second stage's walk is for: where an entry of the first is, and whether it may be read. */
-struct radix_hit {
-	uint64_t bus;
-	uint64_t path;
-};
-
-/* @iova through a leaf, with the C-bit where the leaf has it. */
-static inline uint64_t radix_bus(uint64_t entry, uint64_t iova, unsigned int lg2)
-{
-	return (entry & FMT_ADDR & ~(radix_bytes(lg2) - 1)) | (iova & (radix_bytes(lg2) - 1));
-}
 
 static inline uint64_t radix_rotate(uint64_t at)
 {
@@ -86,17 +68,16 @@ static inline uint64_t radix_rotate(uint64_t at)
 }
 
 /*
- * The walk as it nearly always goes: tables in the view, one key for all of them, no level
- * skipped, a leaf of its level's own size at the end. False, and nothing done, when anything
- * is otherwise; radix_walk() then finds out what. Tables are looked for in the first @limit pages.
- * Fills @hit if there is one, otherwise @leaf.
+ * The walk when tables lie in the view, no level is skipped, and there is a leaf of its level's
+ * own size at the end. False, and nothing done, when anything is otherwise; radix_walk() then
+ * finds out what.
  */
-static inline __attribute__((always_inline)) bool
-radix_walk_fast(const struct mem_view *v, uint64_t limit, bool tagged, uint64_t root,
-		unsigned int mode, uint64_t iova, struct cbit_pt_leaf *leaf, struct radix_hit *hit)
+static inline bool radix_walk_tagged(const struct mem_view *v, uint64_t root, unsigned int mode,
+				     uint64_t iova, struct cbit_pt_leaf *leaf)
 {
 	/* Copies: they stay in registers, the loads' ordering notwithstanding. */
 	const uint64_t c = root & v->c_mask, base = v->base + c;
+	const uint64_t limit = v->size >> CBIT_PAGE_SHIFT;
 	struct mem_page *pages = v->pages;
 	const uint8_t *bytes = v->bytes;
 	const uint32_t want = c ? v->want_c : v->want;
@@ -106,9 +87,6 @@ radix_walk_fast(const struct mem_view *v, uint64_t limit, bool tagged, uint64_t 
 
 	if (__builtin_expect(radix_rotate(at) >= limit, 0))
 		return false;
-	/* Most tables have 4 levels: the others may take a jump more. */
-	if (__builtin_expect(mode == 4, 1) && __builtin_expect(radix_reaches(4, iova), 1))
-		goto four;
 	if (level > FMT_LEVELS || level < FMT_LOWEST || !radix_reaches(mode, iova))
 		return false;
 	switch (level) {
@@ -121,7 +99,6 @@ radix_walk_fast(const struct mem_view *v, uint64_t limit, bool tagged, uint64_t 
 		RADIX_STEP(5);
 		__attribute__((fallthrough));
 	case 4:
-	four:
 		RADIX_STEP(4);
 		__attribute__((fallthrough));
 	case 3:
@@ -196,14 +173,12 @@ static __attribute__((noinline)) int radix_walk(struct cbit_mem *mem, uint64_t r
 	}
 }
 
-/* What radix_walk_fast() with one key for all does not serve. */
+/* What radix_walk_straight() does not serve. */
 static __attribute__((noinline)) int radix_walk_rest(struct cbit_mem *mem, uint64_t root,
 						     unsigned int mode, uint64_t iova,
 						     struct cbit_pt_leaf *leaf)
 {
-	const struct mem_view *v = mem_view(mem);
-
-	if (radix_walk_fast(v, v->size >> CBIT_PAGE_SHIFT, true, root, mode, iova, leaf, NULL))
+	if (radix_walk_tagged(mem_view(mem), root, mode, iova, leaf))
 		return 0;
 	return radix_walk(mem, root, mode, iova, leaf, NULL);
 }

@@ -16,6 +16,7 @@
 #define FMT_LEVELS 5
 #define FMT_ADDR   X86_ADDR
 #define FMT_SIGNED 1
+#define FMT_USABLE (X86_P | X86_US)
 #define FMT_USER   CBIT_ATTR_USER
 
 /* G is ignored in pointers of level 3 and 2; fmt_kind() knows, and nobody sets it there. */
@@ -27,6 +28,7 @@
 #include "radix_split.h"
 #include "radix_dirty.h"
 #include "radix_walk.h"
+#include "radix_straight.h"
 #include "radix_nested.h"
 
 static inline unsigned int fmt_item_lg2(unsigned int level)
@@ -193,12 +195,12 @@ void cbit_x86_64_free_all(struct cbit_pt *pt)
 int cbit_x86_64_walk(struct cbit_mem *mem, uint64_t root, unsigned int mode, uint64_t iova,
 		     struct cbit_pt_leaf *leaf)
 {
-	const struct mem_view *v = mem_view(mem);
-	uint64_t one_key = mem_view_one_key(v, root & v->c_mask);
+	return radix_straight(mem, root, mode, iova, leaf);
+}
 
-	if (__builtin_expect(radix_walk_fast(v, one_key, false, root, mode, iova, leaf, NULL), 1))
-		return 0;
-	return radix_walk_rest(mem, root, mode, iova, leaf);
+int cbit_x86_64_pt_walk(struct cbit_pt *pt, uint64_t iova, struct cbit_pt_leaf *leaf)
+{
+	return radix_straight_pt(pt, iova, leaf);
 }
 
 int cbit_x86_64_walk_nested(struct cbit_mem *mem, const struct cbit_pt_nested *nested,
