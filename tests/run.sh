@@ -11,6 +11,7 @@
 #   libcbit    the library as others meet it: installed, its symbols, headers and examples
 #   sim        scenario files, the matrix, explanations
 #   explore    the shortest sequences that break a policy
+#   faults     --fault: what goes wrong, how it is told, drivers that mind and do not
 #   contract   options, exit statuses, what a program sees
 #   kill       kill -9 of either side leaves nothing behind
 #   demo       make demo
@@ -33,12 +34,12 @@ cbit=$build/cbit
 clients=$build/tests/clients
 examples=$build/examples
 selftests=${CBIT_SELFTESTS:-}
-client_sections='abi clients selftests dpdk contract kill demo'
+client_sections='abi clients selftests dpdk faults contract kill demo'
 all="unit libcbit sim explore $client_sections qemu user fuzz guard sanitize"
 
 # The parts below share these variables; shellcheck sees one file at a time.
 # shellcheck disable=SC2154
-for part in lib build clients thirdparty dpdk qemu contract kill sim explore guard libcbit; do
+for part in lib build clients thirdparty dpdk faults qemu contract kill sim explore guard libcbit; do
 	# shellcheck source=/dev/null
 	. "$here/suite/$part.sh"
 done

@@ -1,0 +1,91 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# Section faults: --fault as a user meets it, and the programs of docs/faults.md.
+
+# recover VARIANT SPEC RC: the example under one fault, which is told and is no finding.
+recover() {
+	local rule=${2//./\\.}
+	begin "faults: a $1 driver, $2"
+	run --fault "$2" -- timeout --preserve-status 0.6 "$examples/recover" "$1"
+	want_rc "$3"
+	want_err "^cbit: fault plan: --fault $rule\$"
+	want_err "^cbit: fault 1: ${2%%,*}: device 0000:01:00\\.0: "
+	want_err "^cbit: faults: $rule: injected [1-9][0-9]*, of [0-9]+ events\$"
+}
+
+faults_recovery() {
+	local spec
+	for spec in lost-interrupt,after=3 stuck-doorbell surprise-removal,after=10; do
+		recover careless "$spec" 143
+		want_findings mapping-leaked=1
+		want_err '^    after:   fault 1, '
+		end
+	done
+	for spec in completion-error,after=3 iommu-fault,after=14; do
+		recover careless "$spec" 1
+		want_out '^7 of 8 blocks are as they should be$'
+		want_findings
+		end
+	done
+	for spec in lost-interrupt,after=3 stuck-doorbell completion-error,after=3 iommu-fault,after=14 \
+		delayed-completion,delay=300ms,after=2 link-down,after=10 completion-error,probability=0.3,seed=4; do
+		recover careful "$spec" 0
+		want_out '^8 of 8 blocks are as they should be$'
+		want_findings
+		end
+	done
+	recover careful surprise-removal,after=10 3
+	want_out '^the device is gone$'
+	want_findings
+	end
+	begin "faults: neither driver has any trouble without"
+	run -- "$examples/recover" careless
+	want_rc 0
+	want_findings
+	want_no_err '^cbit: fault'
+	end
+}
+
+# The faults of one run of the careful driver.
+faults_told() {
+	run "$@" -- "$examples/recover" careful
+	grep '^cbit: fault [0-9]' "$err" >"$T/told" || true
+}
+
+faults_chance() {
+	local seed
+	begin "faults: a seed is chosen and told, and gives the same faults again"
+	faults_told --fault iommu-fault,probability=0.1,count=4
+	seed=$(sed -n 's/^cbit: fault plan: --fault iommu-fault,probability=0.1,count=4,seed=\([0-9]*\)$/\1/p' "$err")
+	[ -n "$seed" ] || because "no seed was told"
+	cp "$T/told" "$T/first"
+	faults_told --fault "iommu-fault,probability=0.1,count=4,seed=${seed:-0}"
+	cmp -s "$T/first" "$T/told" || because "other faults: $(diff "$T/first" "$T/told" | head -n 4)"
+	end
+	begin "faults: JSON"
+	run --report "json:$T/report" --fault lost-interrupt,every=2 -- "$examples/recover" careful
+	want_rc 0
+	jq -e '.fault_count == 4 and (.findings | length) == 0 and
+		([.faults[] | select(.kind == "lost-interrupt" and .device == "0000:01:00.0" and
+		.rule == "lost-interrupt,every=2")] | length) == 4' "$T/report" >/dev/null ||
+		because "the JSON report does not have the faults"
+	end
+}
+
+faults_refused() {
+	begin "faults: a SPEC that makes no sense"
+	run --fault lost-interrupt,every=0 -- true
+	want_rc 125
+	want_err 'every=0: must be a number from 1'
+	end
+	begin "faults: a device that there is not"
+	run --fault iommu-fault,device=09:00.0 -- true
+	want_rc 125
+	want_err "fault 'iommu-fault,device=09:00\\.0': there is no such device"
+	end
+}
+
+section_faults() {
+	faults_recovery
+	faults_chance
+	faults_refused
+}
