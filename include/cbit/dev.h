@@ -21,11 +21,15 @@ struct cbit_pci;
  * @CBIT_BAR_NONE:    there is none.
  * @CBIT_BAR_MEMORY:  plain memory; no access is seen by the model.
  * @CBIT_BAR_TRAPPED: each access calls the model.
+ * @CBIT_BAR_WATCHED: memory that the model looks at again and again, so that a client's accesses
+ * cost nothing: for registers whose every write shows. Accesses that are no stores of a client
+ * (cbit_pci_bar_write(), other devices) call the model.
  */
 enum cbit_bar_mode {
 	CBIT_BAR_NONE,
 	CBIT_BAR_MEMORY,
 	CBIT_BAR_TRAPPED,
+	CBIT_BAR_WATCHED,
 };
 
 /**
@@ -33,7 +37,7 @@ enum cbit_bar_mode {
  * @size: bytes, a power of two; 0 for none.
  * @spa:  where the host placed it, aligned to its size.
  * @is64, @prefetch: as in the BAR register.
- * @memory: for CBIT_BAR_MEMORY, where the bytes are.
+ * @memory: for CBIT_BAR_MEMORY and CBIT_BAR_WATCHED, where the bytes are.
  */
 struct cbit_bar_info {
 	enum cbit_bar_mode mode;
@@ -47,8 +51,8 @@ struct cbit_bar_info {
 /**
  * struct cbit_pci_host - what a device needs of the machine it is plugged into.
  * @iommu:       the IOMMU its DMA goes through, and whose memory its BARs become part of.
- * @bar_memory:  give out @size bytes of zeroed memory for plain BAR @bar, page aligned, that
- *               lives as long as the device; NULL when there is none.
+ * @bar_memory:  give out @size bytes of zeroed memory for plain or watched BAR @bar, page aligned,
+ * that lives as long as the device; NULL when there is none.
  * @bar_place:   give out an SPA for a BAR of @size bytes, aligned to @size.
  * @irq:         an interrupt message left the device: index VFIO_PCI_*_IRQ_INDEX numbers
  *               (1 MSI, 2 MSI-X), vector from 0; 3 ERR, 4 REQ: the host's own; or its pin is
@@ -66,8 +70,9 @@ struct cbit_pci_host {
 
 /**
  * cbit_pci_create() - make a device from its command-line SPEC.
- * @spec: "ioat[,membar=SIZE][,version=0x33]", "dsa[,maxcopy=SIZE]"; SIZE takes K, M, G. Words
- *        that are not the model's own ("group=", "addr=") must have been taken out by the caller.
+ * @spec: "MODEL[,KEY=VALUE]...", as cbit_pci_models() lists them: "ioat,membar=1M"; sizes take K,
+ * M, G. Words that are not the model's own ("group=", "addr=") must have been taken out by the
+ *        caller.
  * @devid: bus << 8 | devfn.
  * @host: copied.
  * Its plain BARs and trapped BARs are added to the memory map of @host->iommu, so that

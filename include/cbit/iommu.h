@@ -238,6 +238,23 @@ enum cbit_dma_status cbit_iommu_dma_atomic(struct cbit_iommu *iommu,
 					   const uint64_t operand[2], const uint64_t compare[2],
 					   uint64_t old[2]);
 
+/** struct cbit_dma_seg - @len bytes from @iova on, at a device. */
+struct cbit_dma_seg {
+	struct cbit_iova iova;
+	size_t len;
+};
+
+/**
+ * cbit_iommu_dma_vec() - a device reads or (@write) writes @nr segments, whose bytes follow one
+ * another in @buf: as cbit_iommu_dma_read() or cbit_iommu_dma_write() of each in turn, but with
+ * one look-up and one access of a backing for many of them, where all is in order.
+ * Return: CBIT_DMA_FAULT if the IOMMU refused any, otherwise CBIT_DMA_ABORT if any was not
+ * decoded, otherwise CBIT_DMA_OK. Any thread.
+ */
+enum cbit_dma_status cbit_iommu_dma_vec(struct cbit_iommu *iommu, uint16_t devid,
+					const struct cbit_dma_seg *segs, unsigned int nr, void *buf,
+					bool write);
+
 /**
  * struct cbit_dma_copied - how a copy ended.
  * @read, @write: CBIT_DMA_FAULT if the IOMMU refused one, otherwise CBIT_DMA_ABORT if one was not

@@ -9,6 +9,7 @@
 
 extern const struct pci_model pci_dsa_model;
 extern const struct pci_model pci_ioat_model;
+extern const struct pci_model pci_nvme_model;
 
 #define PCI_IOAT_HELP                                                                   \
 	"ioat     Intel I/OAT copy engine (8086:2021), driven by Linux and DPDK\n"      \
@@ -20,5 +21,13 @@ extern const struct pci_model pci_ioat_model;
 	"dsa      Intel Data Streaming Accelerator (8086:0b25), dedicated queues\n"       \
 	"         maxcopy=SIZE  largest transfer, a power of two from 4K to 2G (default " \
 	"2G)\n"
+
+#define PCI_NVME_HELP                                                                          \
+	"nvme     NVM Express 1.4 controller (1b36:0010)\n"                                    \
+	"         file=PATH     a namespace in a file or block device; may be repeated\n"      \
+	"         size=SIZE     without file=: a namespace in memory (default 1G)\n"           \
+	"         block=B       512 (default) or 4096, of the file= before it, else of all\n"  \
+	"         cmb=SIZE      controller memory buffer in BAR2, a power of two from 64K to " \
+	"64G\n"
 
 #endif

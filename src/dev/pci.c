@@ -35,6 +35,8 @@ int cbit_pci_create(const char *spec, uint16_t devid, const struct cbit_pci_host
 		cbit_error_set(err, ret, "%s: out of memory", model->name);
 	else
 		ret = pci_spec_parse(pci, spec, err);
+	if (!ret && model->finish)
+		ret = model->finish(pci, err);
 	if (!ret)
 		ret = pci_bars_place(pci, err);
 	if (ret) {
@@ -105,6 +107,8 @@ void cbit_pci_open(struct cbit_pci *pci)
 {
 	start_over(pci);
 	atomic_store(&pci->in_use, true);
+	if (pci->model->opened)
+		pci->model->opened(pci, true);
 	if (pci_faulty(pci))
 		pci_fault_opened(pci->faults, true);
 }
@@ -113,6 +117,8 @@ void cbit_pci_close(struct cbit_pci *pci)
 {
 	/* Bus mastering goes off before the engine stops, and what a client left is forgotten. */
 	atomic_store(&pci->in_use, false);
+	if (pci->model->opened)
+		pci->model->opened(pci, false);
 	start_over(pci);
 	if (pci_faulty(pci))
 		pci_fault_opened(pci->faults, false);
@@ -197,6 +203,36 @@ static size_t copy_faulty(struct cbit_pci *pci, uint64_t to, uint64_t from, size
 		done += n;
 	}
 	return done;
+}
+
+/* Segments whose requests are asked about one by one. */
+static enum pci_dma vec_faulty(struct cbit_pci *pci, const struct cbit_dma_seg *segs,
+			       unsigned int nr, uint8_t *buf, bool write)
+{
+	enum pci_dma worst = PCI_DMA_OK;
+
+	for (unsigned int i = 0; i < nr; buf += segs[i++].len) {
+		enum pci_dma status =
+			write ? pci_dma_write(pci, segs[i].iova.v, buf, segs[i].len, NULL)
+			      : pci_dma_read(pci, segs[i].iova.v, buf, segs[i].len, NULL);
+
+		if (status == PCI_DMA_FAULT || status == PCI_DMA_DISABLED)
+			return status;
+		worst = status == PCI_DMA_OK ? worst : status;
+	}
+	return worst;
+}
+
+enum pci_dma pci_dma_vec(struct cbit_pci *pci, const struct cbit_dma_seg *segs, unsigned int nr,
+			 void *buf, bool write)
+{
+	if (!nr)
+		return PCI_DMA_OK;
+	if (!atomic_load(&pci->mastering))
+		return no_master(pci, segs[0].iova.v, segs[0].len, write);
+	if (pci_faulty(pci))
+		return vec_faulty(pci, segs, nr, buf, write);
+	return (enum pci_dma)cbit_iommu_dma_vec(pci->host.iommu, pci->devid, segs, nr, buf, write);
 }
 
 void pci_dma_copy(struct cbit_pci *pci, uint64_t to, uint64_t from, size_t len, void *buf,

@@ -142,8 +142,8 @@ static int bar_place(struct cbit_pci *pci, unsigned int i, struct cbit_error *er
 		.base = bar->spa,
 		.size = bar->size,
 		.name = name,
-		.direct = bar->memory,
-		.ops = bar->mode == CBIT_BAR_TRAPPED ? &peer_ops : NULL,
+		.direct = bar->mode == CBIT_BAR_MEMORY ? bar->memory : NULL,
+		.ops = bar->mode == CBIT_BAR_MEMORY ? NULL : &peer_ops,
 		.opaque = &pci->port[i],
 		.resident = CBIT_KEY_NONE,
 	};
@@ -156,7 +156,7 @@ int pci_bars_place(struct cbit_pci *pci, struct cbit_error *err)
 	for (unsigned int i = 0; i < CBIT_PCI_BARS; i++) {
 		struct cbit_bar_info *bar = &pci->bar[i];
 
-		if (bar->mode != CBIT_BAR_MEMORY)
+		if (bar->mode != CBIT_BAR_MEMORY && bar->mode != CBIT_BAR_WATCHED)
 			continue;
 		bar->memory = pci->host.bar_memory(pci->host.opaque, i, bar->size);
 		if (!bar->memory)

@@ -32,9 +32,13 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "registers are kept as
  *             Return: 0 or a negative errno.
  * @option:    take "key=value", after @create. Return: 0, -ENOENT for a key that it does not
  *             know (the core finds the words), or an error with words in @err.
+ * @finish:    optional: all options have been taken, the BARs are not placed yet. Return: 0, or an
+ *             error with words in @err.
+ * @opened:    optional: the device was opened, or is about to be closed. Called unlocked.
  * @destroy:   stop the engine and free @state. Called unlocked, also when @create failed.
  * @reset:     everything of the model to its default. Called locked; may wait.
- * @bar_read:  one naturally aligned access of 1, 2, 4 or 8 bytes; called locked.
+ * @bar_read:  one naturally aligned access of 1, 2, 4 or 8 bytes; called locked. Of watched BARs
+ *             too: where a client that has it mapped would just find memory.
  * @bar_write: likewise. It may drop the lock. @peer: the write is another device's DMA, so
  *             nothing that issues DMA may be done before returning (the IOMMU is busy with
  *             the access).
@@ -47,6 +51,8 @@ struct pci_model {
 	int (*create)(struct cbit_pci *pci);
 	int (*option)(struct cbit_pci *pci, const char *key, const char *value,
 		      struct cbit_error *err);
+	int (*finish)(struct cbit_pci *pci, struct cbit_error *err);
+	void (*opened)(struct cbit_pci *pci, bool open);
 	void (*destroy)(struct cbit_pci *pci);
 	void (*reset)(struct cbit_pci *pci);
 	uint64_t (*bar_read)(struct cbit_pci *pci, unsigned int bar, uint64_t offset,
@@ -149,6 +155,13 @@ enum pci_dma {
 enum pci_dma pci_dma_read(struct cbit_pci *pci, uint64_t iova, void *buf, size_t len, size_t *done);
 enum pci_dma pci_dma_write(struct cbit_pci *pci, uint64_t iova, const void *buf, size_t len,
 			   size_t *done);
+
+/*
+ * pci_dma_vec() - read or (@write) write many segments, whose bytes follow one another in @buf. Of
+ * a read that failed nothing in @buf is defined.
+ */
+enum pci_dma pci_dma_vec(struct cbit_pci *pci, const struct cbit_dma_seg *segs, unsigned int nr,
+			 void *buf, bool write);
 
 /*
  * pci_dma_copy() - read and write as cbit_iommu_dma_copy() has it, by way of @room bytes at @buf

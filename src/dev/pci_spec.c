@@ -13,11 +13,12 @@
 static const struct pci_model *const models[] = {
 	&pci_ioat_model,
 	&pci_dsa_model,
+	&pci_nvme_model,
 };
 
 const char *cbit_pci_models(void)
 {
-	return PCI_IOAT_HELP PCI_DSA_HELP;
+	return PCI_IOAT_HELP PCI_DSA_HELP PCI_NVME_HELP;
 }
 
 /* The models' names, for a message. */

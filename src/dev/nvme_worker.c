@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The threads of a controller: they look at registers and doorbells, which are plain memory that
+ * clients write, and carry out what they find.
+ *
+ * Looking costs a processor, so a thread looks hot only for a moment after it had work, and then
+ * sleeps between looks, an eighth of the time that nothing has happened, up to SLEEP_MAX: a client
+ * never waits longer than an eighth of its own silence. A write that does not come from a client's
+ * store (VFIO's pwrite, another device) wakes the thread at once. docs/design/watching.md has the
+ * figures.
+ */
+#include "nvme.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define HOT_NS    UINT64_C(100000)
+#define SLEEP_MIN UINT64_C(20000)
+#define SLEEP_MAX UINT64_C(5000000)
+#define SILENCE   8u
+/* Looks between looks at the clock, and between steps aside for a client on this processor. */
+#define LOOKS 32u
+
+static void sleep_on(atomic_uint *word, unsigned int seen, const struct timespec *timeout)
+{
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, timeout, NULL, 0);
+}
+
+void nvme_kick(struct nvme *n, unsigned int worker)
+{
+	struct nvme_worker *w = &n->worker[worker];
+
+	atomic_fetch_add(&w->kicked, 1);
+	syscall(SYS_futex, &w->kicked, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+void nvme_quiesce(struct nvme *n, const struct nvme_worker *self)
+{
+	n->stopping++;
+	for (unsigned int i = 0; i < n->nr_workers; i++) {
+		struct nvme_worker *w = &n->worker[i];
+
+		while (w != self && w->busy)
+			pthread_cond_wait(&n->idle, &n->pci->lock);
+	}
+}
+
+void nvme_resume(struct nvme *n)
+{
+	n->stopping--;
+	/* What was rung meanwhile has not been taken. */
+	for (unsigned int i = 0; i < n->nr_workers; i++)
+		nvme_kick(n, i);
+}
+
+/* What is nobody's doorbell. Worker 0 does it. */
+static bool chores(struct nvme_worker *w)
+{
+	struct nvme *n = w->n;
+	bool found = false;
+
+	if (nvme_regs_touched(n)) {
+		pthread_mutex_lock(&n->pci->lock);
+		nvme_regs_scan(n);
+		pthread_mutex_unlock(&n->pci->lock);
+		found = true;
+	}
+	if (!atomic_load_explicit(&n->chores, memory_order_relaxed) &&
+	    !atomic_load_explicit(&n->pin, memory_order_relaxed))
+		return found;
+	pthread_mutex_lock(&n->pci->lock);
+	if (!n->stopping) {
+		w->busy = true;
+		found |= atomic_exchange(&n->chores, false);
+		/* The pin falls when the host has taken its completions. */
+		for (unsigned int i = 0; i < n->nr_queues && atomic_load(&n->pin); i++) {
+			if (n->cq[i].exists)
+				nvme_queue_head(n, &n->cq[i]);
+		}
+		nvme_log_deliver(n);
+		w->busy = false;
+		if (n->stopping)
+			pthread_cond_broadcast(&n->idle);
+	}
+	pthread_mutex_unlock(&n->pci->lock);
+	return found;
+}
+
+/* One look at everything. True if there was something. */
+static bool look(struct nvme_worker *w)
+{
+	struct nvme *n = w->n;
+	uint64_t live = atomic_load_explicit(&w->live, memory_order_relaxed);
+	uint64_t waiting = atomic_load_explicit(&w->waiting, memory_order_relaxed);
+	bool found = w->index ? false : chores(w);
+
+	for (; live; live &= live - 1) {
+		unsigned int id = (unsigned int)__builtin_ctzll(live);
+
+		if (!(waiting >> id & 1) &&
+		    __atomic_load_n(&n->doorbell[2 * id], __ATOMIC_RELAXED) == NVME_DOORBELL_NONE)
+			continue;
+		found |= nvme_queue_run(w, (uint16_t)id);
+	}
+	return found;
+}
+
+/* For clients that share this processor, and, on x86, for the other thread of its core. */
+static void step_aside(void)
+{
+	__builtin_ia32_pause();
+	sched_yield();
+}
+
+static void *worker_main(void *arg)
+{
+	struct nvme_worker *w = arg;
+	struct nvme *n = w->n;
+	uint64_t last = nvme_now();
+	unsigned int looks = 0;
+
+	/* By default a sleep may end 50 us late. */
+	prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+	while (!atomic_load(&n->stop)) {
+		unsigned int kicked = atomic_load(&w->kicked);
+		uint64_t silent, ns;
+		struct timespec ts;
+
+		if (!atomic_load(&n->pci->in_use)) {
+			sleep_on(&w->kicked, kicked, NULL);
+			last = nvme_now();
+			continue;
+		}
+		if (look(w)) {
+			last = nvme_now();
+			looks = 0;
+			continue;
+		}
+		if (++looks % LOOKS) {
+			__builtin_ia32_pause();
+			continue;
+		}
+		silent = nvme_now() - last;
+		if (silent < HOT_NS) {
+			step_aside();
+			continue;
+		}
+		/* The next look is the one that decides again. */
+		looks = LOOKS - 1;
+		if (!w->index) {
+			pthread_mutex_lock(&n->pci->lock);
+			nvme_queue_strays(n);
+			pthread_mutex_unlock(&n->pci->lock);
+		}
+		ns = silent / SILENCE;
+		ns = ns < SLEEP_MIN ? SLEEP_MIN : ns > SLEEP_MAX ? SLEEP_MAX : ns;
+		ts = (struct timespec){ .tv_nsec = (long)ns };
+		sleep_on(&w->kicked, kicked, &ts);
+	}
+	return NULL;
+}
+
+static bool start(struct nvme_worker *w)
+{
+	void *room = mmap(NULL, 2 * NVME_DATA_MAX, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (room == MAP_FAILED)
+		return false;
+	w->in = room;
+	w->out = w->in + NVME_DATA_MAX;
+	w->exists = !pthread_create(&w->thread, NULL, worker_main, w);
+	if (!w->exists)
+		munmap(room, 2 * NVME_DATA_MAX);
+	return w->exists;
+}
+
+/*
+ * Workers take no signals: those are for the program around us. But what a thread brings about
+ * itself must reach it: the presenter answers for client memory that is cut off under a DMA.
+ */
+int nvme_workers_start(struct nvme *n)
+{
+	sigset_t all, old;
+	bool ok = true;
+
+	sigfillset(&all);
+	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGSEGV);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	for (unsigned int i = 0; i < n->nr_workers && ok; i++)
+		ok = n->worker[i].exists || start(&n->worker[i]);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return ok ? 0 : -ENOMEM;
+}
+
+void nvme_workers_stop(struct nvme *n)
+{
+	atomic_store(&n->stop, true);
+	for (unsigned int i = 0; i < n->nr_workers; i++) {
+		struct nvme_worker *w = &n->worker[i];
+
+		if (!w->exists)
+			continue;
+		nvme_kick(n, i);
+		pthread_join(w->thread, NULL);
+		munmap(w->in, 2 * NVME_DATA_MAX);
+		w->exists = false;
+	}
+}
