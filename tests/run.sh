@@ -5,6 +5,7 @@
 #   unit       the cmocka programs
 #   abi        errno and argsz of the VFIO calls; the IOMMU tables that clients cause
 #   clients    our own VFIO programs
+#   guest      a VFIO program inside a confidential guest
 #   selftests  the kernel's VFIO selftests (built from Debian's source, then kept in a cache)
 #   dpdk       DPDK's dmadev_autotest, and a program on DPDK
 #   qemu       QEMU with a guest whose own drivers use the devices
@@ -34,12 +35,12 @@ cbit=$build/cbit
 clients=$build/tests/clients
 examples=$build/examples
 selftests=${CBIT_SELFTESTS:-}
-client_sections='abi clients selftests dpdk faults contract kill demo'
+client_sections='abi clients guest selftests dpdk faults contract kill demo'
 all="unit libcbit sim explore $client_sections qemu user fuzz guard sanitize"
 
 # The parts below share these variables; shellcheck sees one file at a time.
 # shellcheck disable=SC2154
-for part in lib build clients thirdparty dpdk faults qemu contract kill sim explore guard libcbit; do
+for part in lib build clients guest thirdparty dpdk faults qemu contract kill sim explore guard libcbit; do
 	# shellcheck source=/dev/null
 	. "$here/suite/$part.sh"
 done

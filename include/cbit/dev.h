@@ -50,7 +50,8 @@ struct cbit_bar_info {
 
 /**
  * struct cbit_pci_host - what a device needs of the machine it is plugged into.
- * @iommu:       the IOMMU its DMA goes through, and whose memory its BARs become part of.
+ * @iommu:       the IOMMU its DMA goes through.
+ * @mem:         the address map that its BARs become part of; NULL for that of @iommu.
  * @bar_memory:  give out @size bytes of zeroed memory for plain or watched BAR @bar, page aligned,
  * that lives as long as the device; NULL when there is none.
  * @bar_place:   give out an SPA for a BAR of @size bytes, aligned to @size.
@@ -62,6 +63,7 @@ struct cbit_bar_info {
  */
 struct cbit_pci_host {
 	struct cbit_iommu *iommu;
+	struct cbit_mem *mem;
 	void *(*bar_memory)(void *opaque, unsigned int bar, uint64_t size);
 	struct cbit_spa (*bar_place)(void *opaque, uint64_t size);
 	void (*irq)(void *opaque, unsigned int index, unsigned int vector);
@@ -75,7 +77,7 @@ struct cbit_pci_host {
  *        caller.
  * @devid: bus << 8 | devfn.
  * @host: copied.
- * Its plain BARs and trapped BARs are added to the memory map of @host->iommu, so that
+ * Its plain BARs and trapped BARs are added to the memory map, so that
  * another device's DMA reaches them.
  * Return: 0; -EINVAL or -ENOENT with words in @err; -ENOMEM.
  */

@@ -95,7 +95,26 @@ int cbit_guest_add_memory(struct cbit_guest *guest, struct cbit_gpa gpa, struct 
 			  uint64_t size, struct cbit_error *err);
 
 /**
+ * cbit_guest_add_unaccepted() - a memory slot whose pages come when they are first used: NPT leaf,
+ * RMP entry and the kernel's own mapping are made by cbit_guest_accept() (Linux:
+ * CONFIG_UNACCEPTED_MEMORY), in units of 2 MiB. Nothing of it goes to the page allocator.
+ * @shared: the kernel shares each page with the hypervisor as it takes it; otherwise it is private.
+ * @gpa, @spa, @size: multiples of 2 MiB. Before or after boot, but not while the views are used.
+ * Return: as cbit_guest_add_memory().
+ */
+int cbit_guest_add_unaccepted(struct cbit_guest *guest, struct cbit_gpa gpa, struct cbit_spa spa,
+			      uint64_t size, bool shared, struct cbit_error *err);
+
+/**
+ * cbit_guest_accept() - the guest's kernel begins to use @size bytes at @gpa; where it does
+ * already, nothing happens. Any thread, also while the views are used.
+ * Return: 0; -EINVAL for what is in no slot, or before boot; -ENOMEM.
+ */
+int cbit_guest_accept(struct cbit_guest *guest, struct cbit_gpa gpa, uint64_t size);
+
+/**
  * cbit_guest_add_mmio() - a window of an assigned device, at @gpa; the NPT leaf has no C-bit.
+ * Before boot or after it (a device that was plugged in), but not while the views are used.
  * @tdisp: it belongs to a trusted device in TDISP run state: a private GPA, which is reached with
  *         the C-bit set and not without.
  */

@@ -32,6 +32,25 @@ int cbit_iommu_create(struct cbit_mem *mem, const struct cbit_observer *observer
 		      struct cbit_iommu **out);
 
 /**
+ * cbit_iommu_create_driven() - as cbit_iommu_create(), for an IOMMU that a hypervisor gives to its
+ * guest: what the driver does through cbit_domain_*() it does in another address space.
+ * @mem:     where the IOMMU reads its tables and rings, and carries out requests: the guest's
+ * memory as the hypervisor sees it.
+ * @driver:  the same memory as the guest's CPU sees it: tables and rings are taken from there.
+ * @table_c: they are private pages, and registers, DTEs and pointers carry the guest's C-bit.
+ * Whether it works is decided by what @mem shows of them. Return: 0, -ENOMEM.
+ */
+int cbit_iommu_create_driven(struct cbit_mem *mem, struct cbit_mem *driver, bool table_c,
+			     const struct cbit_observer *observer, struct cbit_iommu **out);
+
+/**
+ * cbit_iommu_set_out() - where requests go once they are translated, if not to the memory that
+ * tables are in: devices in TDISP run state reach a guest's memory as its own CPU does
+ * (cbit_guest_view()), with the guest's C-bit in the address. Before there is traffic.
+ */
+void cbit_iommu_set_out(struct cbit_iommu *iommu, struct cbit_mem *out);
+
+/**
  * cbit_iommu_create_reset() - an IOMMU as it comes out of reset: registers 0, translation off, no
  * table anywhere. Somebody else's driver sets it up by its registers: a guest's, when @mem is that
  * guest's memory as the hypervisor sees it. cbit_domain_*() are not for such an IOMMU.

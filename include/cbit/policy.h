@@ -191,6 +191,35 @@ int cbit_policy_map_file(const struct cbit_policy *policy, const struct cbit_pla
 			 enum cbit_mem_kind kind, unsigned int attrs,
 			 struct cbit_policy_decision *out);
 
+/**
+ * struct cbit_policy_guest_page - what VFIO in a confidential guest is to map.
+ * @shared:    the guest's kernel has it mapped with the C-bit clear.
+ * @window:    it is a device's window.
+ * @tdisp_run: the guest's devices are in TDISP run state.
+ */
+struct cbit_policy_guest_page {
+	bool shared;
+	bool window;
+	bool tdisp_run;
+};
+
+/**
+ * cbit_policy_guest_attrs() - the entry that VFIO or iommufd of a confidential guest makes.
+ * @attrs: what cbit_policy_type1_attrs() or cbit_policy_map_file() decided with the guest kernel's
+ *         platform.
+ * A kernel that does not look at pages leaves it at that. One that does sets the C-bit for a
+ * private page or window of a device that may reach it, and for nothing else: to any other device
+ * it is an address that leads nowhere.
+ */
+unsigned int cbit_policy_guest_attrs(const struct cbit_policy *policy,
+				     const struct cbit_policy_guest_page *page, unsigned int attrs);
+
+/**
+ * cbit_policy_takes_pfn_ram() - whether VFIO and iommufd map RAM that the client has mapped by PFN
+ * (VM_PFNMAP), as it has the memory of a system heap's dma-buf.
+ */
+bool cbit_policy_takes_pfn_ram(const struct cbit_policy *policy);
+
 CBIT_API_END
 
 #endif

@@ -71,7 +71,7 @@ struct cbit_platform {
 
 /**
  * cbit_platform_preset() - look up a platform by its command-line name.
- * @name: "bare", "sme" or "tsme".
+ * @name: "bare", "sme" or "tsme"; "sev-guest" or "snp-guest" for the host of such a guest.
  * @out:  filled in on success.
  * Return: 0, or -ENOENT for a name that is not known.
  */

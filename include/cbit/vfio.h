@@ -7,6 +7,7 @@
 #define CBIT_VFIO_H
 
 #include <cbit/dev.h>
+#include <cbit/guest.h>
 #include <cbit/policy.h>
 
 CBIT_API_BEGIN
@@ -18,11 +19,14 @@ struct cbit_owner;
 /**
  * struct cbit_client_run - memory behind a client address that can be mapped as one piece.
  * @spa: where it starts; @len bytes, page aligned, contiguous in SPA and of one @kind.
+ * @pfn_map: it is RAM that the client has mapped by PFN (VM_PFNMAP), so that there is no page to
+ *       pin: a dma-buf of a system heap.
  */
 struct cbit_client_run {
 	struct cbit_spa spa;
 	uint64_t len;
 	enum cbit_mem_kind kind;
+	bool pfn_map;
 };
 
 /**
@@ -79,6 +83,24 @@ struct cbit_client_ops {
 };
 
 /**
+ * struct cbit_machine_guest - the machine is a confidential guest, on a host that @platform of
+ * struct cbit_machine_config describes.
+ * @kind:   what protects it; CBIT_GUEST_PLAIN: the machine is no guest, and the rest is ignored.
+ * @viommu: the hypervisor gives it an AMD-Vi IOMMU. Without one its devices are behind the host's,
+ *          which has the guest's memory mapped as it is: DMA addresses are GPAs.
+ * @tdisp:  its devices are trusted, in TDISP run state.
+ *
+ * The client's pages are private memory of the guest, below CBIT_CLIENT_SHARED_BASE, or shared from
+ * there on; their GPAs are their SPAs. Pages of either kind are accepted when they are first
+ * mapped for DMA.
+ */
+struct cbit_machine_guest {
+	enum cbit_guest_kind kind;
+	bool viommu;
+	bool tdisp;
+};
+
+/**
  * struct cbit_machine_config - a machine.
  * @platform: copied.
  * @policy:   one of cbit_policy_preset().
@@ -87,6 +109,7 @@ struct cbit_client_ops {
  * @client_dram: backing of the client's memory (struct cbit_mem_ops), which becomes the
  *            region "client-dram" from CBIT_CLIENT_DRAM_BASE on; offsets are bytes from there.
  * @bar_memory: memory for plain BARs, see struct cbit_pci_host; NULL for the heap.
+ * @guest:    all zero for a machine that is no guest.
  */
 struct cbit_machine_config {
 	struct cbit_platform platform;
@@ -96,6 +119,7 @@ struct cbit_machine_config {
 	const struct cbit_mem_ops *client_dram;
 	void *(*bar_memory)(void *opaque, uint16_t devid, unsigned int bar, uint64_t size);
 	void *client_opaque;
+	struct cbit_machine_guest guest;
 };
 
 /* The address map: RAM of the machine's own below, then the client's, then windows. */
@@ -103,8 +127,11 @@ struct cbit_machine_config {
 #define CBIT_HOST_DRAM_SIZE   UINT64_C(0x7f000000)
 #define CBIT_CLIENT_DRAM_BASE UINT64_C(0x10000000000)
 #define CBIT_CLIENT_DRAM_SIZE UINT64_C(0x1f0000000000)
-#define CBIT_MMIO_BASE        UINT64_C(0x200000000000)
-#define CBIT_MMIO_SIZE        UINT64_C(0x100000000000)
+/* A guest has a part of that, first what is private, then what is shared. */
+#define CBIT_CLIENT_GUEST_SIZE  UINT64_C(0x8000000000)
+#define CBIT_CLIENT_SHARED_BASE (CBIT_CLIENT_DRAM_BASE + CBIT_CLIENT_GUEST_SIZE)
+#define CBIT_MMIO_BASE          UINT64_C(0x200000000000)
+#define CBIT_MMIO_SIZE          UINT64_C(0x100000000000)
 
 /** cbit_machine_create() - power on. Return: 0, or a negative errno with words in @err. */
 int cbit_machine_create(const struct cbit_machine_config *config, struct cbit_machine **out,
@@ -118,6 +145,9 @@ void cbit_machine_destroy(struct cbit_machine *machine);
  */
 struct cbit_mem *cbit_machine_mem(struct cbit_machine *machine);
 struct cbit_iommu *cbit_machine_iommu(struct cbit_machine *machine);
+
+/** cbit_machine_guest() - the guest that the machine is, NULL if it is none. */
+struct cbit_guest *cbit_machine_guest(struct cbit_machine *machine);
 
 /**
  * cbit_machine_add_device() - plug in a device.

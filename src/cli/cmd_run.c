@@ -31,6 +31,8 @@ enum {
 	KEY_STATS,
 	KEY_NO_BACKTRACE,
 	KEY_NO_WATCH_MEMORY,
+	KEY_VIOMMU,
+	KEY_TDISP,
 };
 
 #define MAX_REPORTS 8
@@ -48,10 +50,18 @@ struct options {
 	bool strict;
 	bool stats;
 	bool no_backtrace;
+	bool guest_options;
 };
 
 static const struct argp_option option_list[] = {
-	{ "platform", KEY_PLATFORM, "NAME", 0, "bare, sme (default) or tsme", 0 },
+	{ "platform", KEY_PLATFORM, "NAME", 0,
+	  "bare, sme (default) or tsme; sev-guest or snp-guest: the program runs inside such a "
+	  "guest",
+	  0 },
+	{ "viommu", KEY_VIOMMU, "on|off", 0,
+	  "whether a guest sees an IOMMU (default: on); without one VFIO is in its no-IOMMU mode",
+	  0 },
+	{ "tdisp", KEY_TDISP, NULL, 0, "a guest's devices are trusted, in TDISP run state", 0 },
 	{ "policy", KEY_POLICY, "NAME", 0,
 	  "the kernel to be: linux-6.17, linux-7.2, complete (default); see 'cbit devices'", 0 },
 	{ "device", KEY_DEVICE, "SPEC", 0,
@@ -116,7 +126,10 @@ static void parse_platform(struct argp_state *state, struct options *o, const ch
 
 	memcpy(key, o->host.platform.host_key, sizeof(key));
 	if (cbit_platform_preset(arg, &o->host.platform))
-		argp_error(state, "--platform '%s': bare, sme or tsme", arg);
+		argp_error(state, "--platform '%s': bare, sme, tsme, sev-guest or snp-guest", arg);
+	o->host.guest.kind = o->host.platform.snp   ? CBIT_GUEST_SNP
+			     : o->host.platform.sev ? CBIT_GUEST_SEV
+						    : CBIT_GUEST_PLAIN;
 	memcpy(o->host.platform.host_key, key, sizeof(key));
 }
 
@@ -210,6 +223,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (o->host.platform.pa_bits > n)
 			o->host.platform.pa_bits = (unsigned int)n;
 		break;
+	case KEY_VIOMMU:
+		o->host.guest.viommu = !strcmp(arg, "on");
+		o->guest_options = true;
+		if (!o->host.guest.viommu && strcmp(arg, "off") != 0)
+			argp_error(state, "--viommu '%s': on or off", arg);
+		break;
+	case KEY_TDISP:
+		o->host.guest.tdisp = true;
+		o->guest_options = true;
+		break;
 	case KEY_STATS:
 		o->stats = true;
 		break;
@@ -224,6 +247,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!o->host.argv)
 			argp_error(state, "no program given");
+		if (o->guest_options && !o->host.guest.kind)
+			argp_error(state, "--viommu and --tdisp are for a guest: --platform "
+					  "sev-guest or snp-guest");
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -326,7 +352,10 @@ int cmd_run(int argc, char **argv)
 		       "or "
 		       "127 when the program cannot be run or is not there.",
 	};
-	struct options o = { .host = { .message = say, .watch_memory = true, .devices = NULL } };
+	struct options o = { .host = { .message = say,
+				       .watch_memory = true,
+				       .devices = NULL,
+				       .guest = { .viommu = true } } };
 	struct host_stats stats = { 0 };
 	struct cbit_report *report;
 	struct cbit_error err = { 0 };

@@ -147,7 +147,7 @@ static int bar_place(struct cbit_pci *pci, unsigned int i, struct cbit_error *er
 		.opaque = &pci->port[i],
 		.resident = CBIT_KEY_NONE,
 	};
-	return cbit_mem_add_region(cbit_iommu_mem(host->iommu), &desc, err);
+	return cbit_mem_add_region(host->mem ? host->mem : cbit_iommu_mem(host->iommu), &desc, err);
 }
 
 int pci_bars_place(struct cbit_pci *pci, struct cbit_error *err)

@@ -64,6 +64,16 @@ static int check_config(struct cbit_mem *mem, const struct cbit_guest_config *cf
 	return 0;
 }
 
+static void guest_lock_init(struct cbit_guest *guest)
+{
+	pthread_mutexattr_t attr;
+
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&guest->lock, &attr);
+	pthread_mutexattr_destroy(&attr);
+}
+
 int cbit_guest_create(struct cbit_mem *mem, const struct cbit_guest_config *cfg,
 		      struct cbit_guest **out, struct cbit_error *err)
 {
@@ -82,6 +92,7 @@ int cbit_guest_create(struct cbit_mem *mem, const struct cbit_guest_config *cfg,
 	guest = calloc(1, sizeof(*guest));
 	if (!guest)
 		return cbit_error_set(err, -ENOMEM, "guest: out of memory");
+	guest_lock_init(guest);
 	guest->mem = mem;
 	guest->cfg = *cfg;
 	guest->cfg.npt_c = cfg->npt_c && p->sme;
@@ -100,6 +111,15 @@ int cbit_guest_create(struct cbit_mem *mem, const struct cbit_guest_config *cfg,
 	return 0;
 }
 
+/* Memory that was never accepted is the hypervisor's as it is. */
+static void reclaim(struct cbit_guest *guest, const struct guest_slot *slot)
+{
+	if (!slot->accepted)
+		guest_rmp_reclaim(guest, slot->spa, slot->region.size);
+	else if (!slot->shared)
+		guest_reclaim_accepted(guest, slot);
+}
+
 void cbit_guest_destroy(struct cbit_guest *guest)
 {
 	struct cbit_pt *pt;
@@ -116,15 +136,17 @@ void cbit_guest_destroy(struct cbit_guest *guest)
 		struct guest_slot *slot = guest->slots[i];
 
 		if (!guest_slot_is_window(slot))
-			guest_rmp_reclaim(guest, slot->spa, slot->region.size);
+			reclaim(guest, slot);
+		free(slot->accepted);
 		free(slot);
 	}
 	free(guest->slots);
 	free(guest->free);
+	pthread_mutex_destroy(&guest->lock);
 	free(guest);
 }
 
-const struct guest_slot *guest_slot(const struct cbit_guest *guest, uint64_t gpa)
+struct guest_slot *guest_slot_of(const struct cbit_guest *guest, uint64_t gpa)
 {
 	size_t lo = 0, hi = guest->slot_count;
 
@@ -148,8 +170,6 @@ static int check_slot(const struct cbit_guest *guest, uint64_t gpa, uint64_t spa
 	const struct cbit_mem_region *region = cbit_mem_find(guest->mem, CBIT_SPA(spa));
 	uint64_t limit = guest->c_mask ? guest->c_mask : (uint64_t)1 << 48;
 
-	if (guest->pt)
-		return cbit_error_set(err, -EINVAL, "guest: it has booted");
 	if (!size || (gpa | spa | size) & ~CBIT_PAGE_MASK)
 		return cbit_error_set(err, -EINVAL,
 				      "guest: 0x%" PRIx64 " bytes at GPA 0x%" PRIx64
@@ -178,9 +198,8 @@ static int check_slot(const struct cbit_guest *guest, uint64_t gpa, uint64_t spa
 	return 0;
 }
 
-/* In leaves of 4 KiB each: see GUEST_LEVELS. */
-static int map_pages(struct cbit_pt *pt, uint64_t from, uint64_t to, uint64_t size,
-		     unsigned int attrs)
+int guest_map_pages(struct cbit_pt *pt, uint64_t from, uint64_t to, uint64_t size,
+		    unsigned int attrs)
 {
 	for (uint64_t at = 0; at < size; at += CBIT_PAGE_SIZE) {
 		int ret = cbit_pt_map(pt, CBIT_IOVA(from + at), CBIT_SPA(to + at), CBIT_PAGE_SIZE,
@@ -192,16 +211,18 @@ static int map_pages(struct cbit_pt *pt, uint64_t from, uint64_t to, uint64_t si
 	return 0;
 }
 
-static int add_slot(struct cbit_guest *guest, uint64_t gpa, uint64_t spa, uint64_t size, bool tdisp,
-		    unsigned int attrs, struct cbit_error *err)
+int guest_slot_add(struct cbit_guest *guest, uint64_t gpa, uint64_t spa, uint64_t size,
+		   struct guest_slot **out, struct cbit_error *err)
 {
 	const struct cbit_mem_region *region = cbit_mem_find(guest->mem, CBIT_SPA(spa));
-	struct guest_slot **slots =
-		reallocarray(guest->slots, guest->slot_count + 1, sizeof(void *));
-	struct guest_slot *slot = calloc(1, sizeof(*slot));
+	struct guest_slot **slots, *slot;
+	int ret = check_slot(guest, gpa, spa, size, err);
 	size_t at = 0;
-	int ret;
 
+	if (ret)
+		return ret;
+	slots = reallocarray(guest->slots, guest->slot_count + 1, sizeof(void *));
+	slot = calloc(1, sizeof(*slot));
 	if (slots)
 		guest->slots = slots;
 	if (!slots || !slot) {
@@ -212,32 +233,59 @@ static int add_slot(struct cbit_guest *guest, uint64_t gpa, uint64_t spa, uint64
 	slot->region.base = CBIT_SPA(gpa);
 	slot->region.size = size;
 	slot->spa = spa;
-	slot->tdisp = tdisp;
 	while (at < guest->slot_count && guest->slots[at]->region.base.v < gpa)
 		at++;
 	for (size_t i = guest->slot_count; i > at; i--)
 		slots[i] = slots[i - 1];
 	slots[at] = slot;
 	guest->slot_count++;
-	ret = map_pages(guest->npt, gpa, spa, size, attrs);
+	*out = slot;
+	return 0;
+}
+
+static int fill_slot(struct cbit_guest *guest, const struct guest_slot *slot, unsigned int attrs,
+		     struct cbit_error *err)
+{
+	int ret = guest_map_pages(guest->npt, slot->region.base.v, slot->spa, slot->region.size,
+				  attrs);
+
 	return ret ? cbit_error_set(err, ret, "guest: no memory for the nested page table") : 0;
+}
+
+/* What cannot be private is mapped shared: ioremap(), memremap() of such memory. */
+static int direct_map(struct cbit_guest *guest, const struct guest_slot *slot)
+{
+	unsigned int attrs = CBIT_ATTR_RW;
+
+	if (guest->c_mask && (slot->region.encrypts || slot->tdisp))
+		attrs |= CBIT_ATTR_ENCRYPTED;
+	if (guest_slot_is_window(slot))
+		attrs |= CBIT_ATTR_NOEXEC;
+	return guest_map_pages(guest->pt, CBIT_GUEST_DIRECT_MAP + slot->region.base.v,
+			       slot->region.base.v, slot->region.size, attrs);
 }
 
 int cbit_guest_add_memory(struct cbit_guest *guest, struct cbit_gpa gpa, struct cbit_spa spa,
 			  uint64_t size, struct cbit_error *err)
 {
-	const struct cbit_mem_region *region = cbit_mem_find(guest->mem, spa);
 	unsigned int attrs = CBIT_ATTR_RW | CBIT_ATTR_USER;
-	int ret = check_slot(guest, gpa.v, spa.v, size, err);
+	const struct cbit_mem_region *region;
+	struct guest_slot *slot = NULL;
+	int ret;
 
-	if (ret)
-		return ret;
-	if (region->kind == CBIT_MEM_MMIO)
+	if (guest->pt)
+		return cbit_error_set(err, -EINVAL, "guest: it has booted");
+	region = cbit_mem_find(guest->mem, spa);
+	if (region && region->kind == CBIT_MEM_MMIO)
 		return cbit_error_set(err, -EINVAL, "guest: %s at SPA 0x%" PRIx64 " is no memory",
 				      region->name, spa.v);
+	ret = guest_slot_add(guest, gpa.v, spa.v, size, &slot, err);
+	if (!slot)
+		return ret;
+	region = &slot->region;
 	if (guest->cfg.npt_c && region->encrypts)
 		attrs |= CBIT_ATTR_ENCRYPTED;
-	ret = add_slot(guest, gpa.v, spa.v, size, false, attrs, err);
+	ret = fill_slot(guest, slot, attrs, err);
 	if (!ret && region->encrypts) {
 		ret = guest_rmp_launch(guest, gpa.v, spa.v, size);
 		if (ret)
@@ -254,14 +302,21 @@ int cbit_guest_add_mmio(struct cbit_guest *guest, struct cbit_gpa gpa, struct cb
 			uint64_t size, bool tdisp, struct cbit_error *err)
 {
 	const struct cbit_mem_region *region = cbit_mem_find(guest->mem, spa);
-	int ret = check_slot(guest, gpa.v, spa.v, size, err);
+	struct guest_slot *slot = NULL;
+	int ret;
 
-	if (ret)
-		return ret;
-	if (region->kind != CBIT_MEM_MMIO)
+	if (region && region->kind != CBIT_MEM_MMIO)
 		return cbit_error_set(err, -EINVAL, "guest: %s at SPA 0x%" PRIx64 " is no window",
 				      region->name, spa.v);
-	return add_slot(guest, gpa.v, spa.v, size, tdisp, CBIT_ATTR_RW | CBIT_ATTR_USER, err);
+	ret = guest_slot_add(guest, gpa.v, spa.v, size, &slot, err);
+	if (!slot)
+		return ret;
+	slot->tdisp = tdisp;
+	ret = fill_slot(guest, slot, CBIT_ATTR_RW | CBIT_ATTR_USER, err);
+	/* A device may come later than the kernel. */
+	if (!ret && guest->pt && direct_map(guest, slot))
+		ret = cbit_error_set(err, -ENOMEM, "guest: no memory for its page tables");
+	return ret;
 }
 
 int cbit_guest_boot(struct cbit_guest *guest, struct cbit_error *err)
@@ -279,17 +334,8 @@ int cbit_guest_boot(struct cbit_guest *guest, struct cbit_error *err)
 		return cbit_error_set(err, -EINVAL, "guest: it has booted");
 	ret = cbit_pt_create(guest->view, &cfg, &guest->pt);
 	for (size_t i = 0; i < guest->slot_count && !ret; i++) {
-		const struct guest_slot *slot = guest->slots[i];
-		unsigned int attrs = CBIT_ATTR_RW | CBIT_ATTR_NOEXEC;
-		uint64_t gpa = slot->region.base.v;
-
-		/* What cannot be private is mapped shared: ioremap(), memremap() of such memory. */
-		if (guest->c_mask && (slot->region.encrypts || slot->tdisp))
-			attrs |= CBIT_ATTR_ENCRYPTED;
-		if (!guest_slot_is_window(slot))
-			attrs &= ~CBIT_ATTR_NOEXEC;
-		ret = map_pages(guest->pt, CBIT_GUEST_DIRECT_MAP + gpa, gpa, slot->region.size,
-				attrs);
+		if (!guest->slots[i]->accepted)
+			ret = direct_map(guest, guest->slots[i]);
 	}
 	if (ret)
 		return cbit_error_set(err, ret, "guest: no memory for its page tables");

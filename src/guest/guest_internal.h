@@ -5,6 +5,8 @@
 #ifndef CBIT_GUEST_INTERNAL_H
 #define CBIT_GUEST_INTERNAL_H
 
+#include <pthread.h>
+
 #include <cbit/guest.h>
 #include <cbit/pt.h>
 
@@ -13,11 +15,15 @@
 
 /*
  * A piece of the guest's physical map: @region.base is a GPA. @tdisp: a trusted device's window.
+ * @accepted: of memory that is accepted unit by unit (accept.c), a bit each, @shared or private;
+ * NULL of memory that was there at boot.
  */
 struct guest_slot {
 	struct cbit_mem_region region; /* first: cbit_mem_find() of a view gives it out */
 	uint64_t spa;
 	bool tdisp;
+	bool shared;
+	uint64_t *accepted;
 };
 
 static inline bool guest_slot_is_window(const struct guest_slot *slot)
@@ -38,8 +44,10 @@ struct guest_extent {
  * @view:     see cbit_guest_view(); @hv: cbit_guest_hypervisor_view().
  * @walker:   the guest's physical addresses as its page-table walker reads them.
  * @pt:       the guest kernel's page table, built by way of @view; NULL until boot.
+ * @lock:     of who writes to its tables while others may; recursive, for tables need pages.
  */
 struct cbit_guest {
+	pthread_mutex_t lock;
 	struct cbit_mem *mem;
 	struct cbit_guest_config cfg;
 	cbit_key_t key;
@@ -86,11 +94,25 @@ enum cbit_guest_outcome guest_move(struct cbit_guest *guest, const struct guest_
 /* One entry of the guest's own table. */
 int guest_walk(struct cbit_guest *guest, uint64_t gva, struct cbit_pt_leaf *leaf);
 
-const struct guest_slot *guest_slot(const struct cbit_guest *guest, uint64_t gpa);
+struct guest_slot *guest_slot_of(const struct cbit_guest *guest, uint64_t gpa);
+static inline const struct guest_slot *guest_slot(const struct cbit_guest *guest, uint64_t gpa)
+{
+	return guest_slot_of(guest, gpa);
+}
+
+/* guest.c: a slot of the physical map, with nothing behind it in the NPT yet. */
+int guest_slot_add(struct cbit_guest *guest, uint64_t gpa, uint64_t spa, uint64_t size,
+		   struct guest_slot **out, struct cbit_error *err);
+/* In leaves of 4 KiB each: see GUEST_LEVELS. */
+int guest_map_pages(struct cbit_pt *pt, uint64_t from, uint64_t to, uint64_t size,
+		    unsigned int attrs);
 
 /* views.c */
 int guest_views_create(struct cbit_guest *guest);
 void guest_views_destroy(struct cbit_guest *guest);
+
+/* accept.c: what was accepted of a slot goes back to the hypervisor. */
+void guest_reclaim_accepted(struct cbit_guest *guest, const struct guest_slot *slot);
 
 /* alloc.c */
 int guest_alloc_add(struct cbit_guest *guest, uint64_t gpa, uint64_t size);

@@ -88,9 +88,8 @@ static const struct cbit_mem_region *view_find(void *opaque, struct cbit_spa add
 	return slot ? &slot->region : NULL;
 }
 
-static int view_frames_alloc(void *opaque, unsigned int count, bool c, struct cbit_spa *out)
+static int frames_alloc(struct cbit_guest *guest, unsigned int count, bool c, struct cbit_spa *out)
 {
-	struct cbit_guest *guest = opaque;
 	uint64_t size = count * CBIT_PAGE_SIZE, align = CBIT_PAGE_SIZE;
 	struct cbit_gpa gpa;
 	int ret;
@@ -117,9 +116,24 @@ static int view_frames_alloc(void *opaque, unsigned int count, bool c, struct cb
 	return 0;
 }
 
+static int view_frames_alloc(void *opaque, unsigned int count, bool c, struct cbit_spa *out)
+{
+	struct cbit_guest *guest = opaque;
+	int ret;
+
+	pthread_mutex_lock(&guest->lock);
+	ret = frames_alloc(guest, count, c, out);
+	pthread_mutex_unlock(&guest->lock);
+	return ret;
+}
+
 static void view_frames_free(void *opaque, struct cbit_spa addr, unsigned int count)
 {
-	cbit_guest_free(opaque, CBIT_GPA(addr.v), count * CBIT_PAGE_SIZE);
+	struct cbit_guest *guest = opaque;
+
+	pthread_mutex_lock(&guest->lock);
+	cbit_guest_free(guest, CBIT_GPA(addr.v), count * CBIT_PAGE_SIZE);
+	pthread_mutex_unlock(&guest->lock);
 }
 
 static enum cbit_mem_outcome walker_read(void *opaque, struct cbit_bus addr, void *buf, size_t len)
@@ -155,6 +169,27 @@ static bool hv_place(struct cbit_guest *guest, uint64_t gpa, uint64_t *spa, stru
 	return true;
 }
 
+/*
+ * How far from @gpa on, at most @len bytes, one access to the host's memory serves: to the end of
+ * the slot, and for a write as long as the RMP says of each page what it says of the first.
+ */
+static size_t hv_run(struct cbit_guest *guest, uint64_t gpa, uint64_t spa, size_t len, bool write,
+		     bool *refused)
+{
+	const struct guest_slot *slot = guest_slot(guest, gpa);
+	uint64_t rest = slot->region.base.v + slot->region.size - gpa;
+	size_t n = CBIT_PAGE_SIZE - (gpa & ~CBIT_PAGE_MASK);
+
+	if (rest < len)
+		len = (size_t)rest;
+	*refused = write && guest_rmp_refuses(guest, spa);
+	if (!write)
+		return len;
+	while (n < len && guest_rmp_refuses(guest, spa + n) == *refused)
+		n += CBIT_PAGE_SIZE;
+	return n < len ? n : len;
+}
+
 static enum cbit_mem_outcome hv_move(struct cbit_guest *guest, struct cbit_bus addr, uint8_t *buf,
 				     size_t len, bool write)
 {
@@ -164,6 +199,7 @@ static enum cbit_mem_outcome hv_move(struct cbit_guest *guest, struct cbit_bus a
 		size_t n = CBIT_PAGE_SIZE - (gpa & ~CBIT_PAGE_MASK);
 		enum cbit_mem_outcome o = CBIT_MEM_ABORT;
 		struct cbit_bus bus;
+		bool refused;
 		uint64_t spa;
 
 		if (n > len)
@@ -171,11 +207,13 @@ static enum cbit_mem_outcome hv_move(struct cbit_guest *guest, struct cbit_bus a
 		if (!hv_place(guest, gpa, &spa, &bus)) {
 			if (!write)
 				memset(buf, 0xff, n);
-		} else if (write && guest_rmp_refuses(guest, spa)) {
-			o = CBIT_MEM_REFUSED;
 		} else {
-			o = write ? cbit_mem_write(guest->mem, bus, buf, n)
-				  : cbit_mem_read(guest->mem, bus, buf, n);
+			n = hv_run(guest, gpa, spa, len, write, &refused);
+			if (refused)
+				o = CBIT_MEM_REFUSED;
+			else
+				o = write ? cbit_mem_write(guest->mem, bus, buf, n)
+					  : cbit_mem_read(guest->mem, bus, buf, n);
 		}
 		if (o > worst)
 			worst = o;

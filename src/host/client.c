@@ -73,6 +73,8 @@ static int pin(void *opaque, struct cbit_owner *o, uint64_t vaddr, uint64_t len,
 	struct host *host = opaque;
 	struct host_devfile *dev;
 	struct host_vma vma;
+	bool pfn_map;
+	int ret;
 
 	if (o->file >= 0)
 		return host_memory_pin(host, o, vaddr, len, run);
@@ -83,7 +85,13 @@ static int pin(void *opaque, struct cbit_owner *o, uint64_t vaddr, uint64_t len,
 	dev = vma.ino ? host_devfile_by_inode(host, vma.dev, vma.ino) : NULL;
 	if (dev)
 		return pin_bar(dev, &vma, vaddr, len, run);
-	return host_frames_pin(host->frames, o, &vma, vaddr, len, run);
+	vma.cc_shared = false;
+	/* system_heap_mmap() maps by remap_pfn_range(). */
+	pfn_map = vma.ino && vma.shared &&
+		  host_heap_find(&host->heaps, vma.dev, vma.ino, &vma.cc_shared);
+	ret = host_frames_pin(host->frames, o, &vma, vaddr, len, run);
+	run->pfn_map = pfn_map;
+	return ret;
 }
 
 static void unpin(void *opaque, struct cbit_owner *o, uint64_t vaddr,

@@ -93,6 +93,8 @@ static int add_rules(scmp_filter_ctx ctx, bool watch_memory)
 	} some[] = {
 		{ SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, VFIO_TYPE_MASK, VFIO_TYPE) },
 		{ SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, VFIO_TYPE_MASK, DMABUF_TYPE) },
+		/* DMA_HEAP_IOCTL_ALLOC, of any size, as the kernel takes it. */
+		{ SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffff, (unsigned int)'H' << 8) },
 		{ SCMP_SYS(pread64), marked3 },
 		{ SCMP_SYS(pwrite64), marked3 },
 		{ SCMP_SYS(pread64), config3 },

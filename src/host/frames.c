@@ -13,7 +13,8 @@
 
 #include "frames.h"
 
-#define NR_CHUNKS (CBIT_CLIENT_DRAM_SIZE >> CHUNK_SHIFT)
+#define NR_CHUNKS       (CBIT_CLIENT_DRAM_SIZE >> CHUNK_SHIFT)
+#define NR_GUEST_CHUNKS ((uint32_t)(CBIT_CLIENT_GUEST_SIZE >> CHUNK_SHIFT))
 
 /* Odd, so that multiplying by it permutes the pages of a chunk; and its inverse. */
 #define SCATTER 0x2545fu
@@ -104,6 +105,7 @@ static struct space *space_get(struct host_frames_map *map, struct cbit_owner *o
 	if (file) {
 		space->dev = vma->dev;
 		space->ino = vma->ino;
+		space->cc_shared = vma->cc_shared;
 		space->delta = (vaddr - (vma->offset + (vaddr - vma->start))) & (CHUNK_SIZE - 1);
 	} else {
 		space->owner = owner;
@@ -147,15 +149,20 @@ static int64_t chunk_get(struct host_frames_map *map, struct space *space, uint6
 			 int64_t wish)
 {
 	int64_t n = chunk_find(map, space, index);
+	bool guest = map->host->config->guest.kind != CBIT_GUEST_PLAIN;
+	uint32_t nr = guest ? NR_GUEST_CHUNKS : (uint32_t)NR_CHUNKS;
+	/* A guest's shared pages are elsewhere than its private ones. */
+	uint32_t first = guest && space->cc_shared ? NR_GUEST_CHUNKS : 0;
+	uint32_t *from = first ? &map->next_shared : &map->next_chunk;
 	uint32_t *head;
 
 	if (n >= 0)
 		return n;
-	if (wish >= 0 && wish < (int64_t)NR_CHUNKS && !map->chunks[wish].space) {
+	if (wish >= (int64_t)first && wish < (int64_t)first + nr && !map->chunks[wish].space) {
 		n = wish;
 	} else {
-		for (uint32_t i = 0; i < NR_CHUNKS && n < 0; i++) {
-			uint32_t at = (uint32_t)((map->next_chunk + i) % NR_CHUNKS);
+		for (uint32_t i = 0; i < nr && n < 0; i++) {
+			uint32_t at = first + (*from + i) % nr;
 
 			if (!map->chunks[at].space)
 				n = at;
@@ -163,7 +170,7 @@ static int64_t chunk_get(struct host_frames_map *map, struct space *space, uint6
 		if (n < 0)
 			return -ENOMEM;
 	}
-	map->next_chunk = (uint32_t)((uint64_t)(n + 1) % NR_CHUNKS);
+	*from = ((uint32_t)n - first + 1) % nr;
 	head = bucket(map, space, index);
 	map->chunks[n] = (struct chunk){ .space = space, .index = index, .next = *head };
 	*head = (uint32_t)(n + 1);

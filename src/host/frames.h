@@ -29,6 +29,7 @@ RB_HEAD(views, view);
 
 struct space {
 	bool file;
+	bool cc_shared;           /* file: a guest shares it with its hypervisor */
 	struct cbit_owner *owner; /* !file */
 	unsigned int layer;       /* !file: how often the program gave up what was there */
 	uint64_t dev, ino;        /* file */
@@ -56,6 +57,7 @@ struct host_frames_map {
 	uint64_t pins;
 	struct chunk *chunks;
 	uint32_t next_chunk;
+	uint32_t next_shared;
 	uint32_t buckets[FRAMES_BUCKETS];
 };
 

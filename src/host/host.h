@@ -31,6 +31,7 @@ struct host_vma {
 	uint64_t offset; /* of @start in the file, bytes */
 	uint64_t dev, ino;
 	bool readable, writable, shared;
+	bool cc_shared; /* set by who knows: a confidential guest shares it with the hypervisor */
 };
 
 /* One client address space, from its first use to its exit or exec; or a file: see memory.c. */
@@ -69,6 +70,7 @@ struct vfs_node {
 	unsigned int major, minor;
 	enum cbit_file_kind kind; /* VFS_NODE: what opening it opens, with @number */
 	unsigned int number;
+	bool heap; /* VFS_NODE: a DMA heap instead, @number is an enum host_heap */
 	unsigned int id;
 	struct vfs_node *parent, *child, *next;
 };
@@ -86,6 +88,8 @@ int vfs_file(struct vfs *vfs, const char *path, const char *fmt, ...)
 int vfs_link(struct vfs *vfs, const char *path, const char *target);
 int vfs_node(struct vfs *vfs, const char *path, unsigned int major, unsigned int minor,
 	     enum cbit_file_kind kind, unsigned int number);
+int vfs_heap(struct vfs *vfs, const char *path, unsigned int major, unsigned int minor,
+	     unsigned int number);
 /**
  * vfs_walk() - look a path up.
  * @follow: follow a symbolic link in the last component.
@@ -179,6 +183,27 @@ int host_memory_pin(struct host *host, struct cbit_owner *o, uint64_t offset, ui
 bool host_memory_move(const struct cbit_owner *o, char *buf, const struct iovec *remote,
 		      unsigned long nr, bool write);
 
+/* ---- heap.c: DMA heaps and their buffers ---- */
+
+enum host_heap { HOST_HEAP_SYSTEM, HOST_HEAP_CC_SHARED };
+
+struct heap_buffer;
+struct host_heaps {
+	pthread_mutex_t lock;
+	struct heap_buffer *buffers; /* by inode */
+	size_t nr, cap;
+};
+
+int host_heap_nodes(struct vfs *vfs, bool confidential);
+void host_heaps_destroy(struct host_heaps *heaps);
+/* Is this file such a buffer? *@shared: of system_cc_shared. */
+bool host_heap_find(struct host_heaps *heaps, uint64_t dev, uint64_t ino, bool *shared);
+struct host_call;
+/* An ioctl that is not VFIO's; false: none of ours. */
+bool host_heap_ioctl(struct host_call *call);
+/* May a client map this part of what may be a buffer? 0 or -EINVAL. */
+int host_heap_mmap_check(struct host_call *call);
+
 /* ---- backtrace.c: where in a program a call came from ---- */
 
 struct host_traces;
@@ -231,6 +256,7 @@ struct host_config {
 	struct cbit_platform platform;
 	const struct cbit_policy *policy;
 	struct cbit_observer observer;
+	struct cbit_machine_guest guest; /* all zero: the program runs on the host itself */
 	enum host_frames frames;
 	enum host_memlock memlock;
 	uint64_t memlock_size; /* bytes, with HOST_MEMLOCK_SIZE */
@@ -269,7 +295,14 @@ void host_watcher_destroy(struct host_watcher *w);
 int host_watch(struct host_watcher *w, int fd, void (*call)(void *ctx), void *ctx);
 
 /* Which file of ours a descriptor is */
-enum host_fd_kind { HOST_FD_OTHER, HOST_FD_SOCK, HOST_FD_DEVICE, HOST_FD_VFS, HOST_FD_DMABUF };
+enum host_fd_kind {
+	HOST_FD_OTHER,
+	HOST_FD_SOCK,
+	HOST_FD_DEVICE,
+	HOST_FD_VFS,
+	HOST_FD_DMABUF,
+	HOST_FD_HEAP_BUFFER, /* a dma-buf of a DMA heap */
+};
 struct host_fd {
 	enum host_fd_kind kind;
 	struct cbit_file *file;
@@ -302,6 +335,7 @@ struct host {
 	struct cbit_machine *machine;
 	struct host_frames_map *frames;
 	struct host_shm *shm;
+	struct host_heaps heaps;
 	struct host_stats stats;
 	struct vfs vfs;
 	struct host_devfile devfiles[HOST_MAX_DEVICES];

@@ -52,7 +52,13 @@ int host_memory_open(struct host *host, pid_t tid, int fd, struct cbit_owner **o
 	mode = fcntl(own, F_GETFL);
 	if (mode < 0 || mode & O_PATH)
 		ret = -EBADF;
-	else if (!host_fd_lookup(host, tid, fd, &info) && info.kind == HOST_FD_OTHER &&
+	else if (host_fd_lookup(host, tid, fd, &info))
+		ret = 0;
+	/* vfio_pci_dma_buf_iommufd_map(): dma-bufs of nobody else */
+	else if (info.kind == HOST_FD_HEAP_BUFFER &&
+		 !cbit_policy_takes_pfn_ram(host->config->policy))
+		ret = -EOPNOTSUPP;
+	else if ((info.kind == HOST_FD_OTHER || info.kind == HOST_FD_HEAP_BUFFER) &&
 		 !fstat(own, &st) && S_ISREG(st.st_mode) && host_shm_in_memory(own, &granule))
 		ret = create(own, &st, out);
 	close(own);
@@ -70,16 +76,17 @@ static bool within(const struct cbit_owner *o, uint64_t offset, uint64_t len)
 int host_memory_pin(struct host *host, struct cbit_owner *o, uint64_t offset, uint64_t len,
 		    struct cbit_client_run *run)
 {
-	const struct host_vma vma = { .end = offset + len,
-				      .dev = o->dev,
-				      .ino = o->ino,
-				      .readable = true,
-				      .writable = true,
-				      .shared = true };
+	struct host_vma vma = { .end = offset + len,
+				.dev = o->dev,
+				.ino = o->ino,
+				.readable = true,
+				.writable = true,
+				.shared = true };
 
 	/* Linux: memfd_pin_folios() */
 	if (!within(o, offset, len))
 		return -EINVAL;
+	run->pfn_map = host_heap_find(&host->heaps, o->dev, o->ino, &vma.cc_shared);
 	return host_frames_pin(host->frames, o, &vma, offset, len, run);
 }
 

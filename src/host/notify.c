@@ -71,6 +71,8 @@ static void do_ioctl(struct host_call *call)
 	const uint64_t *args = (const uint64_t *)call->req->data.args;
 	struct host_fd fd;
 
+	if ((args[1] & 0xff00) != (unsigned int)';' << 8 && host_heap_ioctl(call))
+		return;
 	if (!find(call, &fd))
 		return;
 	answer(call, cbit_vfio_ioctl(fd.file, call, (uint32_t)args[1], args[2]));
@@ -152,6 +154,10 @@ static void do_mmap(struct host_call *call)
 			call->error = -EINVAL;
 			return;
 		}
+		call->error = host_heap_mmap_check(call);
+		call->pass = !call->error;
+		if (call->error)
+			return;
 		host_shm_seen(host, host->shm, call->tid, (int)args[4]);
 		return;
 	}

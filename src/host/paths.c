@@ -300,7 +300,9 @@ static void do_open(struct host_call *call, const char *path, uint64_t flags)
 		call->error = ret;
 		return;
 	}
-	fd = node->type == VFS_NODE && !path_only ? open_node(call, node) : open_text(node);
+	/* A heap has no state of its own: that its descriptor names it is enough. */
+	fd = node->type == VFS_NODE && !node->heap && !path_only ? open_node(call, node)
+								 : open_text(node);
 	if (fd < 0) {
 		call->error = fd;
 		return;

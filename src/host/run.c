@@ -86,6 +86,7 @@ static int power_on(struct host *host, struct cbit_error *err)
 		.client_dram = &host_dram_ops,
 		.bar_memory = host_devfile_bar_memory,
 		.client_opaque = host,
+		.guest = config->guest,
 	};
 	struct cbit_device_info info;
 	struct epoll_event closed = { .events = EPOLLIN };
@@ -121,7 +122,8 @@ static int power_on(struct host *host, struct cbit_error *err)
 					      info.bdf, strerror(errno));
 		dev->pci = info.pci;
 	}
-	if (!ret && (vfs_create(&host->vfs) || host_sysfs_build(&host->vfs, host->machine)))
+	if (!ret && (vfs_create(&host->vfs) || host_sysfs_build(&host->vfs, host->machine) ||
+		     host_heap_nodes(&host->vfs, config->guest.kind != CBIT_GUEST_PLAIN)))
 		ret = cbit_error_set(err, -ENOMEM, "no memory for the synthetic sysfs");
 	return ret;
 }
@@ -137,6 +139,7 @@ static void power_off(struct host *host)
 	host_watcher_destroy(&host->watcher);
 	host_frames_destroy(host->frames);
 	host_shm_destroy(host->shm);
+	host_heaps_destroy(&host->heaps);
 	vfs_destroy(&host->vfs);
 	while (host->owners) {
 		struct cbit_owner *owner = host->owners;
@@ -199,6 +202,7 @@ int host_run(const struct host_config *config, int *status, struct host_stats *s
 			     .owners_lock = PTHREAD_MUTEX_INITIALIZER,
 			     .files_lock = PTHREAD_MUTEX_INITIALIZER,
 			     .drain = PTHREAD_MUTEX_INITIALIZER,
+			     .heaps = { .lock = PTHREAD_MUTEX_INITIALIZER },
 			     .fds = { .lock = PTHREAD_MUTEX_INITIALIZER, .generation = 1 },
 			     .listener = -1 };
 	struct sigaction old[4];

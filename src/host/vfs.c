@@ -148,6 +148,21 @@ int vfs_node(struct vfs *vfs, const char *path, unsigned int major, unsigned int
 	return 0;
 }
 
+int vfs_heap(struct vfs *vfs, const char *path, unsigned int major, unsigned int minor,
+	     unsigned int number)
+{
+	struct vfs_node *node = make(vfs, path, VFS_NODE);
+
+	if (!node)
+		return -ENOMEM;
+	node->ours = true;
+	node->major = major;
+	node->minor = minor;
+	node->heap = true;
+	node->number = number;
+	return 0;
+}
+
 /* Names below a directory of the host's that are ours all the same: "pci0000:01", "vfio_pci". */
 static bool claimed(const struct vfs_node *dir, const char *name)
 {

@@ -73,7 +73,7 @@ uint64_t cbit_dma_run_length(struct dma *d, const struct cbit_pt_leaf *leaf, uin
 {
 	uint64_t iova = cbit_dma_iova(d);
 	uint64_t spa = leaf->spa.v + (iova - leaf->iova.v);
-	const struct cbit_mem_region *region = cbit_mem_find(d->q.iommu->mem, CBIT_SPA(spa));
+	const struct cbit_mem_region *region = cbit_mem_find(d->q.iommu->out, CBIT_SPA(spa));
 	uint64_t page = CBIT_PAGE_SIZE - (spa & ~CBIT_PAGE_MASK);
 	struct failure none;
 	uint64_t n;
@@ -129,7 +129,7 @@ int cbit_dma_next_leaf(struct dma *d, struct cbit_pt_leaf *leaf, struct failure 
 static enum cbit_mem_outcome access(struct dma *d, struct cbit_bus bus, uint64_t n)
 {
 	const struct dma_atomic *a = d->atomic;
-	struct cbit_mem *mem = d->q.iommu->mem;
+	struct cbit_mem *mem = d->q.iommu->out;
 
 	if (a)
 		return cbit_mem_atomic(mem, bus, a->op, a->size, a->operand, a->compare, a->old);
@@ -185,7 +185,8 @@ static bool dma_run(struct dma *d, uint64_t want)
 			cbit_dma_note(d, CBIT_EVENT_DMA_PRIVATE, n, &leaf);
 		break;
 	case CBIT_MEM_WRONG_KEY:
-		cbit_dma_note(d, CBIT_EVENT_DMA_WRONG_KEY, n, &leaf);
+		cbit_dma_note(d, private ? CBIT_EVENT_DMA_PRIVATE : CBIT_EVENT_DMA_WRONG_KEY, n,
+			      &leaf);
 		break;
 	case CBIT_MEM_ABORT:
 		aborted(d, CBIT_EVENT_DMA_ABORT, n, &leaf);

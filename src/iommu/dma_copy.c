@@ -61,7 +61,7 @@ static bool copy_chunk(struct dma *from, struct dma *to)
 			return false;
 		n = src.left < n ? src.left : n;
 		n = dst.left < n ? dst.left : n;
-		n = cbit_mem_copy(from->q.iommu->mem, cbit_dma_bus(to, &dst.leaf),
+		n = cbit_mem_copy(from->q.iommu->out, cbit_dma_bus(to, &dst.leaf),
 				  cbit_dma_bus(from, &src.leaf), n, outcome);
 		if (!n)
 			return false;

@@ -12,7 +12,7 @@
 /* At most @want bytes. False: nothing has happened, and the rest of the request goes run by run. */
 bool cbit_dma_gather(struct dma *d, uint64_t want)
 {
-	struct cbit_mem *mem = d->q.iommu->mem;
+	struct cbit_mem *mem = d->q.iommu->out;
 	struct cbit_mem_span spans[SPANS];
 	const size_t start = d->off;
 	struct cbit_pt_leaf leaf;

@@ -107,7 +107,7 @@ int cbit_domain_create(struct cbit_iommu *iommu, const struct cbit_domain_owner 
 		.format = CBIT_PT_AMDV1,
 		.mode = 4,
 		.max_mode = 6,
-		.table_c = iommu->sme,
+		.table_c = iommu->table_c,
 		.top_changed = top_changed,
 		.opaque = domain,
 	};
@@ -118,7 +118,7 @@ int cbit_domain_create(struct cbit_iommu *iommu, const struct cbit_domain_owner 
 	domain->iommu = iommu;
 	if (owner)
 		domain->owner = *owner;
-	err = cbit_pt_create(iommu->mem, &cfg, &domain->pt);
+	err = cbit_pt_create(iommu->drv, &cfg, &domain->pt);
 	if (err)
 		goto free_domain;
 	pthread_rwlock_wrlock(&iommu->lock);

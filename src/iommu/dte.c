@@ -39,13 +39,13 @@ static int dte_fetch(struct cbit_iommu *iommu, uint16_t devid, uint64_t dte[DTE_
 
 int cbit_dte_init(struct cbit_iommu *iommu)
 {
-	struct cbit_bus at = cbit_mem_bus(iommu->mem, iommu->devtab, iommu->sme);
+	struct cbit_bus at = cbit_driver_bus(iommu, iommu->devtab);
 	uint64_t page[CBIT_PAGE_SIZE / sizeof(uint64_t)] = { 0 };
 
 	for (size_t i = 0; i < sizeof(page) / sizeof(page[0]); i += DTE_WORDS)
 		page[i] = CBIT_VI_DTE0_V;
 	for (unsigned int i = 0; i < DEVTAB_PAGES; i++, at.v += CBIT_PAGE_SIZE)
-		if (cbit_table_write(iommu, at, page, sizeof(page)))
+		if (cbit_driver_write(iommu, at, page, sizeof(page)))
 			return -ENOMEM;
 	return 0;
 }
@@ -57,8 +57,8 @@ static void dte_store(struct cbit_iommu *iommu, uint16_t devid, uint64_t word0, 
 
 	if (dte_at(iommu, devid, &at))
 		return;
-	cbit_table_write(iommu, (struct cbit_bus){ at.v + sizeof(word0) }, &word1, sizeof(word1));
-	cbit_table_write(iommu, at, &word0, sizeof(word0));
+	cbit_driver_write(iommu, (struct cbit_bus){ at.v + sizeof(word0) }, &word1, sizeof(word1));
+	cbit_driver_write(iommu, at, &word0, sizeof(word0));
 }
 
 void cbit_dte_write(struct cbit_iommu *iommu, uint16_t devid, struct cbit_domain *domain)
@@ -67,7 +67,7 @@ void cbit_dte_write(struct cbit_iommu *iommu, uint16_t devid, struct cbit_domain
 	if (!domain) {
 		dte_store(iommu, devid, CBIT_VI_DTE0_V, 0);
 	} else {
-		domain->top = cbit_mem_bus(iommu->mem, cbit_pt_root(domain->pt), iommu->sme).v |
+		domain->top = cbit_driver_bus(iommu, cbit_pt_root(domain->pt)).v |
 			      (uint64_t)cbit_pt_mode(domain->pt) << CBIT_VI_DTE0_MODE_SHIFT;
 		dte_store(iommu, devid,
 			  CBIT_VI_DTE0_V | CBIT_VI_DTE0_TV | domain->top |

@@ -141,6 +141,9 @@ struct irt_cache {
 #define WORK_TELL     (1u << 2)
 
 /*
+ * @mem: where its tables and rings are read; @drv: the same as the driver that fills them in sees
+ *       it, another space only in a guest; @out: where requests go once they are translated.
+ * @table_c: the driver's pointers to tables have the C-bit.
  * @driver: it was created set up, with @devtab, @cmd_ring and @evt_ring, the memory that the
  *          registers point to at first.
  * @watched: cbit_mem_watched_writes() when the IOTLB was last emptied: until there are more, the
@@ -149,9 +152,11 @@ struct irt_cache {
  */
 struct cbit_iommu {
 	struct cbit_mem *mem;
+	struct cbit_mem *drv;
+	struct cbit_mem *out;
 	const struct cbit_observer *observer;
 	uint64_t c_mask;
-	bool sme;
+	bool table_c;
 	bool driver;
 	bool stale_check;
 	struct cbit_iommu_owner owner;
@@ -229,6 +234,12 @@ struct dte {
 	struct cbit_bus root;
 	struct cbit_bus gcr3;
 };
+
+/* As it leaves the driver for a register or an entry. */
+static inline struct cbit_bus cbit_driver_bus(const struct cbit_iommu *iommu, struct cbit_spa spa)
+{
+	return cbit_mem_bus(iommu->drv, spa, iommu->table_c);
+}
 
 /* dte.c */
 int cbit_dte_init(struct cbit_iommu *iommu);
@@ -375,6 +386,8 @@ bool cbit_command_run(struct cbit_iommu *iommu);
  */
 int cbit_table_read(struct cbit_iommu *iommu, struct cbit_bus at, void *buf, size_t len);
 int cbit_table_write(struct cbit_iommu *iommu, struct cbit_bus at, const void *buf, size_t len);
+/* The driver's, by its own CPU. */
+int cbit_driver_write(struct cbit_iommu *iommu, struct cbit_bus at, const void *buf, size_t len);
 
 /*
  * cbit_iommu_service() - do what waits.

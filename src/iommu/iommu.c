@@ -22,33 +22,35 @@ static int lock_init(pthread_rwlock_t *lock)
 
 static void frames_free(struct cbit_iommu *iommu)
 {
-	cbit_mem_frames_free(iommu->mem, iommu->evt_ring, 1);
-	cbit_mem_frames_free(iommu->mem, iommu->cmd_ring, 1);
-	cbit_mem_frames_free(iommu->mem, iommu->devtab, DEVTAB_PAGES);
+	cbit_mem_frames_free(iommu->drv, iommu->evt_ring, 1);
+	cbit_mem_frames_free(iommu->drv, iommu->cmd_ring, 1);
+	cbit_mem_frames_free(iommu->drv, iommu->devtab, DEVTAB_PAGES);
 }
 
 static int frames_alloc(struct cbit_iommu *iommu)
 {
-	cbit_key_t key = iommu->sme ? CBIT_KEY_HOST : CBIT_KEY_NONE;
-	int err = cbit_mem_frames_alloc(iommu->mem, DEVTAB_PAGES, key, &iommu->devtab);
+	cbit_key_t key = iommu->table_c ? CBIT_KEY_HOST : CBIT_KEY_NONE;
+	int err = cbit_mem_frames_alloc(iommu->drv, DEVTAB_PAGES, key, &iommu->devtab);
 
 	if (err)
 		return err;
-	err = cbit_mem_frames_alloc(iommu->mem, 1, key, &iommu->cmd_ring);
+	err = cbit_mem_frames_alloc(iommu->drv, 1, key, &iommu->cmd_ring);
 	if (err)
 		goto free_devtab;
-	err = cbit_mem_frames_alloc(iommu->mem, 1, key, &iommu->evt_ring);
+	err = cbit_mem_frames_alloc(iommu->drv, 1, key, &iommu->evt_ring);
 	if (!err)
 		return 0;
-	cbit_mem_frames_free(iommu->mem, iommu->cmd_ring, 1);
+	cbit_mem_frames_free(iommu->drv, iommu->cmd_ring, 1);
 free_devtab:
-	cbit_mem_frames_free(iommu->mem, iommu->devtab, DEVTAB_PAGES);
+	cbit_mem_frames_free(iommu->drv, iommu->devtab, DEVTAB_PAGES);
 	return err;
 }
 
-static int create(struct cbit_mem *mem, const struct cbit_observer *observer, bool driver,
-		  struct cbit_iommu **out)
+/* @drv: NULL for an IOMMU that somebody else's driver is to set up. */
+static int create(struct cbit_mem *mem, struct cbit_mem *drv, bool table_c,
+		  const struct cbit_observer *observer, struct cbit_iommu **out)
 {
+	bool driver = drv != NULL;
 	const struct cbit_platform *platform = cbit_mem_platform(mem);
 	struct cbit_iommu *iommu = calloc(1, sizeof(*iommu));
 	int err;
@@ -56,9 +58,11 @@ static int create(struct cbit_mem *mem, const struct cbit_observer *observer, bo
 	if (!iommu)
 		return -ENOMEM;
 	iommu->mem = mem;
+	iommu->drv = driver ? drv : mem;
+	iommu->out = mem;
 	iommu->observer = observer;
 	iommu->c_mask = cbit_platform_c_mask(platform);
-	iommu->sme = platform->sme;
+	iommu->table_c = table_c;
 	iommu->stale_check = true;
 	iommu->watched = cbit_mem_watched_writes(mem);
 	err = lock_init(&iommu->lock);
@@ -92,13 +96,24 @@ free_iommu:
 int cbit_iommu_create(struct cbit_mem *mem, const struct cbit_observer *observer,
 		      struct cbit_iommu **out)
 {
-	return create(mem, observer, true, out);
+	return create(mem, mem, cbit_mem_platform(mem)->sme, observer, out);
 }
 
 int cbit_iommu_create_reset(struct cbit_mem *mem, const struct cbit_observer *observer,
 			    struct cbit_iommu **out)
 {
-	return create(mem, observer, false, out);
+	return create(mem, NULL, false, observer, out);
+}
+
+int cbit_iommu_create_driven(struct cbit_mem *mem, struct cbit_mem *driver, bool table_c,
+			     const struct cbit_observer *observer, struct cbit_iommu **out)
+{
+	return create(mem, driver, table_c, observer, out);
+}
+
+void cbit_iommu_set_out(struct cbit_iommu *iommu, struct cbit_mem *out)
+{
+	iommu->out = out;
 }
 
 void cbit_iommu_destroy(struct cbit_iommu *iommu)
@@ -179,7 +194,7 @@ void cbit_event_target(struct cbit_iommu *iommu, struct cbit_event *ev, uint64_t
 {
 	/* Where an address with a guest's C-bit was meant to lead. */
 	uint64_t meant = spa & ~iommu->owner.c_mask;
-	const struct cbit_mem_region *region = cbit_mem_find(iommu->mem, CBIT_SPA(meant));
+	const struct cbit_mem_region *region = cbit_mem_find(iommu->out, CBIT_SPA(meant));
 	bool c = attrs & CBIT_ATTR_ENCRYPTED;
 
 	ev->spa.v = meant;

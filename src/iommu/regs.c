@@ -29,9 +29,9 @@ int cbit_regs_init(struct cbit_iommu *iommu)
 
 	if (err || !iommu->driver)
 		return -err;
-	regs->devtab = cbit_mem_bus(iommu->mem, iommu->devtab, iommu->sme).v | (DEVTAB_PAGES - 1);
-	regs->cmd_base = cbit_mem_bus(iommu->mem, iommu->cmd_ring, iommu->sme).v | len;
-	regs->evt_base = cbit_mem_bus(iommu->mem, iommu->evt_ring, iommu->sme).v | len;
+	regs->devtab = cbit_driver_bus(iommu, iommu->devtab).v | (DEVTAB_PAGES - 1);
+	regs->cmd_base = cbit_driver_bus(iommu, iommu->cmd_ring).v | len;
+	regs->evt_base = cbit_driver_bus(iommu, iommu->evt_ring).v | len;
 	regs->control = CBIT_VI_CTRL_ENABLE | CBIT_VI_CTRL_EVT_LOG | CBIT_VI_CTRL_COHERENT |
 			CBIT_VI_CTRL_CMD | CBIT_VI_CTRL_GT;
 	regs->status = CBIT_VI_STATUS_EVT_RUN | CBIT_VI_STATUS_CMD_RUN;

@@ -36,3 +36,10 @@ int cbit_table_write(struct cbit_iommu *iommu, struct cbit_bus at, const void *b
 		cbit_owner_table(iommu, at, true);
 	return in_memory(iommu, at) ? result(cbit_mem_write(iommu->mem, at, buf, len)) : -EIO;
 }
+
+int cbit_driver_write(struct cbit_iommu *iommu, struct cbit_bus at, const void *buf, size_t len)
+{
+	if (iommu->drv == iommu->mem)
+		return cbit_table_write(iommu, at, buf, len);
+	return result(cbit_mem_write(iommu->drv, at, buf, len));
+}

@@ -24,6 +24,22 @@ static const struct cbit_platform presets[] = {
 	{ .name = "bare", .pa_bits = 48, .host_key = DEFAULT_HOST_KEY },
 	{ .name = "sme", .sme = true, .c_bit = 51, .pa_bits = 48, .host_key = DEFAULT_HOST_KEY },
 	{ .name = "tsme", .tsme = true, .pa_bits = 48, .host_key = DEFAULT_HOST_KEY },
+	/* Hosts of guests: SME is there, and Linux does not use it (mem_encrypt=off is its
+	   default). */
+	{ .name = "sev-guest",
+	  .sev = true,
+	  .c_bit = 51,
+	  .pa_bits = 48,
+	  .asids = 15,
+	  .host_key = DEFAULT_HOST_KEY },
+	{ .name = "snp-guest",
+	  .sev = true,
+	  .sev_es = true,
+	  .snp = true,
+	  .c_bit = 51,
+	  .pa_bits = 48,
+	  .asids = 15,
+	  .host_key = DEFAULT_HOST_KEY },
 };
 
 int cbit_platform_preset(const char *name, struct cbit_platform *out)

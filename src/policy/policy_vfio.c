@@ -79,3 +79,31 @@ int cbit_policy_map_file(const struct cbit_policy *policy, const struct cbit_pla
 	step_format(policy, platform, window, window, out);
 	return 0;
 }
+
+/*
+ * "complete": as cbit_policy_dma_map() has it, but that nothing can be bounced: the address is the
+ * client's choice. A private page is mapped for an untrusted device all the same, as for any other
+ * mapping that is of no use, and without the C-bit its device gets as far as that page.
+ */
+unsigned int cbit_policy_guest_attrs(const struct cbit_policy *policy,
+				     const struct cbit_policy_guest_page *page, unsigned int attrs)
+{
+	bool trusted = page->tdisp_run && policy->tdisp;
+
+	if (!policy->sees_pages)
+		return attrs;
+	attrs &= ~CBIT_ATTR_ENCRYPTED;
+	if (trusted && (page->window || !page->shared))
+		attrs |= CBIT_ATTR_ENCRYPTED;
+	return attrs;
+}
+
+/*
+ * Linux 7.2 does not: vaddr_get_pfns() of drivers/vfio/vfio_iommu_type1.c takes what
+ * follow_fault_pfn() found only where is_invalid_reserved_pfn() says that it is no ordinary RAM,
+ * and iommufd pins pages, of which a PFN map has none. "complete" goes by what is there.
+ */
+bool cbit_policy_takes_pfn_ram(const struct cbit_policy *policy)
+{
+	return policy->sees_pages;
+}

@@ -117,8 +117,9 @@ const struct finding_text finding_texts[NR_FINDING_IDS] = {
 		"a device that is not trusted reached a page that a guest has private",
 		"the page is encrypted with the guest's key, which such a device never has: it read "
 		"ciphertext, or left noise for the guest",
-		"bounce the buffer (SWIOTLB), or have the guest share the page first "
-		"(set_memory_decrypted)",
+		"memory that the guest shares: for a VFIO program a buffer of "
+		"/dev/dma_heap/system_cc_shared, for a driver SWIOTLB or set_memory_decrypted(); or a "
+		"trusted device in TDISP run state",
 	},
 	[FINDING_TABLE_PRIVATE] = {
 		"table-in-private-memory",
@@ -139,8 +140,9 @@ const struct finding_text finding_texts[NR_FINDING_IDS] = {
 		"rmp-fault",
 		"an access was refused by the reverse map table",
 		"the page belongs to an SNP guest, or is not in the state that the access needs",
-		"change the page's state first (page-state change request, RMPUPDATE, PVALIDATE), or "
-		"use a shared page",
+		"a shared page (a VFIO program gets them from /dev/dma_heap/system_cc_shared), a page "
+		"whose state was changed first (page-state change request, RMPUPDATE, PVALIDATE), or a "
+		"trusted device in TDISP run state",
 	},
 	[FINDING_INTERRUPT_LOST] = {
 		"interrupt-lost",

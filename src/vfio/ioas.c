@@ -246,8 +246,10 @@ static int fill(struct vfio_ioas *ioas, struct cbit_domain *domain, const struct
 	while (!ret && done < m->size) {
 		vfio_pages_run(m->pages, first_page(m) + (done >> CBIT_PAGE_SHIFT), last_page(m),
 			       &run);
-		ret = cbit_policy_map_file(machine->policy, &machine->platform, run.kind, m->attrs,
-					   &decision);
+		ret = cbit_policy_map_file(machine->policy, vfio_kernel_platform(machine), run.kind,
+					   m->attrs, &decision);
+		if (!ret && machine->guest)
+			decision.attrs = vfio_guest_attrs(machine, &run, decision.attrs);
 		if (!ret)
 			ret = map_run(ioas, domain, m->iova + done, &run, decision.attrs);
 		if (!ret)

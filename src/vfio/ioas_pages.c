@@ -192,13 +192,12 @@ static void unpin(struct vfio_pages *pages, const struct vfio_seg *seg)
 /* Pin from @at, which is not pinned, to @last or less; @i is where it comes. */
 static int pin(struct vfio_pages *pages, unsigned int i, uint64_t at, uint64_t last)
 {
-	const struct cbit_client_ops *ops = pages->machine->client;
 	struct vfio_seg seg = { .first = at, .users = 1 };
 	int ret;
 
 	if (!pinned_by(pages))
 		return -EINVAL; /* memfd_pin_folios() */
-	ret = ops->pin(pages->machine->client_opaque, pinned_by(pages), vaddr_of(pages, at),
+	ret = vfio_pin(pages->machine, pinned_by(pages), vaddr_of(pages, at),
 		       (last - at + 1) << CBIT_PAGE_SHIFT, pages->writable, &seg.run);
 	if (ret)
 		return ret;

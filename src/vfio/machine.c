@@ -54,11 +54,11 @@ int cbit_machine_create(const struct cbit_machine_config *config, struct cbit_ma
 		.size = CBIT_HOST_DRAM_SIZE,
 		.name = "host-dram",
 	};
-	const struct cbit_mem_region_desc client = {
+	struct cbit_mem_region_desc client = {
 		.kind = CBIT_MEM_DRAM,
 		.encrypts = true,
 		.base = CBIT_SPA(CBIT_CLIENT_DRAM_BASE),
-		.size = CBIT_CLIENT_DRAM_SIZE,
+		.size = config->guest.kind ? CBIT_CLIENT_GUEST_SIZE : CBIT_CLIENT_DRAM_SIZE,
 		.name = "client-dram",
 		.ops = config->client_dram,
 		.opaque = config->client_opaque,
@@ -84,9 +84,14 @@ int cbit_machine_create(const struct cbit_machine_config *config, struct cbit_ma
 		cbit_error_set(err, ret, "cannot create the address space: %s", strerror(-ret));
 	if (!ret)
 		ret = cbit_mem_add_region(machine->mem, &host, err);
+	/* What a guest's program has is private, and its CPU uses the guest's key. */
+	if (!ret && config->guest.kind)
+		client.resident = cbit_mem_guest_key(machine->mem, VFIO_GUEST_ASID);
 	if (!ret && config->client_dram)
 		ret = cbit_mem_add_region(machine->mem, &client, err);
-	if (!ret) {
+	if (!ret && config->guest.kind) {
+		ret = vfio_guest_create(machine, config, err);
+	} else if (!ret) {
 		ret = cbit_iommu_create(machine->mem, &machine->observer, &machine->iommu);
 		if (ret)
 			cbit_error_set(err, ret, "cannot create the IOMMU: %s", strerror(-ret));
@@ -114,7 +119,10 @@ void cbit_machine_destroy(struct cbit_machine *machine)
 	}
 	for (unsigned int i = 0; i < machine->nr_groups; i++)
 		free(machine->groups[i]);
-	cbit_iommu_destroy(machine->iommu);
+	if (machine->guest)
+		vfio_guest_destroy(machine);
+	else
+		cbit_iommu_destroy(machine->iommu);
 	cbit_mem_destroy(machine->mem);
 	for (unsigned int i = 0; i < machine->nr_heap_bars; i++)
 		free(machine->heap_bars[i]);
@@ -218,6 +226,7 @@ int cbit_machine_add_device(struct cbit_machine *machine, const char *spec, stru
 	uint16_t devid = (uint16_t)((machine->nr_devices + 1) << 8);
 	unsigned int number = UINT32_MAX;
 	struct cbit_pci_host host = { .iommu = machine->iommu,
+				      .mem = machine->mem,
 				      .bar_memory = bar_memory,
 				      .bar_place = bar_place,
 				      .irq = device_irq };
@@ -265,7 +274,7 @@ int cbit_machine_add_device(struct cbit_machine *machine, const char *spec, stru
 	}
 	vfio_memory_init(dev);
 	machine->devices[machine->nr_devices++] = dev;
-	return 0;
+	return machine->guest ? vfio_guest_add_device(machine, dev, err) : 0;
 }
 
 int cbit_machine_set_faults(struct cbit_machine *machine, struct cbit_fault_plan *plan,

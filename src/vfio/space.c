@@ -172,7 +172,7 @@ static int lock_run(struct vfio_space *space, struct cbit_owner *owner,
 	const struct cbit_client_ops *ops = space->machine->client;
 	int64_t pages = (int64_t)(run->len >> CBIT_PAGE_SHIFT);
 
-	if (!ops->lock || run->kind == CBIT_MEM_MMIO)
+	if (!ops->lock || run->kind == CBIT_MEM_MMIO || run->pfn_map)
 		return 0;
 	return ops->lock(space->machine->client_opaque, owner, lock ? pages : -pages);
 }
@@ -258,6 +258,26 @@ static int runs_add(struct vfio_mapping *m, const struct cbit_client_run *run)
 	return 0;
 }
 
+int vfio_pin(struct cbit_machine *machine, struct cbit_owner *owner, uint64_t vaddr, uint64_t len,
+	     bool write, struct cbit_client_run *run)
+{
+	const struct cbit_client_ops *ops = machine->client;
+	int ret;
+
+	run->pfn_map = false;
+	ret = ops->pin(machine->client_opaque, owner, vaddr, len, write, run);
+	if (ret)
+		return ret;
+	/* Linux: vaddr_get_pfns(); iommufd: pin_user_pages_remote() */
+	if (run->pfn_map && !cbit_policy_takes_pfn_ram(machine->policy))
+		ret = -EFAULT;
+	if (!ret && machine->guest)
+		ret = vfio_guest_accept(machine, run);
+	if (ret)
+		ops->unpin(machine->client_opaque, owner, vaddr, run);
+	return ret;
+}
+
 /* The next piece of a mapping at @pos, pinned and remembered for the way back. */
 static int pin_next(struct vfio_space *space, struct vfio_mapping *m, uint64_t size, uint64_t pos,
 		    struct cbit_client_run *run)
@@ -265,7 +285,7 @@ static int pin_next(struct vfio_space *space, struct vfio_mapping *m, uint64_t s
 	const struct cbit_client_ops *ops = space->machine->client;
 	int ret;
 
-	ret = ops->pin(space->machine->client_opaque, m->owner, m->vaddr + pos, size - pos,
+	ret = vfio_pin(space->machine, m->owner, m->vaddr + pos, size - pos,
 		       (m->attrs & CBIT_ATTR_WRITE) != 0, run);
 	if (ret)
 		return ret;
@@ -302,8 +322,10 @@ static int map_runs(struct vfio_space *space, struct vfio_mapping *m, uint64_t s
 				break;
 		}
 		attrs = cbit_policy_type1_attrs(
-			machine->policy, &machine->platform, &call, run.kind,
+			machine->policy, vfio_kernel_platform(machine), &call, run.kind,
 			after < size && next.kind == CBIT_MEM_MMIO, m->attrs);
+		if (machine->guest)
+			attrs = vfio_guest_attrs(machine, &run, attrs);
 		ret = cbit_domain_map(space->domain, CBIT_IOVA(m->iova + pos), run.spa, run.len,
 				      attrs);
 		if (ret)
@@ -395,8 +417,8 @@ static bool pin_same(struct vfio_space *space, struct cbit_owner *owner, uint64_
 	for (unsigned int i = 0; i <= m->nr_more; i++) {
 		const struct cbit_client_run *run = run_at(m, i);
 
-		if (!ops->pin(opaque, owner, at, run->len, (m->attrs & CBIT_ATTR_WRITE) != 0,
-			      &got)) {
+		if (!vfio_pin(space->machine, owner, at, run->len,
+			      (m->attrs & CBIT_ATTR_WRITE) != 0, &got)) {
 			if (got.spa.v == run->spa.v && got.len == run->len) {
 				at += run->len;
 				continue;

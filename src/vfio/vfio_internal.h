@@ -181,6 +181,7 @@ struct cbit_machine {
 	void *(*bar_memory)(void *opaque, uint16_t devid, unsigned int bar, uint64_t size);
 	struct cbit_mem *mem;
 	struct cbit_iommu *iommu;
+	struct vfio_guest *guest; /* NULL on a machine that is none */
 	/* State of files: changes take it for writing, mapping calls for reading. */
 	pthread_rwlock_t state;
 	uint64_t next_mapping;
@@ -228,7 +229,26 @@ static inline int vfio_put(const struct vfio_call *call, uint64_t at, const void
 					       call->arg + at, src, len);
 }
 
+/* guest.c: a machine that is a confidential guest */
+#define VFIO_GUEST_ASID 1u
+int vfio_guest_create(struct cbit_machine *machine, const struct cbit_machine_config *config,
+		      struct cbit_error *err);
+void vfio_guest_destroy(struct cbit_machine *machine);
+/* A device was plugged in: its windows, and whatever translates for it. */
+int vfio_guest_add_device(struct cbit_machine *machine, const struct vfio_device *dev,
+			  struct cbit_error *err);
+/* Memory of the client is about to be mapped for DMA. 0 on any other machine. */
+int vfio_guest_accept(struct cbit_machine *machine, const struct cbit_client_run *run);
+/* The platform that the machine's kernel believes in: a guest's has the guest's C-bit. */
+const struct cbit_platform *vfio_kernel_platform(const struct cbit_machine *machine);
+/* The attributes of a run, where the machine's being a guest has a say. */
+unsigned int vfio_guest_attrs(const struct cbit_machine *machine, const struct cbit_client_run *run,
+			      unsigned int attrs);
+
 /* space.c */
+/* Find and pin what backs @vaddr; as struct cbit_client_ops has it. */
+int vfio_pin(struct cbit_machine *machine, struct cbit_owner *owner, uint64_t vaddr, uint64_t len,
+	     bool write, struct cbit_client_run *run);
 /* @ioas: NULL for a container's, which has a domain. */
 int vfio_space_create(struct cbit_machine *machine, struct vfio_ioas *ioas,
 		      struct vfio_space **out);

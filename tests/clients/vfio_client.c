@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+#include <linux/dma-heap.h>
 #include <linux/pci_regs.h>
 
 void vc_die(const char *format, ...)
@@ -234,12 +235,38 @@ void vc_engine_reset(const struct vc_device *d)
 
 void vc_engine(struct vc *c, struct vc_device *d, uint64_t desc_iova)
 {
+	void *page = vc_memory(VC_PAGE, VC_PAGE, 0);
+
+	vc_map(c, page, desc_iova, VC_PAGE);
+	vc_engine_at(d, page, desc_iova);
+}
+
+void vc_engine_at(struct vc_device *d, void *page, uint64_t desc_iova)
+{
 	VC_REQUIRE(d->bar0, "%s has no BAR0", d->bdf);
-	d->desc = vc_memory(VC_PAGE, VC_PAGE, 0);
+	d->desc = page;
 	d->desc_iova = desc_iova;
-	vc_map(c, d->desc, desc_iova, VC_PAGE);
 	vc_bus_master(d, true);
 	vc_engine_reset(d);
+}
+
+void *vc_heap(const char *name, size_t size)
+{
+	struct dma_heap_allocation_data alloc = { .len = size, .fd_flags = O_RDWR | O_CLOEXEC };
+	char path[64];
+	void *p;
+	int heap;
+
+	snprintf(path, sizeof(path), "/dev/dma_heap/%s", name);
+	heap = open(path, O_RDONLY | O_CLOEXEC);
+	if (heap < 0)
+		return NULL;
+	VC_REQUIRE(!ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &alloc), "DMA_HEAP_IOCTL_ALLOC of %s", path);
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, (int)alloc.fd, 0);
+	VC_REQUIRE(p != MAP_FAILED, "mmap of a buffer of %s", path);
+	close((int)alloc.fd);
+	close(heap);
+	return p;
 }
 
 void vc_engine_end(struct vc *c, struct vc_device *d)

@@ -85,6 +85,11 @@ void vc_bus_master(const struct vc_device *d, bool on);
 
 /* Maps a page for descriptors at that IOVA, sets bus master and resets the engine. */
 void vc_engine(struct vc *c, struct vc_device *d, uint64_t desc_iova);
+/* The same with the caller's page, which is mapped for DMA there already. */
+void vc_engine_at(struct vc_device *d, void *page, uint64_t desc_iova);
+/* A buffer of a DMA heap, "system" or "system_cc_shared", mapped; NULL where there is no such heap.
+ */
+void *vc_heap(const char *name, size_t size);
 void vc_engine_end(struct vc *c, struct vc_device *d);
 void vc_engine_reset(const struct vc_device *d);
 void vc_engine_start(const struct vc_device *d, uint16_t count);

@@ -48,6 +48,7 @@ struct client_range {
 	enum cbit_mem_kind kind;
 	bool writable;
 	uint8_t *bytes;
+	bool pfn_map;
 };
 
 enum client_fd_kind { FD_CLOSED, FD_FILE, FD_EVENTFD, FD_OTHER, FD_MEMORY };
@@ -215,6 +216,7 @@ static inline int client_pin(void *opaque, struct cbit_owner *owner, uint64_t va
 	run->spa = CBIT_SPA(r->spa + (vaddr - r->start));
 	run->len = r->len - (vaddr - r->start) < len ? r->len - (vaddr - r->start) : len;
 	run->kind = r->kind;
+	run->pfn_map = r->pfn_map;
 	c->pins++;
 	c->pinned += (int64_t)(run->len >> CBIT_PAGE_SHIFT);
 	return 0;
@@ -425,13 +427,14 @@ static inline void client_add(struct client *c, uint64_t start, uint64_t len, ui
 			      enum cbit_mem_kind kind, uint8_t *bytes)
 {
 	CLIENT_CHECK(c->ranges < CLIENT_RANGES);
-	c->range[c->ranges++] = (struct client_range){ start, len, spa, kind, true, bytes };
+	c->range[c->ranges++] = (struct client_range){ start, len, spa, kind, true, bytes, false };
 }
 
 /* A machine with the given platform and policy, told to @observer (NULL: counted here). */
-static inline struct client *client_up_with(const char *platform, const char *policy,
-					    const struct cbit_observer *observer,
-					    const struct cbit_client_ops *ops)
+static inline struct client *client_up_guest(const char *platform, const char *policy,
+					     const struct cbit_observer *observer,
+					     const struct cbit_client_ops *ops,
+					     struct cbit_machine_guest guest)
 {
 	struct client *c = calloc(1, sizeof(*c));
 	struct cbit_machine_config config = {
@@ -440,6 +443,7 @@ static inline struct client *client_up_with(const char *platform, const char *po
 		.client = ops,
 		.client_dram = &client_dram_ops,
 		.client_opaque = c,
+		.guest = guest,
 	};
 
 	CLIENT_CHECK(!cbit_platform_preset(platform, &config.platform));
@@ -449,11 +453,19 @@ static inline struct client *client_up_with(const char *platform, const char *po
 	c->ram = calloc(1, RAM_SIZE);
 	client_add(c, ARGS, ARGS_SIZE, 0, CBIT_MEM_DRAM, c->args);
 	client_add(c, RAM, RAM_SIZE, RAM_SPA, CBIT_MEM_DRAM, c->ram);
-	client_add(c, BLANK, BLANK_SIZE, BLANK_SPA, CBIT_MEM_DRAM, NULL);
+	if (!guest.kind) /* more than a guest has */
+		client_add(c, BLANK, BLANK_SIZE, BLANK_SPA, CBIT_MEM_DRAM, NULL);
 	client_add(c, READONLY, READONLY_SIZE, READONLY_SPA, CBIT_MEM_DRAM, NULL);
 	c->range[c->ranges - 1].writable = false;
 	CLIENT_CHECK(!cbit_machine_create(&config, &c->machine, NULL));
 	return c;
+}
+
+static inline struct client *client_up_with(const char *platform, const char *policy,
+					    const struct cbit_observer *observer,
+					    const struct cbit_client_ops *ops)
+{
+	return client_up_guest(platform, policy, observer, ops, (struct cbit_machine_guest){ 0 });
 }
 
 static inline struct client *client_up(const char *platform, const char *policy,

@@ -338,6 +338,81 @@ static void allocator(void **state)
 	guest_rig_fini(&r);
 }
 
+/* Memory that comes when it is used: nothing before, and then as at boot; windows that come late.
+ */
+static void accepted(void **state)
+{
+	static const enum cbit_guest_kind kinds[] = { CBIT_GUEST_PLAIN, CBIT_GUEST_SEV,
+						      CBIT_GUEST_SNP };
+	const struct cbit_gpa priv = CBIT_GPA(0x80000000), shared = CBIT_GPA(0x80200000);
+	const uint64_t unit = 0x200000;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		struct cbit_guest_trace trace;
+		struct guest_rig r;
+		struct cbit_spa spa;
+		char text[8];
+
+		guest_rig_init(&r, kinds[i], false);
+		assert_int_equal(cbit_guest_add_unaccepted(r.guest, priv, CBIT_SPA(RIG_GPU), unit,
+							   false, NULL),
+				 0);
+		assert_int_equal(cbit_guest_add_unaccepted(r.guest, shared,
+							   CBIT_SPA(RIG_GPU + unit), unit, true,
+							   NULL),
+				 0);
+		assert_int_equal(cbit_guest_add_unaccepted(r.guest, CBIT_GPA(0x90000000),
+							   CBIT_SPA(RIG_CXL + 4096), unit, true,
+							   NULL),
+				 -EINVAL);
+		/* Not before, and not beyond. */
+		assert_int_equal(cbit_guest_spa(r.guest, priv, &spa), -ENOENT);
+		assert_int_equal(rig_put(&r, priv, "early"), CBIT_GUEST_PF);
+		assert_int_equal(cbit_guest_accept(r.guest, priv, 2 * unit), -EINVAL);
+		assert_int_equal(cbit_guest_accept(r.guest, CBIT_GPA(0xa0000000), 4096), -EINVAL);
+		/* What was there at boot is there. */
+		assert_int_equal(cbit_guest_accept(r.guest, CBIT_GPA(RIG_GPA), 4096), 0);
+		for (int again = 0; again < 2; again++) {
+			assert_int_equal(cbit_guest_accept(r.guest, CBIT_GPA(priv.v + 4096), 1), 0);
+			assert_int_equal(cbit_guest_accept(r.guest, shared, unit), 0);
+		}
+		assert_int_equal(rig_put(&r, priv, "private"), CBIT_GUEST_OK);
+		assert_int_equal(rig_put(&r, shared, "shared"), CBIT_GUEST_OK);
+		assert_int_equal(cbit_guest_read(r.guest, cbit_guest_direct(priv), text, 8, &trace),
+				 CBIT_GUEST_OK);
+		assert_string_equal(text, "private");
+		assert_int_equal(trace.c, kinds[i] != CBIT_GUEST_PLAIN);
+		assert_int_equal(trace.spa.v, RIG_GPU);
+		assert_int_equal(cbit_guest_is_shared(r.guest, priv), kinds[i] == CBIT_GUEST_PLAIN);
+		assert_true(cbit_guest_is_shared(r.guest, shared));
+		/* The hypervisor reads the one and not the other, and writes to it. */
+		cbit_mem_read(cbit_guest_hypervisor_view(r.guest), (struct cbit_bus){ shared.v },
+			      text, 7);
+		assert_string_equal(text, "shared");
+		cbit_mem_read(cbit_guest_hypervisor_view(r.guest), (struct cbit_bus){ priv.v },
+			      text, 8);
+		assert_int_equal(!memcmp(text, "private", 8), kinds[i] == CBIT_GUEST_PLAIN);
+		assert_int_equal(cbit_mem_write(cbit_guest_hypervisor_view(r.guest),
+						(struct cbit_bus){ priv.v + unit - 4 }, "over both",
+						9),
+				 kinds[i] == CBIT_GUEST_SNP ? CBIT_MEM_REFUSED : CBIT_MEM_OK);
+		assert_int_equal(cbit_guest_read(r.guest, cbit_guest_direct(shared), text, 5, NULL),
+				 CBIT_GUEST_OK);
+		assert_memory_equal(text, " both", 5);
+		/* A page of it can change hands as any other. */
+		assert_int_equal(cbit_guest_share(r.guest, priv, 4096), 0);
+		assert_true(cbit_guest_is_shared(r.guest, priv));
+		assert_int_equal(cbit_guest_add_mmio(r.guest, CBIT_GPA(0x70000000),
+						     CBIT_SPA(RIG_BAR), CBIT_PAGE_SIZE, false,
+						     NULL),
+				 0);
+		assert_int_equal(rig_put(&r, CBIT_GPA(0x70000000), "late"), CBIT_GUEST_OK);
+		assert_string_equal((char *)r.bar, "late");
+		guest_rig_fini(&r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -350,6 +425,7 @@ int main(void)
 		cmocka_unit_test(snp_steps),
 		cmocka_unit_test(arguments),
 		cmocka_unit_test(allocator),
+		cmocka_unit_test(accepted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,84 @@
+# shellcheck shell=bash disable=SC2016,SC2034,SC2054,SC2154
+# Section guest: a VFIO program inside a confidential guest, every platform, IOMMU, policy and state
+# of its devices. What is expected is the matrix of docs/semantics.md, "A program in a guest".
+
+# guest_case NAME-OF-OPTIONS KIND STATUS THERE BACK FINDINGS... with the options in $guest_opts
+guest_case() {
+	local kind=$1 status=$2 there=$3 back=$4
+	shift 4
+	begin "guest: ${guest_opts[*]}: $kind"
+	run "${guest_opts[@]}" --device ioat --device ioat,membar=64K -- "$clients/client_guest" "$kind"
+	want_rc "$status"
+	[ -z "$there" ] || want_out "^from it: engine [a-z]+, $there$"
+	[ -z "$back" ] || want_out "^to it: engine [a-z]+, $back$"
+	want_kinds "$@"
+	end
+}
+
+# What no device can be helped to reach tells what to do.
+guest_advice() {
+	begin "guest: the finding says what to do"
+	run --platform snp-guest -- "$clients/client_guest" private
+	want_rc 1
+	want_err '^    right: .*/dev/dma_heap/system_cc_shared.*TDISP'
+	want_err 'SPA 0x100[0-9a-f]+ \(client-dram, dram\)'
+	end
+}
+
+section_guest() {
+	local -a guest_opts
+	local platform policy heap
+
+	for platform in sev-guest snp-guest; do
+		guest_opts=(--platform "$platform")
+		guest_case shared 0 arrived arrived
+		guest_case bar 0 arrived arrived
+		if [ "$platform" = snp-guest ]; then
+			guest_case private 1 noise untouched private-page rmp-fault
+			guest_case system 1 noise untouched private-page rmp-fault
+		else
+			guest_case private 1 noise noise private-page
+			guest_case system 1 noise noise private-page
+		fi
+		guest_opts=(--platform "$platform" --tdisp)
+		guest_case ordinary 0 arrived arrived
+		guest_case private 0 arrived arrived
+		guest_case shared 0 arrived arrived
+		guest_case bar 0 arrived arrived
+		for policy in linux-6.17 linux-7.2 posted-mmio; do
+			guest_opts=(--platform "$platform" --policy "$policy")
+			guest_case ordinary 1 untouched untouched iova-not-mapped table-in-private-memory
+			guest_case shared 3 '' ''
+		done
+		guest_opts=(--platform "$platform" --policy linux-7.2 --tdisp)
+		guest_case ordinary 1 untouched untouched iova-not-mapped table-in-private-memory
+	done
+	guest_advice
+	for heap in system system_cc_shared; do
+		begin "guest: DMA heap $heap"
+		run --platform snp-guest -- "$clients/client_guest" sync "$heap"
+		want_rc 0
+		want_findings
+		end
+	done
+	begin "guest: no system_cc_shared on a host"
+	run -- "$clients/client_guest" sync
+	want_rc 2
+	want_err '/dev/dma_heap/system_cc_shared .errno 2,'
+	end
+	begin "guest: system on a host"
+	run -- "$clients/client_guest" sync system
+	want_rc 0
+	want_findings
+	end
+	begin "guest: large copies, scattered pages"
+	run --platform snp-guest --frames scattered -- "$clients/client_guest" shared 0x300000
+	want_rc 0
+	want_findings
+	end
+	begin "guest: --viommu without a guest"
+	run --viommu on -- true
+	want_rc 125
+	want_err 'for a guest: --platform sev-guest or snp-guest'
+	end
+}
