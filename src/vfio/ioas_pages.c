@@ -287,6 +287,35 @@ int vfio_pages_cut(struct vfio_pages *pages, uint64_t at)
 	return ret;
 }
 
+int64_t vfio_pages_pinned(struct vfio_pages *pages)
+{
+	int64_t nr = 0;
+
+	pthread_mutex_lock(&pages->lock);
+	for (unsigned int i = 0; i < pages->nr_segs; i++)
+		nr += (int64_t)(pages->seg[i].last - pages->seg[i].first + 1);
+	pthread_mutex_unlock(&pages->lock);
+	return nr;
+}
+
+void vfio_pages_give(struct vfio_pages *pages, const struct vfio_call *call, int pid)
+{
+	const struct cbit_client_ops *ops = pages->machine->client;
+	struct cbit_owner *owner = ops->owner(pages->machine->client_opaque, call->caller, &pid);
+	int64_t nr = vfio_pages_pinned(pages);
+
+	/* Without memory it stays as it is; a second reference to the caller needs none. */
+	if (!owner)
+		return;
+	pthread_mutex_lock(&pages->lock);
+	if (owner != pages->owner)
+		account(pages, -nr);
+	ops->owner_put(pages->machine->client_opaque, pages->owner);
+	pages->owner = owner;
+	pages->pid = pid;
+	pthread_mutex_unlock(&pages->lock);
+}
+
 void vfio_pages_run(struct vfio_pages *pages, uint64_t at, uint64_t last,
 		    struct cbit_client_run *out)
 {

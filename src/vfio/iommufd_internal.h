@@ -53,7 +53,8 @@ struct vfio_pages {
 	struct cbit_owner *owner;
 	int pid;
 	bool writable;
-	bool by_mm; /* counted as locked by its process, not by its user */
+	bool by_mm;  /* counted as locked by its process, not by its user */
+	bool moving; /* to another account, at this moment */
 	uint64_t base;
 	uint64_t nr;
 	/* VFIO_PAGES_FILE: what to pin by; NULL where the file is none in memory */
@@ -89,6 +90,10 @@ int vfio_pages_take(struct vfio_pages *pages, uint64_t first, uint64_t last);
 void vfio_pages_drop(struct vfio_pages *pages, uint64_t first, uint64_t last);
 /* A slice is about to be cut at page @at. */
 int vfio_pages_cut(struct vfio_pages *pages, uint64_t at);
+/* How many pages are pinned. */
+int64_t vfio_pages_pinned(struct vfio_pages *pages);
+/* They are the caller's from now on, whose account has them already. */
+void vfio_pages_give(struct vfio_pages *pages, const struct vfio_call *call, int pid);
 /* The pinned run at page @at, which is pinned; its @out->len ends at the latest behind @last. */
 void vfio_pages_run(struct vfio_pages *pages, uint64_t at, uint64_t last,
 		    struct cbit_client_run *out);

@@ -406,27 +406,62 @@ long vfio_iommufd_option(struct vfio_iommufd *fd, const struct vfio_call *call, 
 			      sizeof(cmd->val64));
 }
 
-/* Memory goes from one process's account to another's only where it is a file's. */
+/* --- whose memory it is --- */
+
+/* The next mapping of any address space; NULL after the last. Nothing is mapped meanwhile. */
+static struct vfio_mapping *next_mapping(struct vfio_iommufd *fd, uint32_t *id,
+					 struct vfio_mapping *m)
+{
+	struct vfio_ioas *ioas;
+
+	if (m)
+		m = vfio_space_next(vfio_ioas_find(fd, *id)->space, m);
+	while (!m && ++*id < fd->room) {
+		ioas = vfio_ioas_find(fd, *id);
+		m = ioas ? vfio_space_first(ioas->space, 0, UINT64_MAX) : NULL;
+	}
+	return m;
+}
+
+/*
+ * What is pinned of files goes from the account of who mapped it to the caller's (Linux:
+ * iommufd_ioas_change_process()). Memory of a process is that process's. The machine's state is
+ * locked for writing, so mappings stay as they are.
+ */
 long vfio_iommufd_change_process(struct vfio_iommufd *fd, const struct vfio_call *call, void *arg)
 {
+	const struct cbit_client_ops *ops = call->machine->client;
 	const struct uapi_change_process *cmd = arg;
-	int ret = 0;
+	struct vfio_mapping *m;
+	struct cbit_owner *owner;
+	int64_t pinned = 0;
+	uint32_t id = 0;
+	int pid, ret;
 
-	(void)call;
 	if (cmd->reserved)
 		return -EOPNOTSUPP;
-	for (uint32_t id = 1; id < fd->room && !ret; id++) {
-		struct vfio_ioas *ioas = vfio_ioas_find(fd, id);
-
-		if (!ioas)
-			continue;
-		pthread_mutex_lock(&ioas->space->lock);
-		for (struct vfio_mapping *m = vfio_space_first(ioas->space, 0, UINT64_MAX);
-		     m && !ret; m = vfio_space_next(ioas->space, m)) {
-			if (m->pages->kind != VFIO_PAGES_FILE)
-				ret = -EINVAL;
-		}
-		pthread_mutex_unlock(&ioas->space->lock);
+	for (m = next_mapping(fd, &id, NULL); m; m = next_mapping(fd, &id, m)) {
+		if (m->pages->kind != VFIO_PAGES_FILE)
+			return -EINVAL;
 	}
+	owner = ops->owner(call->machine->client_opaque, call->caller, &pid);
+	if (!owner)
+		return -ENOMEM;
+	/* Pages that several mappings share count once. */
+	id = 0;
+	for (m = next_mapping(fd, &id, NULL); m; m = next_mapping(fd, &id, m)) {
+		if (!m->pages->moving && m->pages->owner != owner)
+			pinned += vfio_pages_pinned(m->pages);
+		m->pages->moving = true;
+	}
+	ret = ops->lock && pinned ? ops->lock(call->machine->client_opaque, owner, pinned) : 0;
+	id = 0;
+	for (m = next_mapping(fd, &id, NULL); m; m = next_mapping(fd, &id, m)) {
+		if (m->pages->moving && !ret)
+			vfio_pages_give(m->pages, call, pid);
+		m->pages->moving = false;
+		m->pid = m->pages->pid;
+	}
+	ops->owner_put(call->machine->client_opaque, owner);
 	return ret;
 }

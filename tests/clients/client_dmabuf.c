@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * client_dmabuf file|revoke|memory: dma-bufs of a BAR and files in memory through an iommufd, with
- * devices "ioat" and "ioat,membar=SIZE".
+ * client_dmabuf file|revoke|memory|process: dma-bufs of a BAR and files in memory through an
+ * iommufd, with devices "ioat" and "ioat,membar=SIZE".
  *
  * file:   the descriptor is as a dma-buf's, here and in a process that it is sent to.
  * revoke: DMA fails after whatever may keep the BAR's memory from answering. Leaves three findings.
  * memory: DMA to a memfd that is not mapped in any process.
+ * process: whose account such memory is on, with --memlock 64K.
  */
 #include "vfio_client.h"
 
@@ -374,6 +375,56 @@ static void memory(void)
 	close_nodes(&c);
 }
 
+/* --- process --- */
+
+static int more(const struct vc *c, uint32_t ioas, uint64_t iova)
+{
+	void *page = vc_memory(VC_PAGE, VC_PAGE, 0);
+	struct uapi_ioas_map cmd = { sizeof(cmd), 7, ioas, 0, (uintptr_t)page, VC_PAGE, iova };
+
+	return ioctl(c->container, UAPI_IOMMUFD_IOAS_MAP, &cmd) ? -errno : 0;
+}
+
+static int change_process(const struct vc *c)
+{
+	struct uapi_change_process cmd = { .size = sizeof(cmd) };
+
+	return ioctl(c->container, UAPI_IOMMUFD_IOAS_CHANGE_PROCESS, &cmd) ? -errno : 0;
+}
+
+static void process(void)
+{
+	struct vc c;
+	uint32_t ioas = open_nodes(&c);
+	int fd = memfd_create("buffer", MFD_CLOEXEC), status;
+	pid_t child;
+
+	vc_engine_end(&c, &c.dev[0]);
+	REQUIRE(fd >= 0 && !ftruncate(fd, SIZE), "memfd_create");
+	REQUIRE(!map_file(c.container, ioas, RAM_IOVA, fd, 0, SIZE), "MAP_FILE");
+	REQUIRE(more(&c, ioas, 0) == -ENOMEM, "the limit does not count");
+	child = fork();
+	if (!child) {
+		REQUIRE(!change_process(&c) && !change_process(&c), "CHANGE_PROCESS");
+		REQUIRE(more(&c, ioas, 0) == -ENOMEM, "the limit does not count in the child");
+		exit(0);
+	}
+	REQUIRE(waitpid(child, &status, 0) == child && !status, "the child: status %x", status);
+	REQUIRE(!more(&c, ioas, 0), "the account is as full as before");
+	REQUIRE(change_process(&c) == -EINVAL, "memory of a process was given away");
+	unmap(c.container, ioas, 0, 4096);
+	REQUIRE(!change_process(&c), "CHANGE_PROCESS back");
+	REQUIRE(more(&c, ioas, 0) == -ENOMEM, "the limit does not count any more");
+	unmap(c.container, ioas, RAM_IOVA, SIZE);
+	REQUIRE(!more(&c, ioas, 0), "the account is full yet");
+	unmap(c.container, ioas, 0, 4096);
+	munmap((void *)(uintptr_t)c.dev[0].bar0, c.dev[0].bar0_size);
+	munmap(c.dev[1].bar2, c.dev[1].bar2_size);
+	close(c.dev[0].fd);
+	close(c.dev[1].fd);
+	close(c.container);
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -384,8 +435,10 @@ int main(int argc, char **argv)
 		revoked();
 	else if (!strcmp(what, "memory"))
 		memory();
+	else if (!strcmp(what, "process"))
+		process();
 	else
-		vc_die("usage: client_dmabuf file|revoke|memory");
+		vc_die("usage: client_dmabuf file|revoke|memory|process");
 	printf("%s: all right\n", what);
 	return 0;
 }

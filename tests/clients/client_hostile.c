@@ -35,7 +35,7 @@ static void hx_begin(void)
 
 static void hx_end(void)
 {
-	for (int fd = FD_CONTAINER; fd <= FD_IOMMUFD2; fd++)
+	for (int fd = FD_CONTAINER; fd < FD_END; fd++)
 		close(fd);
 }
 
@@ -59,6 +59,15 @@ static void hx_open(enum hx_fd fd)
 		[FD_IOMMUFD2 - FD_CONTAINER] = "/dev/iommu",
 	};
 
+	int memory;
+
+	if (fd == FD_MEMFD) {
+		memory = memfd_create("hostile", MFD_CLOEXEC);
+		if (memory < 0 || ftruncate(memory, 4 * HX_PAGE + 5))
+			hx_fatal("memfd_create", -errno);
+		hx_adopt(memory, fd);
+		return;
+	}
 	if (fd == FD_EVENT || fd == FD_EVENT2)
 		hx_adopt(eventfd(0, EFD_NONBLOCK), fd);
 	else
@@ -105,10 +114,15 @@ int main(void)
 {
 	static const struct hx_table *const tables[] = { &hx_container_table, &hx_type1_table,
 							 &hx_device_table,    &hx_irq_table,
-							 &hx_iommufd_table,   &hx_cdev_table };
-	static const char *const names[] = {
-		"containers and groups", "type1", "devices", "interrupts", "iommufd", "device nodes"
-	};
+							 &hx_iommufd_table,   &hx_cdev_table,
+							 &hx_dmabuf_table };
+	static const char *const names[] = { "containers and groups",
+					     "type1",
+					     "devices",
+					     "interrupts",
+					     "iommufd",
+					     "device nodes",
+					     "dma-bufs and files" };
 	bool failed = false;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);

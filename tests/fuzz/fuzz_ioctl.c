@@ -7,6 +7,9 @@
  * (one byte picks it) or with the input's own, or come from the tables of hostile calls
  * (tests/unit/hostile.h), as they stand there or with words replaced. The descriptors of those
  * tables are opened by the input as well, at their fixed numbers.
+ *
+ * Compiled twice: as fuzz_ioctl, where the calls are mostly those of type1 and devices, and as
+ * fuzz_iommufd (FUZZ_IOMMUFD), where they are those of an iommufd, device nodes and dma-bufs.
  */
 #include "fuzz.h"
 
@@ -37,12 +40,24 @@ static const uint32_t cmds[] = {
 	UAPI_DEVICE_BIND_IOMMUFD,
 	UAPI_DEVICE_ATTACH_IOMMUFD_PT,
 	UAPI_DEVICE_DETACH_IOMMUFD_PT,
-	UAPI_IOMMUFD_DESTROY,
-	UAPI_IOMMUFD_IOAS_ALLOC,
-	UAPI_IOMMUFD_IOAS_IOVA_RANGES,
-	UAPI_IOMMUFD_IOAS_MAP,
-	UAPI_IOMMUFD_IOAS_UNMAP,
+	UAPI_DMA_BUF_SYNC,
+	UAPI_DMA_BUF_SET_NAME_B,
 };
+
+/* One of those above, or any command of an iommufd. */
+static uint32_t command(struct input *in)
+{
+	uint8_t pick = take8(in);
+	unsigned int iommufd = UAPI_IOMMUFD_LAST - UAPI_IOMMUFD_FIRST + 1;
+	unsigned int all = sizeof(cmds) / sizeof(cmds[0]) + iommufd;
+
+#ifdef FUZZ_IOMMUFD
+	if (pick & 0x80)
+		return UAPI_NR(UAPI_IOMMUFD_FIRST + pick % iommufd);
+#endif
+	pick %= all;
+	return pick < iommufd ? UAPI_NR(UAPI_IOMMUFD_FIRST + pick) : cmds[pick - iommufd];
+}
 
 static const uint64_t numbers[] = {
 	0,
@@ -92,6 +107,9 @@ static const uint64_t numbers[] = {
 	FD_IOMMUFD,
 	FD_EVENT,
 	FD_EVENT2,
+	FD_MEMFD,
+	FD_DMABUF,
+	UAPI_FEATURE_DMA_BUF | UAPI_FEATURE_GET,
 	CBIT_VFIO_OFFSET_MARK,
 };
 
@@ -128,7 +146,7 @@ static void fill(struct client *c, struct input *in, uint32_t cmd, uint8_t *at, 
 
 static void do_ioctl(struct client *c, struct input *in, int fd)
 {
-	uint32_t cmd = cmds[take8(in) % (sizeof(cmds) / sizeof(cmds[0]))];
+	uint32_t cmd = command(in);
 	uint8_t form = take8(in);
 	size_t room = form & 0x80 ? 64 : ARGS_SIZE;
 
@@ -138,8 +156,15 @@ static void do_ioctl(struct client *c, struct input *in, int fd)
 }
 
 static const struct hx_table *const tables[] = {
-	&hx_container_table, &hx_type1_table,   &hx_device_table,
-	&hx_irq_table,       &hx_iommufd_table, &hx_cdev_table,
+#ifdef FUZZ_IOMMUFD
+	&hx_iommufd_table,
+	&hx_cdev_table,
+	&hx_dmabuf_table,
+	&hx_dmabuf_table,
+#else
+	&hx_container_table, &hx_type1_table, &hx_device_table, &hx_irq_table,
+	&hx_iommufd_table,   &hx_cdev_table,  &hx_dmabuf_table,
+#endif
 };
 
 /* A call of the tables, with up to three of its words replaced, on its file or on another. */
@@ -179,6 +204,17 @@ static void do_open_fixed(struct client *c, unsigned int n)
 
 	if (c->fd[slot].kind != FD_CLOSED || c->fd[slot].dups)
 		return;
+	if (slot == FD_MEMFD) {
+		if (c->memory[0].refs)
+			return;
+		fd = client_fd_new(c, FD_MEMORY, NULL);
+		if (fd < 0)
+			return;
+		c->memory[0] = (struct client_memory){ .spa = RAM_SPA, .size = 4 * HX_PAGE + 5 };
+		c->fd[slot] = (struct client_fd){ .kind = FD_MEMORY, .memory = &c->memory[0] };
+		c->fd[fd] = (struct client_fd){ 0 };
+		return;
+	}
 	if (n >= sizeof(nodes) / sizeof(nodes[0])) {
 		c->fd[slot] = (struct client_fd){ .kind = FD_EVENTFD };
 		return;
@@ -202,6 +238,30 @@ static void start_node(struct client *c, bool attached)
 	if (attached)
 		client_call(c, FD_CDEV, UAPI_DEVICE_ATTACH_IOMMUFD_PT, &attach, sizeof(attach));
 	client_call(c, FD_IOMMUFD, UAPI_IOMMUFD_IOAS_MAP, &map, sizeof(map));
+}
+
+/* Two pages of a BAR as FD_DMABUF, mapped. */
+static void start_dmabuf(struct client *c)
+{
+	struct {
+		struct uapi_feature head;
+		struct uapi_feature_dma_buf get;
+		struct uapi_dma_range range;
+	} cmd = { { sizeof(cmd), UAPI_FEATURE_DMA_BUF | UAPI_FEATURE_GET },
+		  { 0, 2, 0, 1 },
+		  { 0, 2 * HX_PAGE } };
+	struct uapi_ioas_map_file map = { sizeof(map), 7, 1, FD_DMABUF, 0, HX_PAGE, HX_FREE };
+	long fd;
+
+	if (c->fd[FD_CDEV].kind != FD_FILE || c->fd[FD_DMABUF].kind != FD_CLOSED)
+		return;
+	fd = client_call(c, FD_CDEV, UAPI_DEVICE_FEATURE, &cmd, sizeof(cmd));
+	if (fd < 0)
+		return;
+	c->fd[FD_DMABUF] = c->fd[fd];
+	c->fd[fd] = (struct client_fd){ 0 };
+	if (c->fd[FD_IOMMUFD].kind == FD_FILE)
+		client_call(c, FD_IOMMUFD, UAPI_IOMMUFD_IOAS_MAP_FILE, &map, sizeof(map));
 }
 
 static void start_device(struct client *c, uint8_t how)
@@ -237,12 +297,18 @@ static void do_start(struct client *c, struct input *in)
 {
 	uint8_t how = take8(in);
 
+#ifdef FUZZ_IOMMUFD
+	how |= 1;
+#endif
 	for (unsigned int n = 0; n < 8; n++) {
 		if (n != FD_DEVICE - FD_CONTAINER)
 			do_open_fixed(c, n);
 	}
+	do_open_fixed(c, FD_MEMFD - FD_CONTAINER);
 	if (how & 1 && c->fd[FD_CDEV].kind == FD_FILE && c->fd[FD_IOMMUFD].kind == FD_FILE)
 		start_node(c, how & 2);
+	if (how & 1)
+		start_dmabuf(c);
 	if (how & 4 && c->fd[FD_GROUP].kind == FD_FILE && c->fd[FD_CONTAINER].kind == FD_FILE)
 		start_device(c, how);
 }
@@ -256,6 +322,9 @@ static void do_rw(struct client *c, struct input *in, int fd)
 
 	if (write)
 		take(in, buf, len);
+	if (len & 1)
+		offset = (CBIT_VFIO_OFFSET_MARK | UINT64_C(7) << CBIT_VFIO_INDEX_SHIFT) +
+			 4; /* command */
 	cbit_vfio_rw(c->fd[fd].file, offset, buf, len, write);
 	cbit_vfio_mmap_check(c->fd[fd].file, offset, number(in), true);
 }
@@ -275,9 +344,9 @@ static void step(struct client *c, struct input *in)
 		if (what & 0x80)
 			do_start(c, in);
 		else if (what & 0x40)
-			do_open_fixed(c, (unsigned int)fd % 11);
-		else if (c->fd[FD_CONTAINER + fd % 11].kind != FD_CLOSED && what & 0x20)
-			client_close(c, FD_CONTAINER + fd % 11);
+			do_open_fixed(c, (unsigned int)fd % 12);
+		else if (c->fd[FD_CONTAINER + fd % 13].kind != FD_CLOSED && what & 0x20)
+			client_close(c, FD_CONTAINER + fd % 13);
 		else if (c->fd[FD_EVENT + fd % 2].kind == FD_EVENTFD)
 			client_kick(c, FD_EVENT + fd % 2);
 		return;
@@ -336,7 +405,7 @@ static void close_all(struct client *c)
 		if (c->fd[fd].kind != FD_CLOSED)
 			client_close(c, fd);
 	}
-	FUZZ_CHECK(!c->pinned && !c->owners);
+	FUZZ_CHECK(!c->pinned && !c->owners && !c->memory[0].refs && !c->memory[0].pinned);
 	for (int fd = 0; fd < CLIENT_FDS; fd++)
 		FUZZ_CHECK(!c->fd[fd].dups);
 }
@@ -352,6 +421,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	c->fail_pin = head & 0x10 ? 3 : 0;
 	if (head & 0x20)
 		client_start(c, head & 0x40 ? UAPI_TYPE1_IOMMU : UAPI_TYPE1v2_IOMMU);
+#ifdef FUZZ_IOMMUFD
+	do_start(c, &in);
+#endif
 	for (unsigned int i = 0; i < MAX_STEPS && in.left; i++)
 		step(c, &in);
 	close_all(c);

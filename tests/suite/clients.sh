@@ -28,7 +28,7 @@ section_abi() {
 		--device ioat,group=2,addr=0000:02:00.1 -- "$clients/client_hostile"
 	want_rc 0
 	want_no_out '^not ok'
-	want_out '^1\.\.6'
+	want_out '^1\.\.7'
 	end
 	get_selftests "abi: test_tables" || return 0
 	unit_cases abi "$build/tests/abi/test_tables" \
@@ -122,6 +122,11 @@ client_dmabufs() {
 	want_rc 0
 	want_findings dma-buf-revoked=3
 	want_err '^    mapping: .* -> offset in a revoked dma-buf 0x0$'
+	end
+	begin "client: a file in memory changes accounts"
+	run --memlock 64K "${two[@]}" -- "$clients/client_dmabuf" process
+	want_rc 0
+	want_findings
 	end
 	for frames in congruent scattered; do
 		begin "client: a file in memory by its descriptor, $frames"

@@ -30,6 +30,9 @@ enum hx_fd {
 	FD_PLAIN,      /* something else */
 	FD_CONTAINER2, /* nobody joined it */
 	FD_IOMMUFD2,   /* empty */
+	FD_MEMFD,      /* a file in memory: four pages and five bytes */
+	FD_DMABUF,     /* two pages of FD_CDEV's BAR0, where a world has it */
+	FD_END,
 	FD_NONE = 60,
 };
 
@@ -61,6 +64,7 @@ enum hx_world {
 	W_MSIX,
 	W_BOUND,    /* FD_CDEV bound: object 2 */
 	W_ATTACHED, /* and attached to IOAS 1: page table 3; HELD mapped there */
+	W_DMABUF,   /* and FD_DMABUF is there */
 };
 
 enum hx_place {
@@ -93,6 +97,11 @@ union hx_arg {
 		struct uapi_feature head;
 		uint32_t data[8];
 	} feature;
+	struct {
+		struct uapi_feature head;
+		struct uapi_feature_dma_buf get;
+		struct uapi_dma_range range[2];
+	} dma_buf;
 	struct uapi_ioeventfd ioeventfd;
 	struct uapi_iommu_info info;
 	struct uapi_dma_map map;
@@ -112,6 +121,9 @@ union hx_arg {
 	struct uapi_ioas_iova_ranges ranges;
 	struct uapi_ioas_map ioas_map;
 	struct uapi_ioas_unmap ioas_unmap;
+	struct uapi_ioas_map_file map_file;
+	struct uapi_change_process process;
+	uint64_t flags;
 };
 
 struct hx_case {
@@ -146,6 +158,6 @@ struct hx_table {
 };
 
 extern const struct hx_table hx_container_table, hx_type1_table, hx_device_table, hx_irq_table,
-	hx_iommufd_table, hx_cdev_table;
+	hx_iommufd_table, hx_cdev_table, hx_dmabuf_table;
 
 #endif

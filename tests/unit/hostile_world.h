@@ -117,6 +117,22 @@ static void hx_container(enum hx_world world)
 _Static_assert(W_MSI - W_INTX == UAPI_IRQ_MSI && W_MSIX - W_INTX == UAPI_IRQ_MSIX,
 	       "the worlds with interrupts are in the order of the indexes");
 
+static void hx_dmabuf(void)
+{
+	struct {
+		struct uapi_feature head;
+		struct uapi_feature_dma_buf get;
+		struct uapi_dma_range range;
+	} cmd = { { sizeof(cmd), UAPI_FEATURE_DMA_BUF | UAPI_FEATURE_GET },
+		  { 0, 02000002, 0, 1 }, /* O_CLOEXEC | O_RDWR */
+		  { 0, 2 * HX_PAGE } };
+	long ret = hx_call(FD_CDEV, UAPI_DEVICE_FEATURE, &cmd, sizeof(cmd));
+
+	if (ret < 0)
+		hx_fatal("FEATURE_DMA_BUF", ret);
+	hx_adopt(ret, FD_DMABUF);
+}
+
 static void hx_cdev(enum hx_world world)
 {
 	struct uapi_bind_iommufd bind = { .argsz = sizeof(bind), .iommufd = FD_IOMMUFD };
@@ -132,6 +148,8 @@ static void hx_cdev(enum hx_world world)
 	if (attach.pt_id != 3)
 		hx_fatal("ATTACH_IOMMUFD_PT: number", attach.pt_id);
 	hx_must("IOAS_MAP", hx_ioas_map(HX_HELD, 4));
+	if (world == W_DMABUF)
+		hx_dmabuf();
 }
 
 static void hx_up(enum hx_world world)
@@ -139,12 +157,12 @@ static void hx_up(enum hx_world world)
 	struct uapi_ioas_alloc alloc = { .size = sizeof(alloc) };
 
 	hx_begin();
-	for (enum hx_fd fd = FD_CONTAINER; fd <= FD_IOMMUFD2; fd++) {
+	for (enum hx_fd fd = FD_CONTAINER; fd < FD_DMABUF; fd++) {
 		if (fd != FD_DEVICE)
 			hx_open(fd);
 	}
 	hx_must("IOAS_ALLOC", hx_call(FD_IOMMUFD, UAPI_IOMMUFD_IOAS_ALLOC, &alloc, sizeof(alloc)));
-	if (world == W_BOUND || world == W_ATTACHED)
+	if (world >= W_BOUND)
 		hx_cdev(world);
 	else if (world != W_NEW)
 		hx_container(world);

@@ -53,6 +53,8 @@ static void hx_open(enum hx_fd fd)
 
 	if (fd == FD_EVENT || fd == FD_EVENT2)
 		c->fd[fd].kind = FD_EVENTFD;
+	else if (fd == FD_MEMFD)
+		hx_adopt(client_memfd(c, 0, 0, 4 * HX_PAGE + 5), fd);
 	else if (fd == FD_PLAIN)
 		hx_adopt(client_fd_new(c, FD_OTHER, NULL), fd);
 	else
@@ -93,7 +95,7 @@ static uint64_t hx_events(enum hx_fd fd)
 static void hx_held(int64_t out[2])
 {
 	out[0] = c->pinned;
-	out[1] = c->owners;
+	out[1] = c->owners + 100000 * c->memory[0].refs + 10000000 * c->memory[0].pinned;
 	for (int fd = 0; fd < CLIENT_FDS; fd++)
 		out[1] += 1000 * (int64_t)c->fd[fd].dups;
 }
@@ -127,6 +129,7 @@ TABLE(device)
 TABLE(irq)
 TABLE(iommufd)
 TABLE(cdev)
+TABLE(dmabuf)
 
 int main(void)
 {
@@ -134,6 +137,7 @@ int main(void)
 		cmocka_unit_test(test_container), cmocka_unit_test(test_type1),
 		cmocka_unit_test(test_device),    cmocka_unit_test(test_irq),
 		cmocka_unit_test(test_iommufd),   cmocka_unit_test(test_cdev),
+		cmocka_unit_test(test_dmabuf),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
