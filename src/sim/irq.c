@@ -70,11 +70,11 @@ int sim_op_msi(struct cbit_sim *sim, const struct cbit_sim_op *op)
 	int ret = 0;
 
 	if (!sim->apics)
-		return sim_bad(sim, "msi: this machine's guest has no CPUs to interrupt");
+		return sim_bad(sim, "this machine's guest has no CPUs to interrupt");
 	if (op->dev >= sim->cfg.nr_devices || op->vector < 16)
-		return sim_bad(sim, "msi: a device, and a vector from 16 to 255");
+		return sim_bad(sim, "a device, and a vector from 16 to 255");
 	if (op->through && (op->through < op->dest || op->through - op->dest > 65535))
-		return sim_bad(sim, "msi: from %u through %u", op->dest, op->through);
+		return sim_bad(sim, "from %u through %u", op->dest, op->through);
 	if (op->format == CBIT_MSI_FORMAT_REMAPPED && !sim->viommu)
 		return sim_refused(sim, -ENODEV, "interrupt remapping needs an IOMMU");
 	for (uint32_t dest = op->dest; !ret && sim->res->outcome != CBIT_SIM_REFUSED; dest++) {

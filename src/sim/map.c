@@ -54,6 +54,27 @@ int sim_iova_place(struct cbit_sim *sim, const struct cbit_sim_op *op, struct si
 	return 0;
 }
 
+/*
+ * What the IOMMU driver reserves (amd_iommu_get_resv_regions(): MSI, HyperTransport): type1's
+ * vfio_iommu_iova_dma_valid() and iommufd's iopt_check_iova() answer EINVAL.
+ */
+static bool reserved(const struct sim_map *map)
+{
+	static const struct {
+		uint64_t first, last;
+	} ranges[] = {
+		{ UINT64_C(0xfee00000), UINT64_C(0xfeefffff) },
+		{ UINT64_C(0xfd00000000), UINT64_C(0xffffffffff) },
+	};
+	const uint64_t last = map->iova.v + (map->size - 1);
+
+	for (unsigned int i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+		if (map->iova.v <= ranges[i].last && last >= ranges[i].first)
+			return true;
+	}
+	return false;
+}
+
 static int map_run(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_map *map,
 		   unsigned int attrs, const char *call)
 {
@@ -69,6 +90,12 @@ static int map_run(struct cbit_sim *sim, const struct cbit_sim_op *op, struct si
 	if (dev->cfg.direct && !dev->cfg.guest)
 		return sim_refused(sim, -ENODEV, "%s: no IOMMU translates for %s", call,
 				   dev->cfg.name);
+	if (map->iova.v + (map->size - 1) < map->iova.v)
+		return sim_refused(sim, -EOVERFLOW, "%s: IOVA 0x%" PRIx64 " wraps around", call,
+				   map->iova.v);
+	if (reserved(map))
+		return sim_refused(sim, -EINVAL, "%s: IOVA 0x%" PRIx64 " is reserved", call,
+				   map->iova.v);
 	ret = cbit_domain_map(dev->domain, map->iova, sim->bufs[map->buf].spa, map->size, attrs);
 	if (ret)
 		return sim_refused(sim, ret, "%s of IOVA 0x%" PRIx64, call, map->iova.v);

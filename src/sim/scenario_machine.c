@@ -3,6 +3,7 @@
  * Reading a scenario: the machine.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -251,9 +252,17 @@ static int read_cpus(struct scn_read *r, const yaml_node_t *node)
 		if (i == COUNT(g->ids))
 			return yaml_error(&r->in, item, "apic-ids: more than %zu", COUNT(g->ids));
 		ret = yaml_number(&r->in, item, "an APIC id", UINT32_MAX - 1, &n);
-		g->ids[g->nr_ids++] = (uint32_t)n;
 		if (!ret && n < g->cpus)
-			ret = yaml_error(&r->in, item, "an APIC id of vcpus");
+			ret = yaml_error(&r->in, item,
+					 "an APIC id: %" PRIu64
+					 " is one of those of vcpus, 0 to %u",
+					 n, g->cpus - 1);
+		for (unsigned int j = 0; !ret && j < g->nr_ids; j++) {
+			if (g->ids[j] == n)
+				ret = yaml_error(&r->in, item,
+						 "an APIC id: %" PRIu64 " is there twice", n);
+		}
+		g->ids[g->nr_ids++] = (uint32_t)n;
 	}
 	if (!ret)
 		ret = yaml_bool(&r->in, yaml_get(&r->in, node, "ext-dest-id"), "ext-dest-id",
@@ -319,6 +328,8 @@ static int read_guest(struct scn_read *r, const yaml_node_t *node)
 				"a state of the NPT's leaves", npts, COUNT(npts), &npt);
 	if (!ret)
 		ret = yaml_number(&r->in, yaml_get(&r->in, node, "asid"), "asid", 15, &asid);
+	if (!ret && !asid)
+		ret = yaml_error(&r->in, yaml_get(&r->in, node, "asid"), "asid: from 1 to 15");
 	g->kind = (enum cbit_guest_kind)kind;
 	g->npt_c = npt;
 	g->asid = (uint32_t)asid;

@@ -27,8 +27,8 @@ static int run_step(struct run *run, struct cbit_sim *sim, const struct cbit_pol
 
 	ret = cbit_sim_do(sim, &step->op, res);
 	if (ret)
-		return cbit_error_set(err, ret, "%s:%u: %s: %s", run->scn->file, step->line,
-				      cbit_sim_op_name(step->op.kind),
+		return cbit_error_set(err, ret, "%s:%u: %.80s: %s", run->scn->file, step->line,
+				      step->text,
 				      res->err.text[0] ? res->err.text : strerror(-ret));
 	ret = cbit_scenario_check(run->scn, index, policy, res, &diff);
 	if (ret < 0)

@@ -53,12 +53,59 @@ static int message_at(struct yaml_in *in, const yaml_mark_t *mark, const char *f
 	return ret;
 }
 
+/*
+ * Files nest a handful of levels. The library's time grows with the square of them, so that a
+ * megabyte of brackets would take it minutes: nothing below DEEPEST is given to it.
+ */
+#define DEEPEST 32
+
+static int check_depth(struct yaml_in *in, const char *text, size_t len)
+{
+	yaml_parser_t parser;
+	yaml_event_t event;
+	unsigned int depth = 0;
+	bool end = false;
+	int ret = 0;
+
+	if (!yaml_parser_initialize(&parser))
+		return -ENOMEM;
+	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
+	/* what is no YAML is told by yaml_in_load() */
+	while (!ret && !end && yaml_parser_parse(&parser, &event)) {
+		switch (event.type) {
+		case YAML_SEQUENCE_START_EVENT:
+		case YAML_MAPPING_START_EVENT:
+			if (++depth > DEEPEST)
+				ret = message_at(in, &event.start_mark,
+						 "nested deeper than %d levels", DEEPEST);
+			break;
+		case YAML_SEQUENCE_END_EVENT:
+		case YAML_MAPPING_END_EVENT:
+			depth--;
+			break;
+		/* nothing behind the first document is read */
+		case YAML_DOCUMENT_END_EVENT:
+		case YAML_STREAM_END_EVENT:
+			end = true;
+			break;
+		default:
+			break;
+		}
+		yaml_event_delete(&event);
+	}
+	yaml_parser_delete(&parser);
+	return ret;
+}
+
 int yaml_in_load(struct yaml_in *in, const char *file, const char *text, size_t len)
 {
 	yaml_parser_t parser;
-	int ret = 0;
+	int ret;
 
 	*in = (struct yaml_in){ .file = file };
+	ret = check_depth(in, text, len);
+	if (ret)
+		return ret;
 	if (!yaml_parser_initialize(&parser))
 		return -ENOMEM;
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);

@@ -75,5 +75,12 @@ section_sim() {
 	bad "a number" "3:12: pages: 'many' is not a number such as" <<<$'steps:\n  - alloc: x\n    pages: many'
 	bad "an operand of another operation" "3:5: 'via' is not a key of alloc; one of: alloc, region, " <<<$'steps:\n  - alloc: x\n    via: type1'
 	bad "a word" "3:24: 'plain' is not a value of outcome; one of: ok, plaintext, " <<<$'steps:\n  - alloc: x\n    expect: { outcome: plain }'
-	bad "a range beyond the buffer" "3: write: offset 0x1000 length 0x40 is not within" <<<$'steps:\n  - alloc: x\n  - write: x\n    offset: 4096'
+	bad "a range beyond the buffer" "3: write x, offset 4096: offset 0x1000 length 0x40 is not within" <<<$'steps:\n  - alloc: x\n  - write: x\n    offset: 4096'
+	bad "a buffer that is gone" "1: read x: there is no buffer" <<<'steps: [{alloc: x}, {free: x}, {read: x}]'
+	bad "an APIC id twice" "1:35: an APIC id: 9 is there twice" <<<$'guest: { kind: sev, apic-ids: [9, 9] }\nsteps: [{alloc: x}]'
+	bad "an APIC id of another CPU" "1:42: an APIC id: 1 is one of those of vcpus, 0 to 1" \
+		<<<$'guest: { kind: sev, vcpus: 2, apic-ids: [1] }\nsteps: [{alloc: x}]'
+	bad "an ASID of the host" "1:27: asid: from 1 to 15" <<<$'guest: { kind: sev, asid: 0 }\nsteps: [{alloc: x}]'
+	bad "brackets without end, at once" "1:39: nested deeper than 32 levels" < <(printf 'steps: %0100000d' 0 | tr 0 '[')
+	bad "braces without end, at once" "1:[0-9]+: nested deeper than 32 levels" < <(printf 'steps: %050000d' 0 | sed 's/0/{a: /g')
 }

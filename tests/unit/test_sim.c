@@ -124,6 +124,43 @@ static void test_refused(void **state)
 	cbit_sim_destroy(sim);
 }
 
+/* type1 and iommufd give out no IOVA that the IOMMU's driver reserves; nor one that wraps. */
+static void test_reserved(void **state)
+{
+	static const struct {
+		uint64_t iova;
+		int error;
+	} cases[] = {
+		{ 0xfedff000, -EINVAL },   { 0xfee00000, -EINVAL },
+		{ 0xfeeff000, -EINVAL },   { 0xfef00000, 0 },
+		{ 0xfedfe000, 0 },         { 0xfcfffff000, -EINVAL },
+		{ 0xfffffff000, -EINVAL }, { 0x10000000000, 0 },
+		{ 0xfcffffe000, 0 },       { 0xfffffffffffff000, -EOVERFLOW },
+		{ 0xffffffffffffe000, 0 },
+	};
+	const struct cbit_sim_config cfg = config("sme");
+	struct cbit_sim *sim = machine(&cfg);
+	struct cbit_sim_result res;
+
+	(void)state;
+	done(sim, &(struct cbit_sim_op){ .kind = CBIT_SIM_ALLOC, .pages = 2 }, &res);
+	for (unsigned int mapper = CBIT_SIM_TYPE1; mapper <= CBIT_SIM_IOMMUFD; mapper++) {
+		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+			done(sim,
+			     &(struct cbit_sim_op){ .kind = CBIT_SIM_MAP,
+						    .mapper = mapper,
+						    .iova = { cases[i].iova } },
+			     &res);
+			assert_int_equal(res.outcome,
+					 cases[i].error ? CBIT_SIM_REFUSED : CBIT_SIM_OK);
+			assert_int_equal(res.error, cases[i].error);
+			if (!cases[i].error)
+				done(sim, &(struct cbit_sim_op){ .kind = CBIT_SIM_UNMAP }, &res);
+		}
+	}
+	cbit_sim_destroy(sim);
+}
+
 /* A result: the entries on the way in order, each where the one before points to. */
 static void test_stages(void **state)
 {
@@ -225,9 +262,9 @@ static void test_same(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bad),    cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_stages), cmocka_unit_test(test_config),
-		cmocka_unit_test(test_same),
+		cmocka_unit_test(test_bad),      cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_reserved), cmocka_unit_test(test_stages),
+		cmocka_unit_test(test_config),   cmocka_unit_test(test_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
