@@ -2,6 +2,7 @@
 /*
  * The cbit command: finds the sub-command.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,6 +31,15 @@ static void usage(FILE *out)
 	fputs("\n'cbit COMMAND --help' tells more. 'cbit --version' prints the version.\n", out);
 }
 
+/* What was printed has to have arrived. */
+static int finish(int status)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return status;
+	fprintf(stderr, "cbit: standard output: %s\n", strerror(errno));
+	return EXIT_CBIT;
+}
+
 int main(int argc, char **argv)
 {
 	char name[64];
@@ -40,18 +50,18 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
 		usage(stdout);
-		return 0;
+		return finish(0);
 	}
 	if (!strcmp(argv[1], "--version")) {
 		puts("cbit " CBIT_VERSION);
-		return 0;
+		return finish(0);
 	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (strcmp(argv[1], commands[i].name) != 0)
 			continue;
 		snprintf(name, sizeof(name), "cbit %s", commands[i].name);
 		argv[1] = name; /* what argp calls us in its messages */
-		return commands[i].run(argc - 1, argv + 1);
+		return finish(commands[i].run(argc - 1, argv + 1));
 	}
 	fprintf(stderr, "cbit: '%s' is not a command\n\n", argv[1]);
 	usage(stderr);

@@ -14,7 +14,7 @@ bad() {
 }
 
 section_sim() {
-	local file
+	local file words
 	for file in "$scenarios"/*.yaml; do
 		begin "sim: $(basename "$file" .yaml), and each expectation can fail"
 		try 120 "$cbit" sim --prove "$file"
@@ -67,6 +67,14 @@ section_sim() {
 	want_rc 0
 	want_out '^2900 cells, each carried out$'
 	want_out '^    device       read abort \(-\) +write lost \(-\)$'
+	end
+	begin "sim: output that cannot be written is an error"
+	for words in --version matrix "explore -n 1" "explain --memory dram" "sim $scenarios/tsme.yaml"; do
+		# shellcheck disable=SC2086 # words
+		try 20 sh -c 'exec "$@" >/dev/full' sh "$cbit" $words
+		want_rc 125
+		want_err '^cbit: standard output: No space left on device$'
+	done
 	end
 	bad "no file of YAML" "[0-9]+:[0-9]+: not YAML: " <<<'a: [1'
 	bad "an unknown key" "2:1: 'polcy' is not a key of a scenario; one of: name, about, " <<<$'name: x\npolcy: complete\nsteps: []'
