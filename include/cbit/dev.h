@@ -15,6 +15,7 @@ struct cbit_pci;
 
 #define CBIT_PCI_BARS        6
 #define CBIT_PCI_CONFIG_SIZE 4096
+#define CBIT_PCI_VFS         16 /* virtual functions of one device, at most */
 
 /**
  * enum cbit_bar_mode - how a client reaches a BAR.
@@ -83,6 +84,26 @@ struct cbit_pci_host {
  */
 int cbit_pci_create(const char *spec, uint16_t devid, const struct cbit_pci_host *host,
 		    struct cbit_pci **out, struct cbit_error *err);
+
+/**
+ * cbit_pci_total_vfs() - the virtual functions that a device may have ("sriov=N").
+ * cbit_pci_vf_devid() - where function @n is: one after the other behind the device itself.
+ */
+unsigned int cbit_pci_total_vfs(const struct cbit_pci *pf);
+uint16_t cbit_pci_vf_devid(const struct cbit_pci *pf, unsigned int n);
+
+/**
+ * cbit_pci_create_vf() - make virtual function @n of @pf, a device of its own at
+ * cbit_pci_vf_devid(), not yet enabled.
+ * @spec: as @pf was made from. In the order of @n, before @pf is used. It must be destroyed
+ * after @pf. Return: as cbit_pci_create().
+ */
+int cbit_pci_create_vf(struct cbit_pci *pf, const char *spec, unsigned int n,
+		       const struct cbit_pci_host *host, struct cbit_pci **out,
+		       struct cbit_error *err);
+
+/** cbit_pci_enable_vfs() - the first @n virtual functions are there from now on, reset. */
+void cbit_pci_enable_vfs(struct cbit_pci *pf, unsigned int n);
 
 /**
  * cbit_pci_destroy() - stop its engine and free it. NULL is allowed. Its regions stay in the

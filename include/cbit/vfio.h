@@ -176,17 +176,39 @@ int cbit_machine_set_faults(struct cbit_machine *machine, struct cbit_fault_plan
 void cbit_machine_gave_up(struct cbit_machine *machine, const struct cbit_owner *owner,
 			  const char *what, const struct cbit_mapping_info *call);
 
-/** struct cbit_device_info - a device as sysfs shows it. @bdf is "0000:01:00.0". */
+/**
+ * struct cbit_device_info - a device as sysfs shows it. @bdf is "0000:01:00.0".
+ * @total_vfs: virtual functions that it may have, @num_vfs of which are enabled.
+ * @pf: of a virtual function the index of its physical one, otherwise UINT32_MAX; it is number @vf
+ *      there.
+ * @present: false for a virtual function that is not enabled.
+ */
 struct cbit_device_info {
 	struct cbit_pci *pci;
 	char bdf[16];
 	unsigned int index;
 	unsigned int group;
+	unsigned int total_vfs, num_vfs;
+	unsigned int pf, vf;
+	bool present;
 };
 
-/** cbit_machine_device() - the devices in the order given; false after the last. */
+/**
+ * cbit_machine_device() - the devices in the order given, then all virtual functions, enabled or
+ * not; false after the last.
+ */
 bool cbit_machine_device(struct cbit_machine *machine, unsigned int index,
 			 struct cbit_device_info *out);
+
+/**
+ * cbit_machine_set_vfs() - what a write to sriov_numvfs does: enable the first @n virtual functions
+ * of a device, or none.
+ * A virtual function that is still open when it is disabled cannot be opened any more, and its user
+ * is asked to close it (VFIO_PCI_REQ_IRQ_INDEX). Where Linux waits for that, this returns at once.
+ * Return: 0; -ENODEV no such device; -ENOENT it has none; -ERANGE more than it may have; -EBUSY
+ * others are enabled, or some are still open. Any thread, not from within struct cbit_client_ops.
+ */
+int cbit_machine_set_vfs(struct cbit_machine *machine, unsigned int index, unsigned int n);
 
 /** enum cbit_file_kind - the files of this room. */
 enum cbit_file_kind {

@@ -314,7 +314,8 @@ static void dsa_bar_line(struct cbit_pci *pci, unsigned int bar, uint64_t offset
 
 const struct pci_model pci_dsa_model = {
 	.name = "dsa",
-	.options = "maxcopy=SIZE",
+	.options = "maxcopy=SIZE, sriov=N",
+	.sriov = true,
 	.create = dsa_create,
 	.option = dsa_option,
 	.destroy = dsa_destroy,

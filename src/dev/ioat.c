@@ -292,7 +292,8 @@ static void ioat_bar_write(struct cbit_pci *pci, unsigned int bar, uint64_t offs
 
 const struct pci_model pci_ioat_model = {
 	.name = "ioat",
-	.options = "membar=SIZE, version=0x32|0x33|0x34",
+	.options = "membar=SIZE, version=0x32|0x33|0x34, sriov=N",
+	.sriov = true,
 	.create = ioat_create,
 	.option = ioat_option,
 	.destroy = ioat_destroy,

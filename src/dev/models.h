@@ -15,12 +15,14 @@ extern const struct pci_model pci_nvme_model;
 	"ioat     Intel I/OAT copy engine (8086:2021), driven by Linux and DPDK\n"      \
 	"         membar=SIZE   plain memory in BAR2, a power of two from 64K to 64G\n" \
 	"         version=V     0x32, 0x33 (default) or 0x34; DPDK tests errors with "  \
-	"0x34\n"
+	"0x34\n"                                                                        \
+	"         sriov=N       1 to 16 virtual functions, each with an engine of its own\n"
 
 #define PCI_DSA_HELP                                                                      \
 	"dsa      Intel Data Streaming Accelerator (8086:0b25), dedicated queues\n"       \
 	"         maxcopy=SIZE  largest transfer, a power of two from 4K to 2G (default " \
-	"2G)\n"
+	"2G)\n"                                                                           \
+	"         sriov=N       as for ioat\n"
 
 #define PCI_NVME_HELP                                                                          \
 	"nvme     NVM Express 1.4 controller (1b36:0010)\n"                                    \

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-int cbit_pci_create(const char *spec, uint16_t devid, const struct cbit_pci_host *host,
-		    struct cbit_pci **out, struct cbit_error *err)
+static int create(const char *spec, uint16_t devid, const struct cbit_pci_host *host,
+		  struct cbit_pci *pf, struct cbit_pci **out, struct cbit_error *err)
 {
 	const struct pci_model *model = pci_spec_model(spec, err);
 	struct cbit_pci *pci;
@@ -24,6 +24,7 @@ int cbit_pci_create(const char *spec, uint16_t devid, const struct cbit_pci_host
 	pci->model = model;
 	pci->devid = devid;
 	pci->host = *host;
+	pci->pf = pf;
 	pci->msix_bar = -1;
 	/* Every PCI Express device has these two of vfio-pci's own. */
 	pci->irqs[PCI_IRQ_ERR] = 1;
@@ -37,6 +38,9 @@ int cbit_pci_create(const char *spec, uint16_t devid, const struct cbit_pci_host
 		ret = pci_spec_parse(pci, spec, err);
 	if (!ret && model->finish)
 		ret = model->finish(pci, err);
+	/* A virtual function has no pin. */
+	if (pf)
+		pci->irqs[PCI_IRQ_INTX] = 0;
 	if (!ret)
 		ret = pci_bars_place(pci, err);
 	if (ret) {
@@ -46,6 +50,31 @@ int cbit_pci_create(const char *spec, uint16_t devid, const struct cbit_pci_host
 	pci_config_defaults(pci);
 	model->reset(pci);
 	*out = pci;
+	return 0;
+}
+
+int cbit_pci_create(const char *spec, uint16_t devid, const struct cbit_pci_host *host,
+		    struct cbit_pci **out, struct cbit_error *err)
+{
+	return create(spec, devid, host, NULL, out, err);
+}
+
+int cbit_pci_create_vf(struct cbit_pci *pf, const char *spec, unsigned int n,
+		       const struct cbit_pci_host *host, struct cbit_pci **out,
+		       struct cbit_error *err)
+{
+	int ret;
+
+	if (n >= pf->total_vfs)
+		return cbit_error_set(err, -EINVAL, "%s: there is no virtual function %u",
+				      pf->model->name, n);
+	ret = create(spec, cbit_pci_vf_devid(pf, n), host, pf, &pf->vfs[n], err);
+	if (ret)
+		return ret;
+	*out = pf->vfs[n];
+	pthread_mutex_lock(&pf->lock);
+	pci_sriov_defaults(pf);
+	pthread_mutex_unlock(&pf->lock);
 	return 0;
 }
 
@@ -92,6 +121,7 @@ void cbit_pci_reset(struct cbit_pci *pci)
 	pci_fault_link_restored(pci);
 	pci_reset_locked(pci);
 	pthread_mutex_unlock(&pci->lock);
+	pci_sriov_reset(pci);
 }
 
 static void start_over(struct cbit_pci *pci)

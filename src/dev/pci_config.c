@@ -144,6 +144,7 @@ void pci_config_defaults(struct cbit_pci *pci)
 	if (pci->irqs[PCI_IRQ_MSIX])
 		link = cap_add(pci, link, PCI_MSIX_AT, PCI_CAP_ID_MSIX);
 	express_defaults(pci, link);
+	pci_sriov_defaults(pci);
 	pci_irq_defaults(pci);
 	pci_intx_update(pci);
 	update_derived(pci);
@@ -231,28 +232,37 @@ void cbit_pci_config_read(struct cbit_pci *pci, uint32_t offset, void *buf, uint
 	pthread_mutex_unlock(&pci->lock);
 }
 
-/* What the bytes just stored mean. @power: the power state before them. */
-static void config_written(struct cbit_pci *pci, uint8_t power)
+/*
+ * What the bytes just stored mean. @power: the power state before them. True when they asked for a
+ * reset of the function.
+ */
+static bool config_written(struct cbit_pci *pci, uint8_t power)
 {
 	uint8_t *csr = &pci->cfg[PCI_PM_AT + PCI_PM_CSR];
 	uint16_t devctl = get16(pci, PCI_EXP_AT + PCI_EXP_DEVCTL);
 	uint8_t state = *csr & PCI_PM_CSR_STATE;
 
-	/* D1 and D2 are not supported: a write of them leaves the state as it was. */
-	if (state != 0 && state != PCI_PM_CSR_D3HOT)
+	/*
+	 * D1 and D2 are not supported: a write of them leaves the state as it was. So does D3hot
+	 * where virtual functions depend on this one (Linux: vfio_pci_set_power_state()).
+	 */
+	if (state != 0 && (state != PCI_PM_CSR_D3HOT || pci->num_vfs))
 		*csr = (uint8_t)((*csr & ~PCI_PM_CSR_STATE) | power);
 	update_derived(pci);
 	pci_intx_update(pci);
 	if (devctl & PCI_EXP_DEVCTL_FLR) {
 		set16(pci, PCI_EXP_AT + PCI_EXP_DEVCTL, devctl & (uint16_t)~PCI_EXP_DEVCTL_FLR);
 		pci_reset_locked(pci);
+		return true;
 	}
+	return false;
 }
 
 void cbit_pci_config_write(struct cbit_pci *pci, uint32_t offset, const void *buf, uint32_t len)
 {
 	const uint8_t *in = buf;
 	uint8_t power;
+	bool reset;
 
 	if (offset > CBIT_PCI_CONFIG_SIZE || len > CBIT_PCI_CONFIG_SIZE - offset)
 		return;
@@ -265,6 +275,8 @@ void cbit_pci_config_write(struct cbit_pci *pci, uint32_t offset, const void *bu
 		*cfg = (uint8_t)((*cfg & ~writable) | (in[i] & writable));
 		*cfg &= (uint8_t) ~(in[i] & pci->w1c[offset + i]);
 	}
-	config_written(pci, power);
+	reset = config_written(pci, power);
 	pthread_mutex_unlock(&pci->lock);
+	if (reset)
+		pci_sriov_reset(pci);
 }

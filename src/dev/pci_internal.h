@@ -42,12 +42,14 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "registers are kept as
  * @bar_write: likewise. It may drop the lock. @peer: the write is another device's DMA, so
  *             nothing that issues DMA may be done before returning (the IOMMU is busy with
  *             the access).
+ * @sriov:     it may have virtual functions ("sriov=N"), each a device like itself.
  * @bar_line:  64 bytes written at once at a multiple of 64 (MOVDIR64B, or one request of a peer);
  *             NULL: such a write comes in pieces of eight bytes. Otherwise like @bar_write.
  */
 struct pci_model {
 	const char *name;
 	const char *options;
+	bool sriov;
 	int (*create)(struct cbit_pci *pci);
 	int (*option)(struct cbit_pci *pci, const char *key, const char *value,
 		      struct cbit_error *err);
@@ -100,6 +102,14 @@ struct cbit_pci {
 	atomic_bool mastering;
 	atomic_bool in_use; /* between open and close */
 	atomic_int gone;    /* enum pci_presence; with the lock held to change it */
+	/*
+	 * SR-IOV: of a physical function those it has and, under the lock, how many are enabled; of
+	 * a virtual one its physical function.
+	 */
+	unsigned int total_vfs;
+	unsigned int num_vfs;
+	struct cbit_pci *vfs[CBIT_PCI_VFS];
+	struct cbit_pci *pf;
 	/* The INTx pin: what the model asks for, and what the bus sees of it. */
 	bool intx_wanted;
 	atomic_bool intx;
@@ -130,6 +140,12 @@ void pci_irq_defaults(struct cbit_pci *pci);
 
 /* pci_bar.c */
 int pci_bars_place(struct cbit_pci *pci, struct cbit_error *err);
+
+/* pci_sriov.c */
+/* The capability, as the functions that there are make it. Called locked. */
+void pci_sriov_defaults(struct cbit_pci *pci);
+/* A reset of a physical function takes its virtual ones with it. Called unlocked. */
+void pci_sriov_reset(struct cbit_pci *pci);
 
 /* pci_spec.c */
 int pci_spec_parse(struct cbit_pci *pci, const char *spec, struct cbit_error *err);

@@ -91,4 +91,20 @@
 #define PCI_EXP_DEVCTL2        0x28
 #define PCI_EXP_DEVCTL2_CTO    0x0010u
 
+/* Single Root I/O Virtualization, an extended capability (PCI Express 5.0, 9.3.3). */
+#define PCI_SRIOV_AT          0x100
+#define PCI_EXT_CAP_ID_SRIOV  0x0010u
+#define PCI_EXT_CAP_VERSION_1 0x10000u
+#define PCI_SRIOV_CTRL        0x08
+#define PCI_SRIOV_CTRL_VFE    0x0001u
+#define PCI_SRIOV_CTRL_MSE    0x0008u
+#define PCI_SRIOV_CTRL_ARI    0x0010u
+#define PCI_SRIOV_INITIAL_VFS 0x0c /* 16, TotalVFs above */
+#define PCI_SRIOV_NUM_VFS     0x10 /* 16 */
+#define PCI_SRIOV_OFFSET      0x14 /* 16, the stride above */
+#define PCI_SRIOV_VF_DEVICE   0x1a /* 16 */
+#define PCI_SRIOV_PAGE_SIZES  0x1c
+#define PCI_SRIOV_PAGE_SIZE   0x20
+#define PCI_SRIOV_BAR0        0x24
+
 #endif

@@ -82,6 +82,18 @@ bool pci_parse_size(const char *text, uint64_t *out)
 	return true;
 }
 
+static int parse_sriov(struct cbit_pci *pci, const char *value, struct cbit_error *err)
+{
+	uint64_t n;
+
+	if (!pci_parse_number(value, &n) || !n || n > CBIT_PCI_VFS)
+		return cbit_error_set(err, -EINVAL, "%s: sriov=%s: must be from 1 to %u",
+				      pci->model->name, value, CBIT_PCI_VFS);
+	/* Virtual functions have none themselves. */
+	pci->total_vfs = pci->pf ? 0 : (unsigned int)n;
+	return 0;
+}
+
 static int parse_word(struct cbit_pci *pci, char *word, struct cbit_error *err)
 {
 	const struct pci_model *model = pci->model;
@@ -92,6 +104,8 @@ static int parse_word(struct cbit_pci *pci, char *word, struct cbit_error *err)
 		return cbit_error_set(err, -EINVAL, "%s: \"%s\" is not key=value; options: %s",
 				      model->name, word, model->options);
 	*value++ = '\0';
+	if (model->sriov && !strcmp(word, "sriov"))
+		return parse_sriov(pci, value, err);
 	ret = model->option(pci, word, value, err);
 	if (ret == -ENOENT)
 		return cbit_error_set(err, -EINVAL, "%s: no option \"%s\"; options: %s",

@@ -56,7 +56,7 @@ void host_getdents(struct host_call *call)
 					    .off = n + 1,
 					    .type = dirent_type(child) };
 
-		if (n < pos)
+		if (n < pos || !vfs_is_there(child))
 			continue;
 		len = (sizeof(entry) + strlen(child->name) + 1 + 7) & ~(size_t)7;
 		if (used + len > limit)

@@ -58,7 +58,10 @@ static void sock_closed(struct host *host, struct host_sock *sock)
 	pthread_mutex_unlock(&host->files_lock);
 	host_fds_forget(&host->fds);
 	close(sock->end); /* leaves the epoll set by that */
-	host_files_release(host, sock->file);
+	if (sock->attr)
+		__atomic_sub_fetch(&host->attrs, 1, __ATOMIC_RELEASE);
+	else
+		host_files_release(host, sock->file);
 	free(sock);
 }
 
@@ -100,8 +103,10 @@ static void drain(struct host *host)
 	do {
 		n = epoll_wait(host->epoll, ev, 16, 0);
 		for (int i = 0; i < n; i++) {
-			if (ev[i].data.ptr)
-				sock_closed(host, ev[i].data.ptr);
+			struct host_sock *sock = ev[i].data.ptr;
+
+			if (sock && (!sock->attr || !host_attr_event(host, sock)))
+				sock_closed(host, sock);
 		}
 	} while (n == 16);
 }
@@ -138,17 +143,17 @@ int host_files_look(struct host *host, bool late, int last)
 	return again;
 }
 
-static struct cbit_file *sock_find(struct host *host, uint64_t ino)
+static void sock_find(struct host *host, uint64_t ino, struct host_fd *out)
 {
-	struct cbit_file *file = NULL;
-
 	pthread_mutex_lock(&host->files_lock);
 	for (struct host_sock *sock = host->socks; sock; sock = sock->next) {
-		if (sock->ino == ino)
-			file = sock->file;
+		if (sock->ino != ino)
+			continue;
+		out->file = sock->file;
+		out->node = sock->attr;
+		out->kind = sock->attr ? HOST_FD_VFS : HOST_FD_SOCK;
 	}
 	pthread_mutex_unlock(&host->files_lock);
-	return file;
 }
 
 /* The kernel's word on it. */
@@ -167,8 +172,7 @@ static int look_up(struct host *host, pid_t tid, int fd, struct host_fd *out)
 	text[n] = 0;
 	if (!strncmp(text, "socket:[", 8)) {
 		ino = strtoull(text + 8, NULL, 10);
-		out->file = sock_find(host, ino);
-		out->kind = out->file ? HOST_FD_SOCK : HOST_FD_OTHER;
+		sock_find(host, ino, out);
 	} else if (!strncmp(text, "/memfd:cbit-dev:", 16)) {
 		devid = strtoul(text + 16, NULL, 16);
 		out->dev = host_devfile_find(host, (uint16_t)devid);

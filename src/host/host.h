@@ -64,6 +64,8 @@ enum vfs_type { VFS_DIR, VFS_FILE, VFS_LINK, VFS_NODE };
 
 struct vfs_node {
 	enum vfs_type type;
+	const bool *there; /* where set and false, the name is missing */
+	bool attr;         /* a file that can be written, see attr.c; of device @number */
 	bool ours; /* a name missing below is ENOENT; otherwise the host's own tree answers */
 	char *name;
 	char *text; /* file content or link target */
@@ -77,6 +79,7 @@ struct vfs_node {
 
 struct vfs {
 	struct vfs_node *root;
+	const bool *there; /* for what is made from now on */
 	unsigned int nr;
 };
 
@@ -86,6 +89,12 @@ struct vfs_node *vfs_dir(struct vfs *vfs, const char *path, bool ours);
 int vfs_file(struct vfs *vfs, const char *path, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 int vfs_link(struct vfs *vfs, const char *path, const char *target);
+/* A file that can be written; it shows the number of virtual functions of device @number. */
+int vfs_attr(struct vfs *vfs, const char *path, unsigned int number);
+static inline bool vfs_is_there(const struct vfs_node *node)
+{
+	return !node->there || __atomic_load_n(node->there, __ATOMIC_ACQUIRE);
+}
 int vfs_node(struct vfs *vfs, const char *path, unsigned int major, unsigned int minor,
 	     enum cbit_file_kind kind, unsigned int number);
 int vfs_heap(struct vfs *vfs, const char *path, unsigned int major, unsigned int minor,
@@ -100,7 +109,8 @@ int vfs_walk(struct vfs *vfs, const char *path, bool follow, struct vfs_node **o
 void vfs_path(const struct vfs_node *node, char *buf, size_t size);
 
 /* sysfs.c */
-int host_sysfs_build(struct vfs *vfs, struct cbit_machine *machine);
+/* @there: of each device, whether it is; for those that come and go. */
+int host_sysfs_build(struct vfs *vfs, struct cbit_machine *machine, const bool *there);
 
 /* ---- frames.c: client pages as DRAM of the modelled machine ---- */
 
@@ -228,9 +238,10 @@ bool host_trace_copy_in(struct host_traces *traces, struct host_call *call, void
 
 /* ---- the rest: one run ---- */
 
-/* A file of the vfio room given out as one end of a socket pair. */
+/* A file of the vfio room, or an attribute, given out as one end of a socket pair. */
 struct host_sock {
 	struct cbit_file *file;
+	struct vfs_node *attr;
 	uint64_t ino;
 	int end; /* our end: hangs up with the last descriptor of the other */
 	int fd;  /* the client's end, until it is handed over */
@@ -371,6 +382,8 @@ struct host {
 	/* ms until device files are looked at again for a close under way; 0: never. By @drain. */
 	int again;
 	bool surplus;                 /* a device file has some */
+	bool there[HOST_MAX_DEVICES]; /* is the device of that index enabled? */
+	unsigned int attrs;           /* writable attributes that are open */
 	unsigned int moving;          /* transfers through the client that are under way */
 	unsigned int maps_generation; /* counts mmaps of device files, for the tracer's cache */
 };
@@ -424,8 +437,18 @@ int host_files_look(struct host *host, bool late, int last);
 /* A file that no client has any more. Waits for the calls under way. */
 void host_files_release(struct host *host, struct cbit_file *file);
 
-/* fds.c */
+/* attr.c: attributes that can be written */
 struct host_call;
+/* What a read of it shows. */
+void host_attr_text(struct host *host, const struct vfs_node *node, char *buf, size_t size);
+/* Open it for writing: a descriptor to hand over, or a negative errno. */
+int host_attr_open(struct host_call *call, struct vfs_node *node, bool readable);
+/* Carry out what has been written. False when nobody has it open any more. */
+bool host_attr_event(struct host *host, struct host_sock *sock);
+/* Which devices are there. */
+void host_attr_update(struct host *host);
+
+/* fds.c */
 bool host_fds_find(struct host_fds *fds, pid_t tgid, int fd, struct host_fd *out);
 /* Ask for the generation before looking the descriptor up; what changed since is not kept. */
 unsigned int host_fds_generation(struct host_fds *fds);

@@ -80,7 +80,7 @@ static void fill_stat(const struct vfs_node *node, struct stat *st)
 		st->st_nlink = 2;
 		break;
 	case VFS_FILE:
-		st->st_mode = S_IFREG | 0444;
+		st->st_mode = S_IFREG | (node->attr ? 0644 : 0444);
 		st->st_size = 4096; /* as sysfs says of every attribute */
 		break;
 	case VFS_LINK:
@@ -123,18 +123,25 @@ static int put_statx(struct host_call *call, const struct stat *st, uint64_t add
  * A directory or file as a memfd whose name tells us what it is, when we see it again. It can be
  * read even where the client asked for O_PATH: such a file cannot be handed to another process.
  */
-static int open_text(const struct vfs_node *node)
+static int open_text(struct host *host, const struct vfs_node *node)
 {
-	char path[HOST_PATH_MAX], name[HOST_PATH_MAX + 16];
-	size_t len = node->text ? strlen(node->text) : 0;
+	char path[HOST_PATH_MAX], name[HOST_PATH_MAX + 16], attr[32];
+	const char *text = node->text;
+	size_t len;
 	int fd, ro;
+
+	if (node->attr) {
+		host_attr_text(host, node, attr, sizeof(attr));
+		text = attr;
+	}
+	len = text ? strlen(text) : 0;
 
 	vfs_path(node, path, sizeof(path));
 	snprintf(name, sizeof(name), "cbit-vfs:%s", path);
 	fd = memfd_create(name, MFD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (node->type == VFS_FILE && write(fd, node->text, len) != (ssize_t)len) {
+	if (node->type == VFS_FILE && write(fd, text, len) != (ssize_t)len) {
 		close(fd);
 		return -EIO;
 	}
@@ -293,7 +300,7 @@ static void do_open(struct host_call *call, const char *path, uint64_t flags)
 	if (!ret && (flags & O_ACCMODE) != O_RDONLY && !path_only) {
 		if (node->type == VFS_DIR)
 			ret = -EISDIR;
-		else if (node->type == VFS_FILE)
+		else if (node->type == VFS_FILE && !node->attr)
 			ret = -EACCES;
 	}
 	if (ret) {
@@ -301,8 +308,12 @@ static void do_open(struct host_call *call, const char *path, uint64_t flags)
 		return;
 	}
 	/* A heap has no state of its own: that its descriptor names it is enough. */
-	fd = node->type == VFS_NODE && !node->heap && !path_only ? open_node(call, node)
-								 : open_text(node);
+	if (node->type == VFS_NODE && !node->heap && !path_only)
+		fd = open_node(call, node);
+	else if (node->attr && !path_only && (flags & O_ACCMODE) != O_RDONLY)
+		fd = host_attr_open(call, node, (flags & O_ACCMODE) == O_RDWR);
+	else
+		fd = open_text(call->host, node);
 	if (fd < 0) {
 		call->error = fd;
 		return;
@@ -507,6 +518,9 @@ void host_path_call(struct host_call *call)
 	int ret;
 
 	call->pass = true;
+	/* What has been written to an attribute shows from now on. */
+	if (__atomic_load_n(&call->host->attrs, __ATOMIC_ACQUIRE))
+		host_files_settle(call->host);
 	if (!decode(call, &pc))
 		return;
 	if (pc.path && get_path(call->tid, pc.path, path))

@@ -122,7 +122,8 @@ static int power_on(struct host *host, struct cbit_error *err)
 					      info.bdf, strerror(errno));
 		dev->pci = info.pci;
 	}
-	if (!ret && (vfs_create(&host->vfs) || host_sysfs_build(&host->vfs, host->machine) ||
+	if (!ret && (vfs_create(&host->vfs) ||
+		     host_sysfs_build(&host->vfs, host->machine, host->there) ||
 		     host_heap_nodes(&host->vfs, config->guest.kind != CBIT_GUEST_PLAIN)))
 		ret = cbit_error_set(err, -ENOMEM, "no memory for the synthetic sysfs");
 	return ret;
@@ -166,9 +167,11 @@ static void set_environment(struct host *host)
 	struct cbit_device_info info;
 	size_t at = 0;
 
-	for (unsigned int i = 0; cbit_machine_device(host->machine, i, &info); i++)
-		at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%s", i ? " " : "",
-				       info.bdf);
+	for (unsigned int i = 0; cbit_machine_device(host->machine, i, &info); i++) {
+		if (info.present)
+			at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%s", i ? " " : "",
+					       info.bdf);
+	}
 	setenv("CBIT_DEVICES", list, 1);
 }
 

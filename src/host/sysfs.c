@@ -48,7 +48,47 @@ static int resources(struct vfs *vfs, const char *dir, const struct cbit_device_
 	return vfs_file(vfs, path, "%s", text);
 }
 
-static int device(struct vfs *vfs, const struct cbit_device_info *dev)
+/* What sysfs says of SR-IOV: of a physical function, or the links between both. */
+static int sriov(struct vfs *vfs, struct cbit_machine *machine, const char *dir,
+		 const struct cbit_device_info *dev)
+{
+	const struct {
+		const char *name;
+		unsigned int value;
+	} attrs[] = {
+		{ "sriov_totalvfs", dev->total_vfs },
+		{ "sriov_offset", 1 },
+		{ "sriov_stride", 1 },
+		{ "sriov_drivers_autoprobe", 1 },
+	};
+	struct cbit_device_info pf;
+	struct cbit_pci_ids ids;
+	char path[256], link[64];
+	int ret = 0;
+
+	if (dev->pf != UINT32_MAX && cbit_machine_device(machine, dev->pf, &pf)) {
+		snprintf(path, sizeof(path), "%s/physfn", dir);
+		snprintf(link, sizeof(link), "../%s", pf.bdf);
+		ret = vfs_link(vfs, path, link);
+		snprintf(path, sizeof(path), "/sys/devices/pci0000:%.2s/%s/virtfn%u", pf.bdf + 5,
+			 pf.bdf, dev->vf);
+		snprintf(link, sizeof(link), "../%s", dev->bdf);
+		return ret ? ret : vfs_link(vfs, path, link);
+	}
+	if (!dev->total_vfs)
+		return 0;
+	for (size_t i = 0; i < sizeof(attrs) / sizeof(attrs[0]) && !ret; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, attrs[i].name);
+		ret = vfs_file(vfs, path, "%u\n", attrs[i].value);
+	}
+	cbit_pci_ids(dev->pci, &ids);
+	snprintf(path, sizeof(path), "%s/sriov_vf_device", dir);
+	ret = ret ? ret : vfs_file(vfs, path, "%x\n", ids.device);
+	snprintf(path, sizeof(path), "%s/sriov_numvfs", dir);
+	return ret ? ret : vfs_attr(vfs, path, dev->index);
+}
+
+static int device(struct vfs *vfs, struct cbit_machine *machine, const struct cbit_device_info *dev)
 {
 	char dir[128], path[256], link[256];
 	struct cbit_pci_ids ids;
@@ -87,6 +127,7 @@ static int device(struct vfs *vfs, const struct cbit_device_info *dev)
 	ATTR("uevent", "DRIVER=vfio-pci\nPCI_CLASS=%X\nPCI_ID=%04X:%04X\nPCI_SLOT_NAME=%s\n",
 	     ids.class_code, ids.vendor, ids.device, dev->bdf);
 	ret = ret ? ret : resources(vfs, dir, dev);
+	ret = ret ? ret : sriov(vfs, machine, dir, dev);
 
 	snprintf(path, sizeof(path), "%s/driver", dir);
 	LINK(path, "../../../bus/pci/drivers/vfio-pci");
@@ -126,7 +167,7 @@ static int device(struct vfs *vfs, const struct cbit_device_info *dev)
 	return ret;
 }
 
-int host_sysfs_build(struct vfs *vfs, struct cbit_machine *machine)
+int host_sysfs_build(struct vfs *vfs, struct cbit_machine *machine, const bool *there)
 {
 	static const char *const dirs[] = {
 		"/dev/vfio",
@@ -160,7 +201,10 @@ int host_sysfs_build(struct vfs *vfs, struct cbit_machine *machine)
 	ret = ret ? ret
 		  : vfs_file(vfs, "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit",
 			     "65535\n");
-	for (unsigned int i = 0; !ret && cbit_machine_device(machine, i, &dev); i++)
-		ret = device(vfs, &dev);
+	for (unsigned int i = 0; !ret && cbit_machine_device(machine, i, &dev); i++) {
+		vfs->there = dev.pf == UINT32_MAX ? NULL : &there[i];
+		ret = device(vfs, machine, &dev);
+	}
+	vfs->there = NULL;
 	return ret;
 }

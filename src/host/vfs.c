@@ -28,6 +28,7 @@ static struct vfs_node *node_new(struct vfs *vfs, struct vfs_node *parent, const
 	node->type = type;
 	node->parent = parent;
 	node->id = ++vfs->nr;
+	node->there = vfs->there;
 	if (parent) {
 		node->ours = parent->ours;
 		for (at = &parent->child; *at;)
@@ -40,6 +41,7 @@ static struct vfs_node *node_new(struct vfs *vfs, struct vfs_node *parent, const
 int vfs_create(struct vfs *vfs)
 {
 	vfs->nr = 0;
+	vfs->there = NULL;
 	vfs->root = node_new(vfs, NULL, "", 0, VFS_DIR);
 	return vfs->root ? 0 : -ENOMEM;
 }
@@ -64,13 +66,14 @@ void vfs_destroy(struct vfs *vfs)
 	vfs->root = NULL;
 }
 
-static struct vfs_node *lookup(const struct vfs_node *dir, const char *name, size_t len)
+/* @all: also what is not there at present. */
+static struct vfs_node *lookup(const struct vfs_node *dir, const char *name, size_t len, bool all)
 {
 	struct vfs_node *node;
 
 	for (node = dir->child; node; node = node->next) {
 		if (strlen(node->name) == len && !memcmp(node->name, name, len))
-			return node;
+			return all || vfs_is_there(node) ? node : NULL;
 	}
 	return NULL;
 }
@@ -85,7 +88,7 @@ static struct vfs_node *make(struct vfs *vfs, const char *path, enum vfs_type ty
 		path++;
 	while (dir && *path) {
 		len = strcspn(path, "/");
-		node = lookup(dir, path, len);
+		node = lookup(dir, path, len, true);
 		if (!node)
 			node = node_new(vfs, dir, path, len, path[len] ? VFS_DIR : type);
 		dir = node;
@@ -120,6 +123,17 @@ int vfs_file(struct vfs *vfs, const char *path, const char *fmt, ...)
 	if (ret < 0)
 		node->text = NULL;
 	return ret < 0 ? -ENOMEM : 0;
+}
+
+int vfs_attr(struct vfs *vfs, const char *path, unsigned int number)
+{
+	struct vfs_node *node = make(vfs, path, VFS_FILE);
+
+	if (!node)
+		return -ENOMEM;
+	node->attr = true;
+	node->number = number;
+	return 0;
 }
 
 int vfs_link(struct vfs *vfs, const char *path, const char *target)
@@ -206,7 +220,7 @@ int vfs_walk(struct vfs *vfs, const char *path, bool follow, struct vfs_node **o
 			p += len;
 			continue;
 		}
-		node = lookup(dir, p, len);
+		node = lookup(dir, p, len, false);
 		if (!node)
 			return dir->ours || claimed(dir, p) ? -ENOENT : 1;
 		p += len;

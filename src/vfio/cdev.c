@@ -8,17 +8,18 @@
 
 #include "iommufd_internal.h"
 
-/* Linux: vfio_df_check_token() for a function that is neither a VF nor has any. */
-static int check_token(const struct vfio_call *call, const struct uapi_bind_iommufd *bind)
+/* Linux: vfio_df_check_token() */
+static int check_token(struct vfio_device *dev, const struct vfio_call *call,
+		       const struct uapi_bind_iommufd *bind)
 {
 	uint8_t uuid[16];
 	int ret;
 
 	if (!(bind->flags & UAPI_BIND_FLAG_TOKEN))
-		return 0;
+		return vfio_token_match(dev, NULL);
 	ret = call->machine->client->copy_in(call->machine->client_opaque, call->caller, uuid,
 					     bind->token_uuid_ptr, sizeof(uuid));
-	return ret ? ret : -EINVAL;
+	return ret ? ret : vfio_token_match(dev, uuid);
 }
 
 static long bind_device(struct cbit_file *file, const struct vfio_call *call,
@@ -35,7 +36,7 @@ static long bind_device(struct cbit_file *file, const struct vfio_call *call,
 		return -EBUSY;
 	if (vfio_file_granted(file))
 		return -EINVAL;
-	ret = check_token(call, bind);
+	ret = check_token(dev, call, bind);
 	if (ret)
 		return ret;
 	ret = machine->client->file(machine->client_opaque, call->caller, bind->iommufd, &target);

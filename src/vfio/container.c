@@ -250,22 +250,15 @@ static long get_device_fd(struct vfio_group *group, const struct vfio_call *call
 	ret = get_string(call, name, sizeof(name));
 	if (ret)
 		return ret;
-	for (unsigned int i = 0; i < machine->nr_devices; i++) {
-		if (machine->devices[i]->group == group && !strcmp(machine->devices[i]->bdf, name))
+	/* The first device that takes the name for its own, or refuses what comes behind it. */
+	for (unsigned int i = 0; i < machine->nr_devices && !dev; i++) {
+		if (machine->devices[i]->group != group || machine->devices[i]->absent)
+			continue;
+		ret = vfio_token_name(machine->devices[i], name);
+		if (ret < 0)
+			return ret;
+		if (ret)
 			dev = machine->devices[i];
-	}
-	if (!dev) {
-		/* vfio-pci takes options after the name, and refuses those it cannot use. */
-		for (unsigned int i = 0; i < machine->nr_devices; i++) {
-			size_t len = strlen(machine->devices[i]->bdf);
-
-			if (machine->devices[i]->group != group ||
-			    strncmp(machine->devices[i]->bdf, name, len) != 0 || name[len] != ' ')
-				continue;
-			if (name[len + strspn(name + len, " ")])
-				return -EINVAL;
-			dev = machine->devices[i];
-		}
 	}
 	/* A device that was pulled out is unregistered. */
 	if (!dev || cbit_pci_removed(dev->pci))

@@ -10,8 +10,11 @@
 
 void vfio_device_opened(struct vfio_device *dev)
 {
-	if (!dev->open_count++)
-		cbit_pci_open(dev->pci);
+	if (dev->open_count++)
+		return;
+	cbit_pci_open(dev->pci);
+	if (dev->pf)
+		dev->pf->token.users++;
 }
 
 void vfio_device_closed(struct vfio_device *dev)
@@ -23,6 +26,8 @@ void vfio_device_closed(struct vfio_device *dev)
 	vfio_ioeventfd_drop_all(dev);
 	vfio_irq_disable_all(dev);
 	cbit_pci_close(dev->pci);
+	if (dev->pf)
+		dev->pf->token.users--;
 }
 
 uint64_t cbit_vfio_offset(const struct cbit_pci *pci, unsigned int index)
@@ -168,12 +173,14 @@ static long feature(struct vfio_device *dev, const struct vfio_call *call)
 			ret = 0;
 		}
 		return ret;
+	case UAPI_FEATURE_PCI_VF_TOKEN:
+		return vfio_token_feature(dev, call, &feat);
 	case UAPI_FEATURE_DMA_BUF:
 		return vfio_dmabuf_export(dev, call, &feat);
 	case UAPI_FEATURE_MIG_PRECOPY_INFO_V2:
 		return -EINVAL; /* alone among those of migration; the device has no pre-copy */
 	default:
-		return -ENOTTY; /* no migration, no DMA logging, no VF token */
+		return -ENOTTY; /* no migration, no DMA logging */
 	}
 }
 

@@ -9,13 +9,27 @@
 
 #include "iommufd_internal.h"
 
-static struct cbit_spa bar_place(void *opaque, uint64_t size)
+static uint64_t take_window(struct cbit_machine *machine, uint64_t size, uint64_t align)
 {
-	struct cbit_machine *machine = ((struct vfio_device *)opaque)->machine;
-	uint64_t at = (machine->mmio_next + size - 1) & ~(size - 1);
+	uint64_t at = (machine->mmio_next + align - 1) & ~(align - 1);
 
 	machine->mmio_next = at + size;
-	return CBIT_SPA(at);
+	return at;
+}
+
+/* The same BAR of all virtual functions lies in one window, in their order. */
+static struct cbit_spa bar_place(void *opaque, uint64_t size)
+{
+	struct vfio_device *dev = opaque;
+	struct vfio_device *pf = dev->pf;
+	uint64_t *window;
+
+	if (!pf)
+		return CBIT_SPA(take_window(dev->machine, size, size));
+	window = &pf->vf_bars[dev->bars_placed++];
+	if (!dev->vf)
+		*window = take_window(dev->machine, size * cbit_pci_total_vfs(pf->pci), size);
+	return CBIT_SPA(*window + size * dev->vf);
 }
 
 static void *bar_memory(void *opaque, unsigned int bar, uint64_t size)
@@ -104,19 +118,23 @@ int cbit_machine_create(const struct cbit_machine_config *config, struct cbit_ma
 	return 0;
 }
 
+static void device_free(struct vfio_device *dev)
+{
+	vfio_irq_disable_all(dev);
+	cbit_pci_destroy(dev->pci);
+	vfio_irq_destroy(dev);
+	vfio_memory_destroy(dev);
+	free(dev);
+}
+
 void cbit_machine_destroy(struct cbit_machine *machine)
 {
 	struct vfio_space_ref *ref;
 
 	if (!machine)
 		return;
-	for (unsigned int i = 0; i < machine->nr_devices; i++) {
-		vfio_irq_disable_all(machine->devices[i]);
-		cbit_pci_destroy(machine->devices[i]->pci);
-		vfio_irq_destroy(machine->devices[i]);
-		vfio_memory_destroy(machine->devices[i]);
-		free(machine->devices[i]);
-	}
+	for (unsigned int i = 0; i < machine->nr_devices; i++)
+		device_free(machine->devices[i]);
 	for (unsigned int i = 0; i < machine->nr_groups; i++)
 		free(machine->groups[i]);
 	if (machine->guest)
@@ -146,31 +164,6 @@ struct cbit_mem *cbit_machine_mem(struct cbit_machine *machine)
 struct cbit_iommu *cbit_machine_iommu(struct cbit_machine *machine)
 {
 	return machine->iommu;
-}
-
-static struct vfio_group *group_get(struct cbit_machine *machine, unsigned int number)
-{
-	struct vfio_group *group;
-
-	for (unsigned int i = 0; i < machine->nr_groups; i++) {
-		if (machine->groups[i]->number == number)
-			return machine->groups[i];
-	}
-	group = calloc(1, sizeof(*group));
-	if (group) {
-		group->number = number;
-		machine->groups[machine->nr_groups++] = group;
-	}
-	return group;
-}
-
-static bool group_used(const struct cbit_machine *machine, unsigned int number)
-{
-	for (unsigned int i = 0; i < machine->nr_groups; i++) {
-		if (machine->groups[i]->number == number)
-			return true;
-	}
-	return false;
 }
 
 static int parse_bdf(const char *text, uint16_t *devid)
@@ -221,49 +214,143 @@ static int parse_common(const char *spec, char *rest, size_t size, unsigned int 
 	return 0;
 }
 
-int cbit_machine_add_device(struct cbit_machine *machine, const char *spec, struct cbit_error *err)
+static unsigned int physical(const struct cbit_machine *machine)
 {
-	uint16_t devid = (uint16_t)((machine->nr_devices + 1) << 8);
-	unsigned int number = UINT32_MAX;
+	unsigned int n = 0;
+
+	while (n < machine->nr_devices && !machine->devices[n]->pf)
+		n++;
+	return n;
+}
+
+/*
+ * Virtual functions come behind all others, as if they had been enabled later: so the numbers of
+ * devices and groups do not depend on how many a device may have.
+ */
+static void renumber(struct cbit_machine *machine)
+{
+	unsigned int next = 1;
+
+	for (unsigned int i = 0; i < machine->nr_devices; i++) {
+		struct vfio_device *dev = machine->devices[i];
+
+		dev->index = i;
+		if (!dev->pf && dev->group->number >= next)
+			next = dev->group->number + 1;
+	}
+	for (unsigned int i = 0; i < machine->nr_devices; i++) {
+		if (machine->devices[i]->pf)
+			machine->devices[i]->group->number = next++;
+	}
+}
+
+static bool number_taken(const struct cbit_machine *machine, unsigned int number)
+{
+	for (unsigned int i = 0; i < machine->nr_devices; i++) {
+		if (!machine->devices[i]->pf && machine->devices[i]->group->number == number)
+			return true;
+	}
+	return false;
+}
+
+/* The group of a new device; *@fresh: it has been made for it. */
+static struct vfio_group *group_for(struct cbit_machine *machine, unsigned int number, bool own,
+				    bool *fresh)
+{
+	struct vfio_group *group;
+
+	*fresh = true;
+	for (unsigned int i = 0; i < machine->nr_devices && !own; i++) {
+		group = machine->devices[i]->group;
+		if (machine->devices[i]->pf || group->number != number)
+			continue;
+		*fresh = false;
+		return group;
+	}
+	group = calloc(1, sizeof(*group));
+	if (group) {
+		group->number = number;
+		machine->groups[machine->nr_groups++] = group;
+	}
+	return group;
+}
+
+static void drop_group(struct cbit_machine *machine, struct vfio_group *group)
+{
+	unsigned int at = 0;
+
+	for (unsigned int i = 0; i < machine->nr_devices; i++) {
+		if (machine->devices[i]->group == group)
+			return;
+	}
+	while (machine->groups[at] != group)
+		at++;
+	free(group);
+	machine->groups[at] = machine->groups[--machine->nr_groups];
+}
+
+/* A device whose virtual functions could not all be made. */
+static void unplug(struct cbit_machine *machine, const struct vfio_device *pf)
+{
+	unsigned int kept = 0, gone = 0;
+	struct vfio_device *out[VFIO_MAX_DEVICES];
+
+	for (unsigned int i = 0; i < machine->nr_devices; i++) {
+		struct vfio_device *dev = machine->devices[i];
+
+		if (dev == pf || dev->pf == pf)
+			out[gone++] = dev;
+		else
+			machine->devices[kept++] = dev;
+	}
+	machine->nr_devices = kept;
+	for (unsigned int i = 0; i < gone; i++) {
+		drop_group(machine, out[i]->group);
+		device_free(out[i]);
+	}
+	renumber(machine);
+}
+
+int vfio_device_plug(struct cbit_machine *machine, struct vfio_device *pf, unsigned int vf,
+		     const char *spec, uint16_t devid, unsigned int number, struct cbit_error *err)
+{
 	struct cbit_pci_host host = { .iommu = machine->iommu,
 				      .mem = machine->mem,
 				      .bar_memory = bar_memory,
 				      .bar_place = bar_place,
 				      .irq = device_irq };
+	unsigned int at = pf ? machine->nr_devices : physical(machine);
 	struct vfio_device *dev;
-	char rest[512];
 	bool fresh;
 	int ret;
 
 	if (machine->nr_devices == VFIO_MAX_DEVICES)
 		return cbit_error_set(err, -EINVAL, "device '%s': there are %d already", spec,
 				      VFIO_MAX_DEVICES);
-	ret = parse_common(spec, rest, sizeof(rest), &number, &devid, err);
-	if (ret)
-		return ret;
 	for (unsigned int i = 0; i < machine->nr_devices; i++) {
-		if (cbit_pci_devid(machine->devices[i]->pci) == devid)
+		if (machine->devices[i]->devid == devid)
 			return cbit_error_set(err, -EEXIST, "device '%s': %s is taken", spec,
 					      machine->devices[i]->bdf);
-	}
-	if (number == UINT32_MAX) {
-		for (number = 1; group_used(machine, number);)
-			number++;
 	}
 	dev = calloc(1, sizeof(*dev));
 	if (!dev)
 		return cbit_error_set(err, -ENOMEM, "no memory for device '%s'", spec);
 	dev->machine = machine;
 	dev->devid = devid;
-	dev->index = machine->nr_devices;
-	fresh = !group_used(machine, number);
-	dev->group = group_get(machine, number);
+	dev->pf = pf;
+	dev->vf = vf;
+	dev->absent = pf != NULL;
+	dev->group = group_for(machine, number, pf != NULL, &fresh);
 	snprintf(dev->bdf, sizeof(dev->bdf), "0000:%02x:%02x.%x", devid >> 8, (devid >> 3) & 31,
 		 devid & 7);
 	vfio_irq_init(dev);
 	host.opaque = dev;
-	ret = dev->group ? cbit_pci_create(rest, devid, &host, &dev->pci, err)
-			 : cbit_error_set(err, -ENOMEM, "no memory for a group");
+	if (!dev->group)
+		ret = cbit_error_set(err, -ENOMEM, "no memory for a group");
+	else if (pf)
+		ret = cbit_pci_create_vf(pf->pci, spec, vf, &host, &dev->pci, err);
+	else
+		ret = cbit_pci_create(spec, devid, &host, &dev->pci, err);
 	if (ret) {
 		/* A group that was made for it has nobody else. */
 		if (dev->group && fresh)
@@ -273,8 +360,33 @@ int cbit_machine_add_device(struct cbit_machine *machine, const char *spec, stru
 		return ret;
 	}
 	vfio_memory_init(dev);
-	machine->devices[machine->nr_devices++] = dev;
-	return machine->guest ? vfio_guest_add_device(machine, dev, err) : 0;
+	for (unsigned int i = machine->nr_devices++; i > at; i--)
+		machine->devices[i] = machine->devices[i - 1];
+	machine->devices[at] = dev;
+	renumber(machine);
+	ret = machine->guest ? vfio_guest_add_device(machine, dev, err) : 0;
+	if (!ret && !pf)
+		ret = vfio_sriov_plug(dev, spec, err);
+	if (ret && !pf)
+		unplug(machine, dev);
+	return ret;
+}
+
+int cbit_machine_add_device(struct cbit_machine *machine, const char *spec, struct cbit_error *err)
+{
+	uint16_t devid = (uint16_t)((physical(machine) + 1) << 8);
+	unsigned int number = UINT32_MAX;
+	char rest[512];
+	int ret;
+
+	ret = parse_common(spec, rest, sizeof(rest), &number, &devid, err);
+	if (ret)
+		return ret;
+	if (number == UINT32_MAX) {
+		for (number = 1; number_taken(machine, number);)
+			number++;
+	}
+	return vfio_device_plug(machine, NULL, 0, rest, devid, number, err);
 }
 
 int cbit_machine_set_faults(struct cbit_machine *machine, struct cbit_fault_plan *plan,
@@ -309,6 +421,21 @@ bool cbit_machine_device(struct cbit_machine *machine, unsigned int index,
 	memcpy(out->bdf, dev->bdf, sizeof(out->bdf));
 	out->index = index;
 	out->group = dev->group->number;
+	out->total_vfs = cbit_pci_total_vfs(dev->pci);
+	out->num_vfs = __atomic_load_n(&dev->num_vfs, __ATOMIC_RELAXED);
+	out->pf = dev->pf ? dev->pf->index : UINT32_MAX;
+	out->vf = dev->vf;
+	out->present = !__atomic_load_n(&dev->absent, __ATOMIC_RELAXED);
+	return true;
+}
+
+/* A group whose only device is a virtual function that is not enabled. */
+static bool group_absent(const struct cbit_machine *machine, const struct vfio_group *group)
+{
+	for (unsigned int i = 0; i < machine->nr_devices; i++) {
+		if (machine->devices[i]->group == group && !machine->devices[i]->absent)
+			return false;
+	}
 	return true;
 }
 
@@ -317,7 +444,7 @@ static int open_group(struct cbit_machine *machine, unsigned int number, struct 
 	for (unsigned int i = 0; i < machine->nr_groups; i++) {
 		struct vfio_group *group = machine->groups[i];
 
-		if (group->number != number)
+		if (group->number != number || group_absent(machine, group))
 			continue;
 		if (group->cdev_open || group->opened)
 			return -EBUSY;
@@ -362,7 +489,7 @@ int cbit_vfio_open(struct cbit_machine *machine, enum cbit_file_kind kind, unsig
 		break;
 	case CBIT_FILE_DEVICE:
 		file->cdev = true;
-		if (number < machine->nr_devices)
+		if (number < machine->nr_devices && !machine->devices[number]->absent)
 			file->device = machine->devices[number];
 		else
 			ret = -ENODEV;

@@ -9,10 +9,11 @@
 
 #include "vfio_internal.h"
 
-/* Each device sits on the secondary bus of a root port; functions of one device share it. */
+/* Each device sits on the secondary bus of a root port; its functions share it, if they are there.
+ */
 static bool same_bus(const struct vfio_device *a, const struct vfio_device *b)
 {
-	return a->devid >> 8 == b->devid >> 8;
+	return a->devid >> 8 == b->devid >> 8 && !b->absent;
 }
 
 static uint32_t count_devices(const struct vfio_device *dev)

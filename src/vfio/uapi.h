@@ -284,6 +284,7 @@ struct uapi_low_power_wakeup {
 };
 _Static_assert(sizeof(struct uapi_low_power_wakeup) == 8,
 	       "vfio_device_low_power_entry_with_wakeup");
+#define UAPI_FEATURE_PCI_VF_TOKEN           0u
 #define UAPI_FEATURE_LOW_POWER_ENTRY        3u
 #define UAPI_FEATURE_LOW_POWER_ENTRY_WAKEUP 4u
 #define UAPI_FEATURE_LOW_POWER_EXIT         5u

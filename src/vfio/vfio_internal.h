@@ -112,6 +112,15 @@ struct vfio_group {
 	unsigned int attached;
 };
 
+/**
+ * struct vfio_vf_token - what users of a physical function and of its virtual ones must share.
+ * @users: virtual functions that are open.
+ */
+struct vfio_vf_token {
+	uint8_t uuid[16];
+	unsigned int users;
+};
+
 struct vfio_device {
 	struct cbit_machine *machine;
 	struct cbit_pci *pci;
@@ -136,6 +145,17 @@ struct vfio_device {
 	bool intx_masked;
 	bool intx_disabled; /* by the client, in the command register as it sees it */
 	bool low_power;
+	/*
+	 * SR-IOV: of a virtual function its physical one, its number there, and whether it is
+	 * enabled; of a physical one the token, and where the virtual ones' BARs are.
+	 */
+	struct vfio_device *pf;
+	unsigned int vf;
+	bool absent;
+	unsigned int bars_placed;
+	uint64_t vf_bars[CBIT_PCI_BARS];
+	unsigned int num_vfs;
+	struct vfio_vf_token token;
 	/* held over what may change whether its memory answers, and what follows: see memory.c */
 	pthread_mutex_t memory_lock;
 	uint32_t pm_cap, exp_cap;    /* in configuration space; 0: none */
@@ -289,6 +309,21 @@ int vfio_dirty_check(uint64_t pages, uint64_t bytes);
 int vfio_dirty_mark(const struct vfio_call *call, uint64_t bitmap, const struct vfio_mapping *m,
 		    uint64_t base);
 long vfio_dirty_pages(struct vfio_space *space, const struct vfio_call *call);
+
+/* sriov.c */
+/* The virtual functions of a device that has just been plugged in. */
+int vfio_sriov_plug(struct vfio_device *pf, const char *spec, struct cbit_error *err);
+/* May the device be opened with that token, NULL for none? Linux: match_token_uuid() */
+int vfio_token_match(struct vfio_device *dev, const uint8_t uuid[16]);
+/* "BDF" or "BDF vf_token=UUID": 1 for this device, 0 for another one, or an errno. */
+int vfio_token_name(struct vfio_device *dev, const char *name);
+long vfio_token_feature(struct vfio_device *dev, const struct vfio_call *call,
+			const struct uapi_feature *feat);
+
+/* machine.c */
+/* Plug a device in, or virtual function @vf of @pf, which has a group of its own. */
+int vfio_device_plug(struct cbit_machine *machine, struct vfio_device *pf, unsigned int vf,
+		     const char *spec, uint16_t devid, unsigned int group, struct cbit_error *err);
 
 /* reset.c */
 long vfio_hot_reset_info(struct cbit_file *file, const struct vfio_call *call);

@@ -20,7 +20,7 @@ static struct vfs *tree(void)
 	client_plug(c, "ioat");
 	client_plug(c, "ioat,addr=0000:41:02.3,group=9");
 	FUZZ_CHECK(!vfs_create(&vfs));
-	FUZZ_CHECK(!host_sysfs_build(&vfs, c->machine));
+	FUZZ_CHECK(!host_sysfs_build(&vfs, c->machine, NULL));
 	FUZZ_CHECK(!vfs_link(&vfs, "/sys/bus/pci/loop", "loop/loop"));
 	FUZZ_CHECK(!vfs_link(&vfs, "/sys/bus/pci/root", "/"));
 	client_down(c);

@@ -219,7 +219,7 @@ static void test_machine(void **state)
 	client_plug(c, "ioat,membar=1M");
 	client_plug(c, "ioat,addr=0000:41:02.3,group=9");
 	assert_int_equal(vfs_create(&vfs), 0);
-	assert_int_equal(host_sysfs_build(&vfs, c->machine), 0);
+	assert_int_equal(host_sysfs_build(&vfs, c->machine, NULL), 0);
 #define D2 "/sys/devices/pci0000:41/0000:41:02.3"
 	leads_to(&vfs, "/sys/bus/pci/devices/0000:41:02.3", D2);
 	leads_to(&vfs, "/sys/bus/pci/drivers/vfio-pci/0000:41:02.3", D2);
