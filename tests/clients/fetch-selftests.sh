@@ -17,7 +17,8 @@ cache=${1:-${CBIT_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/cbit}}
 suite=${CBIT_KERNEL_SUITE:-sid}
 want=${CBIT_KERNEL_SOURCE:-}
 programs='vfio_dma_mapping_test vfio_dma_mapping_mmio_test vfio_pci_driver_test
-	vfio_pci_device_init_perf_test vfio_pci_device_test vfio_iommufd_setup_test'
+	vfio_pci_device_init_perf_test vfio_pci_device_test vfio_iommufd_setup_test
+	vfio_pci_sriov_uapi_test'
 log() { printf 'fetch-selftests: %s\n' "$*" >&2; }
 cannot() {
 	log "$*"

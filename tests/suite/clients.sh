@@ -174,6 +174,14 @@ client_basics() {
 	want_kinds unmapped-nothing
 	end
 
+	begin "client: SR-IOV"
+	run --device ioat,sriov=4 -- "$clients/client_sriov"
+	want_rc 0
+	want_out 'all right$'
+	want_err "^cbit: write of '4' to .*/sriov_numvfs fails: Device or resource busy$"
+	want_findings
+	end
+
 	begin "client: fork and exec"
 	run --device ioat --device ioat -- "$clients/client_fork"
 	want_rc 0

@@ -93,6 +93,10 @@ section_selftests() {
 	selftest vfio_pci_driver_test 35 600 --device dsa,maxcopy=256K -- 0000:01:00.0
 	want_only_findings iova-not-mapped
 	end
+	selftest vfio_pci_sriov_uapi_test 45 120 --device ioat,sriov=4 -- 0000:01:00.0
+	want_findings
+	want_cases vfio_pci_sriov_uapi_test
+	end
 	selftest vfio_pci_device_init_perf_test 5 120 --device ioat --device ioat --device ioat \
 		--device ioat -- 0000:01:00.0 0000:02:00.0 0000:03:00.0 0000:04:00.0
 	want_findings

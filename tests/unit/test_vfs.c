@@ -257,6 +257,51 @@ static void test_machine(void **state)
 	client_down(c);
 }
 
+/* Virtual functions: their names come and go with what says whether they are there. */
+static void test_sriov(void **state)
+{
+	static const char *const names[] = { "/sys/bus/pci/devices/0000:01:00.1",
+					     "/sys/bus/pci/devices/0000:01:00.0/virtfn0",
+					     "/sys/bus/pci/drivers/vfio-pci/0000:01:00.1",
+					     "/sys/kernel/iommu_groups/3",
+					     "/sys/class/vfio-dev/vfio2",
+					     "/dev/vfio/devices/vfio2",
+					     "/dev/vfio/3" };
+	struct client *c = client_up("sme", "complete", NULL);
+	bool there[4] = { true, true, false, false };
+	struct vfs_node *node;
+	struct vfs vfs;
+
+	(void)state;
+	client_plug(c, "ioat,sriov=2");
+	client_plug(c, "ioat");
+	assert_int_equal(vfs_create(&vfs), 0);
+	assert_int_equal(host_sysfs_build(&vfs, c->machine, there), 0);
+#define PF "/sys/bus/pci/devices/0000:01:00.0/"
+	assert_string_equal(content(&vfs, PF "sriov_totalvfs"), "2\n");
+	assert_string_equal(content(&vfs, PF "sriov_offset"), "1\n");
+	assert_string_equal(content(&vfs, PF "sriov_vf_device"), "2021\n");
+	assert_int_equal(vfs_walk(&vfs, PF "sriov_numvfs", true, &node), 0);
+	assert_true(node->attr);
+	assert_int_equal(
+		vfs_walk(&vfs, "/sys/bus/pci/devices/0000:02:00.0/sriov_numvfs", true, &node),
+		-ENOENT);
+	for (unsigned int round = 0; round < 4; round++) {
+		there[2] = round & 1;
+		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+			assert_int_equal(vfs_walk(&vfs, names[i], true, &node),
+					 there[2] ? 0 : -ENOENT);
+		assert_int_equal(vfs_walk(&vfs, PF "virtfn1", true, &node), -ENOENT);
+	}
+	leads_to(&vfs, PF "virtfn0", "/sys/devices/pci0000:01/0000:01:00.1");
+	leads_to(&vfs, "/sys/bus/pci/devices/0000:01:00.1/physfn",
+		 "/sys/devices/pci0000:01/0000:01:00.0");
+	leads_to(&vfs, "/sys/bus/pci/devices/0000:01:00.1/iommu_group",
+		 "/sys/kernel/iommu_groups/3");
+	vfs_destroy(&vfs);
+	client_down(c);
+}
+
 #define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -267,6 +312,7 @@ int main(void)
 		T(test_long),
 		T(test_rewrite),
 		cmocka_unit_test(test_machine),
+		cmocka_unit_test(test_sriov),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
