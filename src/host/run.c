@@ -122,9 +122,9 @@ static int power_on(struct host *host, struct cbit_error *err)
 					      info.bdf, strerror(errno));
 		dev->pci = info.pci;
 	}
-	if (!ret && (vfs_create(&host->vfs) ||
-		     host_sysfs_build(&host->vfs, host->machine, host->there) ||
-		     host_heap_nodes(&host->vfs, config->guest.kind != CBIT_GUEST_PLAIN)))
+	if (!ret &&
+	    (vfs_create(&host->vfs) || host_sysfs_build(&host->vfs, host->machine, host->there) ||
+	     host_heap_nodes(&host->vfs, config->guest.kind != CBIT_GUEST_PLAIN)))
 		ret = cbit_error_set(err, -ENOMEM, "no memory for the synthetic sysfs");
 	return ret;
 }
