@@ -134,6 +134,23 @@ static void do_rwv(struct host_call *call, bool write)
 	done(call);
 }
 
+/* Files whose memory is not what the kernel, which sees other ones, would give. */
+static bool refuses_mmap(struct host *host, pid_t tid, int number, int *error)
+{
+	struct host_fd fd;
+
+	*error = 0;
+	pthread_rwlock_rdlock(&host->calls);
+	if (!host_fd_lookup(host, tid, number, &fd)) {
+		if (fd.kind == HOST_FD_DMABUF)
+			*error = -EINVAL; /* vfio-pci's have no mmap (dma_buf_mmap_internal) */
+		else if (fd.kind == HOST_FD_SOCK && cbit_vfio_kind(fd.file) == CBIT_FILE_IOMMUFD)
+			*error = -ENXIO; /* no queues of hardware (iommufd_fops_mmap) */
+	}
+	pthread_rwlock_unlock(&host->calls);
+	return *error;
+}
+
 static void do_mmap(struct host_call *call)
 {
 	const uint64_t *args = (const uint64_t *)call->req->data.args;
@@ -147,11 +164,8 @@ static void do_mmap(struct host_call *call)
 	if (!(args[5] & CBIT_VFIO_OFFSET_MARK)) {
 		if (args[3] & MAP_ANONYMOUS || (args[3] & MAP_TYPE) == MAP_PRIVATE)
 			return;
-		if (!host_fd_lookup(host, call->tid, (int)args[4], &fd) &&
-		    fd.kind == HOST_FD_DMABUF) {
-			/* vfio-pci's have no mmap (dma_buf_mmap_internal) */
+		if (refuses_mmap(host, call->tid, (int)args[4], &call->error)) {
 			call->pass = false;
-			call->error = -EINVAL;
 			return;
 		}
 		call->error = host_heap_mmap_check(call);

@@ -88,6 +88,43 @@ static int sriov(struct vfs *vfs, struct cbit_machine *machine, const char *dir,
 	return ret ? ret : vfs_attr(vfs, path, dev->index);
 }
 
+/* /sys/dev/char: character devices by number. @target: in /sys. */
+static int by_number(struct vfs *vfs, unsigned int major, unsigned int minor, const char *target)
+{
+	char path[64], link[512];
+
+	snprintf(path, sizeof(path), "/sys/dev/char/%u:%u", major, minor);
+	snprintf(link, sizeof(link), "../../%s", target);
+	return vfs_link(vfs, path, link);
+}
+
+/* The device's own node, vfioN; @dir is the PCI device's directory. */
+static int cdev(struct vfs *vfs, const struct cbit_device_info *dev, const char *dir)
+{
+	char at[160], path[256], link[256];
+	int ret;
+
+	snprintf(at, sizeof(at), "%s/vfio-dev/vfio%u", dir, dev->index);
+	snprintf(path, sizeof(path), "%s/dev", at);
+	ret = vfs_file(vfs, path, "%u:%u\n", CDEV_MAJOR, dev->index);
+	snprintf(path, sizeof(path), "%s/uevent", at);
+	ret = ret ? ret
+		  : vfs_file(vfs, path, "MAJOR=%u\nMINOR=%u\nDEVNAME=vfio/devices/vfio%u\n",
+			     CDEV_MAJOR, dev->index, dev->index);
+	snprintf(path, sizeof(path), "%s/device", at);
+	snprintf(link, sizeof(link), "../../../%s", dev->bdf);
+	ret = ret ? ret : vfs_link(vfs, path, link);
+	snprintf(path, sizeof(path), "%s/subsystem", at);
+	ret = ret ? ret : vfs_link(vfs, path, "../../../../../class/vfio-dev");
+	snprintf(path, sizeof(path), "/sys/class/vfio-dev/vfio%u", dev->index);
+	snprintf(link, sizeof(link), "../..%s", at + strlen("/sys"));
+	ret = ret ? ret : vfs_link(vfs, path, link);
+	ret = ret ? ret : by_number(vfs, CDEV_MAJOR, dev->index, at + strlen("/sys/"));
+	snprintf(path, sizeof(path), "/dev/vfio/devices/vfio%u", dev->index);
+	return ret ? ret
+		   : vfs_node(vfs, path, CDEV_MAJOR, dev->index, CBIT_FILE_DEVICE, dev->index);
+}
+
 static int device(struct vfs *vfs, struct cbit_machine *machine, const struct cbit_device_info *dev)
 {
 	char dir[128], path[256], link[256];
@@ -148,20 +185,15 @@ static int device(struct vfs *vfs, struct cbit_machine *machine, const struct cb
 	snprintf(path, sizeof(path), "/sys/kernel/iommu_groups/%u/type", dev->group);
 	ret = ret ? ret : vfs_file(vfs, path, "DMA\n");
 
-	/* The device as a cdev. */
-	snprintf(path, sizeof(path), "%s/vfio-dev/vfio%u/dev", dir, dev->index);
-	ret = ret ? ret : vfs_file(vfs, path, "%u:%u\n", CDEV_MAJOR, dev->index);
-	snprintf(path, sizeof(path), "/sys/class/vfio-dev/vfio%u", dev->index);
-	snprintf(link, sizeof(link), "../..%s/vfio-dev/vfio%u", dir + strlen("/sys"), dev->index);
-	LINK(path, link);
-	snprintf(path, sizeof(path), "/dev/vfio/devices/vfio%u", dev->index);
-	ret = ret ? ret : vfs_node(vfs, path, CDEV_MAJOR, dev->index, CBIT_FILE_DEVICE, dev->index);
+	ret = ret ? ret : cdev(vfs, dev, dir);
 
 	/* And its group. */
 	snprintf(path, sizeof(path), "/dev/vfio/%u", dev->group);
 	ret = ret ? ret : vfs_node(vfs, path, GROUP_MAJOR, dev->group, CBIT_FILE_GROUP, dev->group);
 	snprintf(path, sizeof(path), "/sys/class/vfio/%u/dev", dev->group);
 	ret = ret ? ret : vfs_file(vfs, path, "%u:%u\n", GROUP_MAJOR, dev->group);
+	snprintf(link, sizeof(link), "class/vfio/%u", dev->group);
+	ret = ret ? ret : by_number(vfs, GROUP_MAJOR, dev->group, link);
 #undef ATTR
 #undef LINK
 	return ret;
@@ -183,14 +215,16 @@ int host_sysfs_build(struct vfs *vfs, struct cbit_machine *machine, const bool *
 		"/sys/module/vfio_iommu_type1",
 		"/sys/devices",
 		"/sys/kernel/debug",
+		"/sys/dev/char",
 	};
 	struct cbit_device_info dev;
 	int ret = 0;
 
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
-		/* Of these two only some names are ours; see claimed() in vfs.c. */
+		/* Of these only some names are ours; see claimed() in vfs.c. */
 		bool ours = strcmp(dirs[i], "/sys/devices") != 0 &&
-			    strcmp(dirs[i], "/sys/kernel/debug") != 0;
+			    strcmp(dirs[i], "/sys/kernel/debug") != 0 &&
+			    strcmp(dirs[i], "/sys/dev/char") != 0;
 
 		if (!vfs_dir(vfs, dirs[i], ours))
 			return -ENOMEM;

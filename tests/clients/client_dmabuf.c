@@ -250,6 +250,9 @@ static void descriptor(void)
 	char byte;
 
 	open_nodes(&c);
+	REQUIRE(mmap(NULL, 4096, PROT_READ, MAP_SHARED, c.container, 0) == MAP_FAILED &&
+			errno == ENXIO,
+		"mmap of an iommufd");
 	fd = export_bar(&c.dev[1], 0, SIZE, O_RDWR);
 	REQUIRE(!(fcntl(fd, F_GETFD) & FD_CLOEXEC), "close-on-exec was not asked for");
 	REQUIRE((fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDWR, "access mode");

@@ -233,6 +233,11 @@ static void test_machine(void **state)
 	/* realpath() looks at every directory on the way */
 	leads_to(&vfs, "/sys/bus/pci/devices/0000:41:02.3/..", "/sys/devices/pci0000:41");
 	leads_to(&vfs, "/sys/class/vfio-dev/vfio1", D2 "/vfio-dev/vfio1");
+	leads_to(&vfs, "/sys/dev/char/241:1", D2 "/vfio-dev/vfio1");
+	leads_to(&vfs, "/sys/dev/char/241:1/device", D2);
+	leads_to(&vfs, "/sys/dev/char/241:1/subsystem", "/sys/class/vfio-dev");
+	leads_to(&vfs, "/sys/dev/char/242:9", "/sys/class/vfio/9");
+	assert_int_equal(vfs_walk(&vfs, "/sys/dev/char/1:3", true, &node), 1);
 	assert_string_equal(content(&vfs, "/sys/bus/pci/devices/0000:41:02.3/vendor"), "0x8086\n");
 	assert_string_equal(
 		content(&vfs, "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"),
