@@ -74,7 +74,10 @@ static uint16_t create_sq(struct nvme *n, const struct nvme_sqe *sqe)
 {
 	const uint16_t id = (uint16_t)sqe->cdw10, cqid = (uint16_t)(sqe->cdw11 >> 16);
 
-	if (!cqid || cqid >= n->nr_queues || !n->cq[cqid].exists)
+	/* 5.4: what can be no completion queue, and what is none yet */
+	if (!cqid || cqid >= n->nr_queues)
+		return NVME_QID_INVALID;
+	if (!n->cq[cqid].exists)
 		return NVME_CQ_INVALID;
 	if (!id || id >= n->nr_queues || n->sq[id].exists)
 		return NVME_QID_INVALID;

@@ -212,7 +212,8 @@ static uint16_t sgl_segment(struct list *l, struct nvme_sgl *seg)
 
 	if (seg->id & 0xf)
 		return NVME_SGL_TYPE_INVALID;
-	if (!seg->len || seg->len % sizeof(sgl[0]))
+	/* Segments are qword aligned (4.4). */
+	if (!seg->len || seg->len % sizeof(sgl[0]) || at & 7)
 		return NVME_SGL_SEGMENT_INVALID;
 	seg->len = 0;
 	/* What follows the last byte of data is not looked at. */

@@ -76,6 +76,14 @@ static uint16_t check_ns(struct nvme *n, uint8_t fid, uint32_t nsid)
 	return NVME_OK;
 }
 
+/* 5.21.1.4: threshold types 2 and 3 and sensors 9 to 14 are reserved. */
+static bool threshold_ok(uint32_t dw11)
+{
+	const uint32_t type = dw11 >> 20 & 3, sensor = dw11 >> 16 & 15;
+
+	return type <= 1 && (sensor <= 8 || sensor == 15);
+}
+
 uint16_t nvme_feature_get(struct nvme_worker *w, const struct nvme_batch *b, struct nvme_cmd *cmd)
 {
 	struct nvme *n = w->n;
@@ -86,7 +94,8 @@ uint16_t nvme_feature_get(struct nvme_worker *w, const struct nvme_batch *b, str
 	uint16_t status;
 	uint64_t stamp;
 
-	if (!known(fid) || sel > SEL_SUPPORTED)
+	if (!known(fid) || sel > SEL_SUPPORTED ||
+	    (fid == NVME_FEAT_TEMPERATURE && !threshold_ok(dw11)))
 		return NVME_INVALID_FIELD;
 	status = check_ns(n, fid, cmd->sqe.nsid);
 	if (status)
@@ -177,9 +186,9 @@ static uint16_t set_value(struct nvme *n, struct nvme_cmd *cmd, uint8_t fid)
 		/* Coalescing is a permission; this controller never waits. */
 		return NVME_OK;
 	case NVME_FEAT_TEMPERATURE:
-		/* Reserved threshold types, and sensors there are not. */
-		if ((v >> 20 & 3) > 1)
+		if (!threshold_ok(v))
 			return NVME_INVALID_FIELD;
+		/* Sensors there are not. */
 		if (v >> 16 & 0x3f)
 			return NVME_OK;
 		break;

@@ -64,7 +64,7 @@ static uint16_t check(struct nvme *n, struct nvme_cmd *cmd)
 	default:
 		return NVME_INVALID_OPCODE;
 	}
-	if (NVME_FUSE(sqe->flags))
+	if (NVME_FUSE(sqe->flags) || NVME_PSDT(sqe->flags) > NVME_PSDT_SGL_MD)
 		return NVME_INVALID_FIELD;
 	if (!cmd->ns && !(sqe->opcode == NVME_IO_FLUSH && sqe->nsid == ALL_NS))
 		return NVME_INVALID_NS;
