@@ -21,7 +21,7 @@ build="$build libssl-dev libjansson-dev libyaml-dev libbsd-dev libdw-dev"
 rt=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
 tests="bc bison flex rsync libelf-dev xz-utils uuid-dev dpdk-dev libdpdk-dev clang libclang-rt-${rt:-14}-dev"
 # qemu-system-x86: a guest on our devices.
-tests="$tests valgrind util-linux procps jq g++ binutils qemu-system-x86"
+tests="$tests valgrind util-linux procps jq g++ binutils qemu-system-x86 qemu-utils"
 case ${1:-} in
 build) want=$build ;;
 test) want="$build $tests" ;;

@@ -8,6 +8,8 @@
 #   guest      a VFIO program inside a confidential guest
 #   selftests  the kernel's VFIO selftests (built from Debian's source, then kept in a cache)
 #   dpdk       DPDK's dmadev_autotest, and a program on DPDK
+#   nvme       the NVMe controller under our own driver and QEMU's (qemu-img)
+#   powercut   kill -9 of the supervisor under load: what was flushed is on the disk
 #   qemu       QEMU with a guest whose own drivers use the devices
 #   libcbit    the library as others meet it: installed, its symbols, headers and examples
 #   sim        scenario files, the matrix, explanations
@@ -35,12 +37,12 @@ cbit=$build/cbit
 clients=$build/tests/clients
 examples=$build/examples
 selftests=${CBIT_SELFTESTS:-}
-client_sections='abi clients guest selftests dpdk faults contract kill demo'
+client_sections='abi clients guest selftests dpdk nvme powercut faults contract kill demo'
 all="unit libcbit sim explore $client_sections qemu user fuzz guard sanitize"
 
 # The parts below share these variables; shellcheck sees one file at a time.
 # shellcheck disable=SC2154
-for part in lib build clients guest thirdparty dpdk faults qemu contract kill sim explore guard libcbit; do
+for part in lib build clients guest thirdparty dpdk nvme faults qemu contract kill sim explore guard libcbit; do
 	# shellcheck source=/dev/null
 	. "$here/suite/$part.sh"
 done

@@ -41,5 +41,13 @@ for _ in $(seq "${CBIT_SOAK_KILLS:-20}"); do
 		grep -A20 '^not ok' "$log" || tail -n 20 "$log"
 	fi
 done
+# The supervisor of a disk under load, CBIT_SOAK_CUTS times.
+if CBIT_POWER_CUTS=${CBIT_SOAK_CUTS:-100} BUILD=$build tests/run.sh powercut >"$log" 2>&1; then
+	passed=$((passed + 1))
+	grep '^ok' "$log"
+else
+	failed=$((failed + 1))
+	tail -n 20 "$log"
+fi
 echo "soak: $passed passed, $failed failed"
 [ "$failed" -eq 0 ]

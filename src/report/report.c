@@ -182,6 +182,9 @@ static bool same(const struct finding *f, enum finding_id id, const struct cbit_
 		return ev->devid == f->first.devid;
 	if (id == FINDING_NO_IOMMU || id == FINDING_UNMAPPED_NOTHING)
 		return same_call(f, ev);
+	/* A program that maps a buffer each time and frees it each time does one thing wrong. */
+	if (id == FINDING_MEMORY_CHANGED && ev->mapping.trace && ev->call && ev->call->trace)
+		return ev->mapping.trace == f->first.mapping.trace && same_call(f, ev);
 	if (ev->mapping.id || f->first.mapping.id)
 		return ev->mapping.id == f->first.mapping.id;
 	return ev->devid == f->first.devid && ev->write == f->first.write &&

@@ -495,6 +495,36 @@ static void test_strings_copied(void **state)
 
 #define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
+/* Buffers that are mapped, used and freed in a loop: one finding for the two places. */
+static void test_given_up_in_a_loop(void **state)
+{
+	struct cbit_report *report = *state;
+	static const struct {
+		uint32_t map;
+		uint32_t call;
+		unsigned int findings;
+	} cases[] = {
+		{ 7, 8, 1 }, { 7, 8, 1 }, { 7, 9, 2 }, { 6, 8, 3 },
+		{ 7, 8, 3 }, { 0, 8, 4 }, { 0, 8, 5 },
+	};
+
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct cbit_event ev = event(CBIT_EVENT_MEMORY_CHANGED, 100 + i);
+		char *text, *at;
+		unsigned int n = 0;
+
+		ev.mapping.trace = cases[i].map;
+		ev.what = "munmap";
+		ev.call = &(struct cbit_mapping_info){ .pid = 4711, .trace = cases[i].call };
+		tell(report, ev);
+		text = cbit_report_text(report);
+		for (at = text; (at = strstr(at, "cbit: finding unmapped-while-mapped")); at++)
+			n++;
+		assert_int_equal(n, cases[i].findings);
+		free(text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -510,6 +540,7 @@ int main(void)
 		T(test_limit),
 		T(test_json),
 		T(test_strings_copied),
+		T(test_given_up_in_a_loop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

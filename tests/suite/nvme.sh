@@ -1,0 +1,113 @@
+# shellcheck shell=bash disable=SC2016,SC2034,SC2054,SC2154
+# Sections nvme and powercut: the NVMe controller under our own driver and under QEMU's.
+
+nvme_disk=0000:01:00.0
+
+# What QEMU's driver leaves: it frees buffers, and ends, with their mappings in place.
+want_qemu_kinds() {
+	local found
+	found=$(findings | sort -u | grep -vx 'mapping-leaked\|unmapped-while-mapped' | tr '\n' ' ')
+	[ -z "$found" ] || because "findings: $found"
+}
+
+nvme_qemu() {
+	local mib=${CBIT_NVME_MIB:-256} src=$T/nvme-src disk=$T/nvme-disk copy=$T/nvme-copy
+	# Once a suite run at full size: as an ordinary user.
+	[ "$(id -u)" -eq 0 ] || mib=${CBIT_NVME_MIB:-1024}
+	if ! command -v qemu-img >/dev/null 2>&1; then
+		skip "nvme: qemu-img" "no qemu-img here (package qemu-utils)"
+		return
+	fi
+	head -c "${mib}M" /dev/urandom >"$src"
+	truncate -s "${mib}M" "$disk"
+	begin "nvme: qemu-img info"
+	run --device "nvme,file=$disk" -- qemu-img info "nvme://$nvme_disk/1"
+	want_rc 0
+	want_out "virtual size: .* \($((mib * 1048576)) bytes\)"
+	want_qemu_kinds
+	end
+	begin "nvme: qemu-img convert to the disk, $mib MiB"
+	limit=180 run --device "nvme,file=$disk" -- qemu-img convert -n -f raw -O raw "$src" "nvme://$nvme_disk/1"
+	want_rc 0
+	want_qemu_kinds
+	cmp "$src" "$disk" >>"$out" 2>&1 || because "the disk differs from the source"
+	end
+	begin "nvme: qemu-img convert from the disk, $mib MiB"
+	limit=180 run --device "nvme,file=$disk" -- qemu-img convert -f raw -O raw "nvme://$nvme_disk/1" "$copy"
+	want_rc 0
+	want_qemu_kinds
+	cmp "$src" "$copy" >>"$out" 2>&1 || because "the copy differs from the source"
+	end
+	rm -f "$src" "$copy"
+	begin "nvme: qemu-io: write zeroes, discard, flush, patterns; blocks of 4096 bytes"
+	run --device "nvme,file=$disk,block=4096" -- qemu-io -f raw -c 'write -P 0x5a 64k 1M' \
+		-c 'write -z 128k 64k' -c 'discard 256k 64k' -c flush -c 'read -P 0x5a 64k 64k' \
+		-c 'read -P 0 128k 64k' -c 'read -P 0 256k 64k' -c 'read -P 0x5a 320k 768k' "nvme://$nvme_disk/1"
+	want_rc 0
+	want_no_out 'verification failed|error'
+	want_qemu_kinds
+	end
+	rm -f "$disk"
+}
+
+section_nvme() {
+	local how
+	for how in 'private 2' 'shared 4' 'private 4 irq' 'shared 1 irq'; do
+		begin "nvme: verified load, $how"
+		# shellcheck disable=SC2086
+		run --device nvme,size=64M -- "$clients/client_nvme" verify $how
+		want_rc 0
+		want_out 'all right$'
+		want_findings
+		end
+	done
+	begin "nvme: verified load, scattered frames, 4096-byte blocks, linux-7.2"
+	run --policy linux-7.2 --frames scattered --device nvme,size=64M,block=4096 -- \
+		"$clients/client_nvme" verify private 2 irq
+	want_rc 0
+	want_out 'all right$'
+	want_findings
+	end
+	begin "nvme: an idle client costs less than one per cent of a processor"
+	run --device nvme,size=64M -- "$clients/client_nvme" idle
+	want_rc 0
+	want_findings
+	end
+	begin "nvme: a file that another cbit has"
+	truncate -s 1M "$T/nvme-shared"
+	run --device "nvme,file=$T/nvme-shared" -- "$cbit" run --device "nvme,file=$T/nvme-shared" -- true
+	want_rc 125
+	want_err 'is in use by another device'
+	end
+	nvme_qemu
+}
+
+# kill -9 of the supervisor at some moment of a load; then the disk is compared with what was
+# acknowledged. The next load goes on with the same disk.
+section_powercut() {
+	local disk=$T/power-disk state=$T/power-state cuts=${CBIT_POWER_CUTS:-10} i ms cut acknowledged=0 n
+	rm -f "$disk" "$state"
+	truncate -s 16M "$disk"
+	exec 4>&2 2>/dev/null
+	begin "powercut: $cuts times kill -9, every acknowledged flush survived"
+	for i in $(seq "$cuts"); do
+		: >"$out"
+		"$cbit" run --device "nvme,file=$disk,block=4096" -- "$clients/client_nvme" load "$state" \
+			>"$out" 2>"$err" </dev/null &
+		cut=$!
+		until_true 20 grep -q '^starting' "$out" || because "cut $i: the load did not start"
+		ms=$((RANDOM % 400))
+		sleep "0.$(printf '%03d' "$ms")"
+		kill -9 "$cut" || because "cut $i: cbit had ended by itself"
+		wait "$cut" || true
+		try 20 "$clients/client_nvme" check "$disk" "$state"
+		n=$(sed -n 's/.* \([0-9]*\) flushes, .*/\1/p' "$out")
+		[ "$rc" -eq 0 ] || because "cut $i, after $ms ms: $(tail -n 3 "$out" | tr '\n' ' ')"
+		acknowledged=${n:-0}
+		[ -z "$why" ] || break
+	done
+	[ "$acknowledged" -gt "$cuts" ] || because "only $acknowledged flushes in all"
+	end
+	exec 2>&4 4>&-
+	rm -f "$disk" "$state"
+}
