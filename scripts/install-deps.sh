@@ -25,7 +25,7 @@ tests="$tests valgrind util-linux procps jq g++ binutils qemu-system-x86 qemu-ut
 case ${1:-} in
 build) want=$build ;;
 test) want="$build $tests" ;;
-lint) want="$build clang-format clang-tidy cppcheck shellcheck" ;;
+lint) want="$build libdpdk-dev clang-format clang-tidy cppcheck shellcheck" ;;
 *)
 	echo "usage: scripts/install-deps.sh [--check] build|test|lint" >&2
 	exit 2

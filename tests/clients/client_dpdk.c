@@ -87,7 +87,7 @@ static bool copy(struct test *t, uint32_t from, uint32_t to, uint32_t len)
 		return complain(t, "rte_dma_copy refused", from, len);
 	if (!wait_for(t, 1))
 		return false;
-	if (memcmp(t->from + from, t->to + to, len))
+	if (memcmp(t->from + from, t->to + to, len) != 0)
 		return complain(t, "the copy differs", to, len);
 	return untouched(t, to - GUARD, to) && untouched(t, to + len, to + len + GUARD);
 }
@@ -127,7 +127,7 @@ static bool burst(struct test *t)
 	if (!wait_for(t, count))
 		return false;
 	for (unsigned int i = 0; i < count; i++) {
-		if (memcmp(t->from + i * block, t->to + (count - 1 - i) * block, block))
+		if (memcmp(t->from + i * block, t->to + (count - 1 - i) * block, block) != 0)
 			return complain(t, "a copy of a burst differs", i, block);
 	}
 	return true;
