@@ -3,7 +3,7 @@ BUILD ?= build
 BENCH ?= $(BUILD)-bench
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all demo test unit fuzz soak bench format lint clean install
+.PHONY: all demo test test-qemu unit fuzz soak bench format lint clean install
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -21,6 +21,12 @@ test:
 	@scripts/install-deps.sh test
 	@$(MAKE) --no-print-directory all
 	@tests/run.sh
+
+# A guest on our devices, with fio and nvme-cli: more than the suite runs of it.
+test-qemu:
+	@scripts/install-deps.sh test
+	@$(MAKE) --no-print-directory all
+	@tests/run.sh qemu qemu-full
 
 unit: all
 	meson test -C $(BUILD) --no-rebuild --suite unit

@@ -22,7 +22,8 @@
 #   fuzz       each fuzz target for CBIT_FUZZ_SECONDS (20) on its corpus
 #   guard      instructions of the hot paths against the stored counts
 #   sanitize   clang build; unit tests and clients with sanitizers; valgrind
-# Without arguments: all of them. BUILD names the build directory (default build).
+#   qemu-full  QEMU's guest with fio and nvme-cli (make test-qemu); runs only when it is named
+# Without arguments: all the others. BUILD names the build directory (default build).
 # CBIT_USER_SECTIONS names the sections that "user" repeats.
 # Each case prints a line, ok, not ok or skip; the last line counts them.
 set -eu
@@ -98,7 +99,7 @@ section_user() {
 
 sections=${*:-$all}
 for section in $sections; do
-	case " $all " in
+	case " $all qemu-full " in
 	*" $section "*) ;;
 	*)
 		sed -n '2,/^set/s/^# \{0,1\}//p' "$0"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the guest of tests/suite/qemu.sh from Debian's packages in a cache directory and prints the
-# directory that holds it: vmlinuz, initrd (busybox, mke2fs, modules, guest-init), busybox
+# directory that holds it: vmlinuz, initrd (busybox, mke2fs, modules; init is put behind it, see get_guest), busybox
 # and, with "tools", tools.img (ext4 with fio and nvme-cli).
 #
 # usage: fetch-guest.sh initrd|tools
@@ -11,7 +11,6 @@
 # used as it is. Exit status: 77 when packages cannot be had, 1 when something else fails.
 set -eu
 
-here=$(cd "$(dirname "$0")" && pwd)
 cache=${CBIT_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/cbit}
 modules='ioatdma dmatest vfio-pci vfio_iommu_type1 nvme ext4 crc32c_generic virtio_blk virtio_pci'
 log() { printf 'fetch-guest: %s\n' "$*" >&2; }
@@ -27,7 +26,7 @@ if ! mkdir -p "$cache" 2>/dev/null || ! [ -w "$cache" ]; then
 fi
 cache=$(cd "$cache" && pwd)
 out=$cache/guest
-stamp=$(cat "$0" "$here/guest-init" | sha256sum)
+stamp=$(sha256sum <"$0")
 [ "${1:-}" = tools ] && want=$out/tools.img || want=$out/initrd
 
 # One at a time; whoever waited finds it there.
@@ -143,8 +142,6 @@ new=$work/guest
 root=$work/root
 mkdir -p "$new" "$root/proc" "$root/sys" "$root/dev" "$root/mnt" "$root/tools" "$root/lib/modules/$release"
 cp "$work/packages/boot/vmlinuz-$release" "$new/vmlinuz"
-cp "$here/guest-init" "$root/init"
-chmod 755 "$root/init"
 
 # Modules and what they need, without debug information; what is built in is no file.
 todo=$modules
