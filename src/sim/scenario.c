@@ -2,6 +2,7 @@
 /*
  * A scenario file as a whole: reading it, and what it can be asked.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,12 @@ static char *copy_text(struct scn_read *r, const yaml_node_t *root, const char *
 	yaml_node_t *node = yaml_get(&r->in, root, key);
 	const char *text = node ? yaml_text(&r->in, node, key) : "";
 
+	for (const char *p = text; p && *p; p++) {
+		if (iscntrl((unsigned char)*p) && *p != '\n' && *p != '\t') {
+			yaml_error(&r->in, node, "%s: has a control character in it", key);
+			return NULL;
+		}
+	}
 	return text ? strdup(text) : NULL;
 }
 

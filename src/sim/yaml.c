@@ -2,6 +2,7 @@
 /*
  * YAML with places; see yaml.h.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -21,6 +22,11 @@ static int message(struct yaml_in *in, const yaml_mark_t *mark, const char *fmt,
 		return -EINVAL;
 	if (vasprintf(&text, fmt, ap) < 0)
 		return -ENOMEM;
+	/* words of the file are quoted, and a terminal may be what shows them */
+	for (char *p = text; *p; p++) {
+		if (iscntrl((unsigned char)*p))
+			*p = '?';
+	}
 	if (asprintf(&in->message, "%s:%zu:%zu: %s", in->file, mark->line + 1, mark->column + 1,
 		     text) < 0)
 		in->message = NULL;

@@ -88,6 +88,8 @@ section_sim() {
 	bad "an APIC id twice" "1:35: an APIC id: 9 is there twice" <<<$'guest: { kind: sev, apic-ids: [9, 9] }\nsteps: [{alloc: x}]'
 	bad "an APIC id of another CPU" "1:42: an APIC id: 1 is one of those of vcpus, 0 to 1" \
 		<<<$'guest: { kind: sev, vcpus: 2, apic-ids: [1] }\nsteps: [{alloc: x}]'
+	bad "a control character" "1:7: name: has a control character in it" <<<$'name: "\\e[2J"\nsteps: [{alloc: x}]'
+	bad "a control character is not shown" "1:17: a buffer: '\?\[2J' is not a name" <<<'steps: [{alloc: "\e[2J"}]'
 	bad "an ASID of the host" "1:27: asid: from 1 to 15" <<<$'guest: { kind: sev, asid: 0 }\nsteps: [{alloc: x}]'
 	bad "brackets without end, at once" "1:39: nested deeper than 32 levels" < <(printf 'steps: %0100000d' 0 | tr 0 '[')
 	bad "braces without end, at once" "1:[0-9]+: nested deeper than 32 levels" < <(printf 'steps: %050000d' 0 | sed 's/0/{a: /g')
