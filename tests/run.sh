@@ -15,6 +15,7 @@
 #   sim        scenario files, the matrix, explanations
 #   explore    the shortest sequences that break a policy
 #   faults     --fault: what goes wrong, how it is told, drivers that mind and do not
+#   p2p        disk to disk without the machine's memory, by type1 and by dma-buf
 #   contract   options, exit statuses, what a program sees
 #   kill       kill -9 of either side leaves nothing behind
 #   demo       make demo
@@ -38,12 +39,12 @@ cbit=$build/cbit
 clients=$build/tests/clients
 examples=$build/examples
 selftests=${CBIT_SELFTESTS:-}
-client_sections='abi clients guest selftests dpdk nvme powercut faults contract kill demo'
+client_sections='abi clients guest selftests dpdk nvme powercut faults p2p contract kill demo'
 all="unit libcbit sim explore $client_sections qemu user fuzz guard sanitize"
 
 # The parts below share these variables; shellcheck sees one file at a time.
 # shellcheck disable=SC2154
-for part in lib build clients guest thirdparty dpdk nvme faults qemu contract kill sim explore guard libcbit; do
+for part in lib build clients guest thirdparty dpdk nvme faults p2p qemu contract kill sim explore guard libcbit; do
 	# shellcheck source=/dev/null
 	. "$here/suite/$part.sh"
 done
