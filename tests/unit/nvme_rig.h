@@ -118,6 +118,8 @@ static inline bool npeek(struct nrig *r, unsigned int q, struct answer *out)
 	ram_read(&r->rig, CQ_AT(q) + nq->head * sizeof(cqe), &cqe, sizeof(cqe));
 	if ((cqe.status & 1) != nq->phase)
 		return false;
+	/* The phase comes last: what was read before it may be older. */
+	ram_read(&r->rig, CQ_AT(q) + nq->head * sizeof(cqe), &cqe, sizeof(cqe));
 	*out = (struct answer){ .result = cqe.result,
 				.sq_head = cqe.sq_head,
 				.sq_id = cqe.sq_id,
