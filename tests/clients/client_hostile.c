@@ -115,14 +115,15 @@ int main(void)
 	static const struct hx_table *const tables[] = { &hx_container_table, &hx_type1_table,
 							 &hx_device_table,    &hx_irq_table,
 							 &hx_iommufd_table,   &hx_cdev_table,
-							 &hx_dmabuf_table };
+							 &hx_dmabuf_table,    &hx_object_table };
 	static const char *const names[] = { "containers and groups",
 					     "type1",
 					     "devices",
 					     "interrupts",
 					     "iommufd",
 					     "device nodes",
-					     "dma-bufs and files" };
+					     "dma-bufs and files",
+					     "objects of an iommufd" };
 	bool failed = false;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);

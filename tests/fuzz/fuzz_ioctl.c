@@ -121,8 +121,25 @@ static uint64_t number(struct input *in)
 	return pick < sizeof(numbers) / sizeof(numbers[0]) ? numbers[pick] : take64(in);
 }
 
+/* Lengths of the commands of an iommufd, in their order. */
+static const uint8_t lengths[] = {
+	sizeof(struct uapi_fd_destroy),       sizeof(struct uapi_ioas_alloc),
+	sizeof(struct uapi_ioas_allow_iovas), sizeof(struct uapi_ioas_copy),
+	sizeof(struct uapi_ioas_iova_ranges), sizeof(struct uapi_ioas_map),
+	sizeof(struct uapi_ioas_unmap),       sizeof(struct uapi_option),
+	sizeof(struct uapi_vfio_ioas),        sizeof(struct uapi_hwpt_alloc),
+	sizeof(struct uapi_hw_info),          sizeof(struct uapi_set_dirty_tracking),
+	sizeof(struct uapi_get_dirty_bitmap), sizeof(struct uapi_hwpt_invalidate),
+	sizeof(struct uapi_fault_alloc),      sizeof(struct uapi_ioas_map_file),
+	sizeof(struct uapi_viommu_alloc),     sizeof(struct uapi_vdevice_alloc),
+	sizeof(struct uapi_change_process),   sizeof(struct uapi_veventq_alloc),
+	sizeof(struct uapi_hw_queue_alloc),
+};
+_Static_assert(sizeof(lengths) == UAPI_IOMMUFD_LAST - UAPI_IOMMUFD_FIRST + 1, "one for each");
+
 static void fill(struct client *c, struct input *in, uint32_t cmd, uint8_t *at, size_t room)
 {
+	unsigned int nr = (cmd & 0xff) - UAPI_IOMMUFD_FIRST;
 	uint8_t form = take8(in);
 	size_t pos = 0;
 
@@ -131,12 +148,19 @@ static void fill(struct client *c, struct input *in, uint32_t cmd, uint8_t *at, 
 		return;
 	}
 	(void)c;
+	if (nr < sizeof(lengths) && !(form & 0x40)) {
+		uint32_t length = lengths[nr];
+
+		memcpy(at, &length, sizeof(length));
+		pos = sizeof(length);
+	}
 	/* four-byte numbers first, as the structures have them, then eight-byte ones */
 	for (unsigned int i = 0; i < (form & 7) && pos + 4 <= room; i++, pos += 4) {
 		uint32_t v = (uint32_t)number(in);
 
 		memcpy(at + pos, &v, 4);
 	}
+	pos = (pos + 7) & ~(size_t)7;
 	for (unsigned int i = 0; i < (form >> 3 & 7) && pos + 8 <= room; i++, pos += 8) {
 		uint64_t v = number(in);
 
@@ -160,10 +184,10 @@ static const struct hx_table *const tables[] = {
 	&hx_iommufd_table,
 	&hx_cdev_table,
 	&hx_dmabuf_table,
-	&hx_dmabuf_table,
+	&hx_object_table,
 #else
 	&hx_container_table, &hx_type1_table, &hx_device_table, &hx_irq_table,
-	&hx_iommufd_table,   &hx_cdev_table,  &hx_dmabuf_table,
+	&hx_iommufd_table,   &hx_cdev_table,  &hx_dmabuf_table, &hx_object_table,
 #endif
 };
 
@@ -264,6 +288,23 @@ static void start_dmabuf(struct client *c)
 		client_call(c, FD_IOMMUFD, UAPI_IOMMUFD_IOAS_MAP_FILE, &map, sizeof(map));
 }
 
+#ifdef FUZZ_IOMMUFD
+/* A nest parent that tracks, a vIOMMU on it, a queue of faults. */
+static void start_objects(struct client *c)
+{
+	struct uapi_hwpt_alloc hwpt = { .size = sizeof(hwpt), .flags = 3, .dev_id = 2, .pt_id = 1 };
+	struct uapi_viommu_alloc viommu = { .size = sizeof(viommu), .type = 1, .dev_id = 2 };
+	struct uapi_fault_alloc fault = { .size = sizeof(fault) };
+
+	if (c->fd[FD_IOMMUFD].kind != FD_FILE)
+		return;
+	client_call(c, FD_IOMMUFD, UAPI_IOMMUFD_HWPT_ALLOC, &hwpt, sizeof(hwpt));
+	viommu.hwpt_id = hwpt.out_hwpt_id;
+	client_call(c, FD_IOMMUFD, UAPI_IOMMUFD_VIOMMU_ALLOC, &viommu, sizeof(viommu));
+	client_call(c, FD_IOMMUFD, UAPI_IOMMUFD_FAULT_QUEUE_ALLOC, &fault, sizeof(fault));
+}
+#endif
+
 static void start_device(struct client *c, uint8_t how)
 {
 	struct uapi_dirty dirty = { sizeof(dirty), UAPI_DIRTY_START };
@@ -309,6 +350,10 @@ static void do_start(struct client *c, struct input *in)
 		start_node(c, how & 2);
 	if (how & 1)
 		start_dmabuf(c);
+#ifdef FUZZ_IOMMUFD
+	if (how & 0x10)
+		start_objects(c);
+#endif
 	if (how & 4 && c->fd[FD_GROUP].kind == FD_FILE && c->fd[FD_CONTAINER].kind == FD_FILE)
 		start_device(c, how);
 }

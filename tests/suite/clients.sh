@@ -28,7 +28,7 @@ section_abi() {
 		--device ioat,group=2,addr=0000:02:00.1 -- "$clients/client_hostile"
 	want_rc 0
 	want_no_out '^not ok'
-	want_out '^1\.\.7'
+	want_out '^1\.\.8'
 	end
 	get_selftests "abi: test_tables" || return 0
 	unit_cases abi "$build/tests/abi/test_tables" \

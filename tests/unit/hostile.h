@@ -32,6 +32,7 @@ enum hx_fd {
 	FD_IOMMUFD2,   /* empty */
 	FD_MEMFD,      /* a file in memory: four pages and five bytes */
 	FD_DMABUF,     /* two pages of FD_CDEV's BAR0, where a world has it */
+	FD_QUEUE,      /* of page faults, where a world has it */
 	FD_END,
 	FD_NONE = 60,
 };
@@ -65,6 +66,7 @@ enum hx_world {
 	W_BOUND,    /* FD_CDEV bound: object 2 */
 	W_ATTACHED, /* and attached to IOAS 1: page table 3; HELD mapped there */
 	W_DMABUF,   /* and FD_DMABUF is there */
+	W_NEST,     /* W_BOUND; page table 3 a nest parent that tracks, 4 vIOMMU, 5 FD_QUEUE */
 };
 
 enum hx_place {
@@ -123,6 +125,20 @@ union hx_arg {
 	struct uapi_ioas_unmap ioas_unmap;
 	struct uapi_ioas_map_file map_file;
 	struct uapi_change_process process;
+	struct uapi_ioas_allow_iovas allow;
+	struct uapi_ioas_copy copy;
+	struct uapi_option option;
+	struct uapi_vfio_ioas vfio_ioas;
+	struct uapi_hwpt_alloc hwpt;
+	struct uapi_hw_info hw_info;
+	struct uapi_set_dirty_tracking tracking;
+	struct uapi_get_dirty_bitmap bitmap;
+	struct uapi_hwpt_invalidate invalidate;
+	struct uapi_fault_alloc fault;
+	struct uapi_viommu_alloc viommu;
+	struct uapi_vdevice_alloc vdevice;
+	struct uapi_veventq_alloc veventq;
+	struct uapi_hw_queue_alloc hw_queue;
 	uint64_t flags;
 };
 
@@ -158,6 +174,6 @@ struct hx_table {
 };
 
 extern const struct hx_table hx_container_table, hx_type1_table, hx_device_table, hx_irq_table,
-	hx_iommufd_table, hx_cdev_table, hx_dmabuf_table;
+	hx_iommufd_table, hx_cdev_table, hx_dmabuf_table, hx_object_table;
 
 #endif

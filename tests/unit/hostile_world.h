@@ -133,6 +133,25 @@ static void hx_dmabuf(void)
 	hx_adopt(ret, FD_DMABUF);
 }
 
+static void hx_nest(void)
+{
+	struct uapi_hwpt_alloc hwpt = { .size = sizeof(hwpt), .flags = 3, .dev_id = 2, .pt_id = 1 };
+	struct uapi_viommu_alloc viommu = {
+		.size = sizeof(viommu), .type = 1, .dev_id = 2, .hwpt_id = 3
+	};
+	struct uapi_fault_alloc fault = { .size = sizeof(fault) };
+
+	hx_must("HWPT_ALLOC", hx_call(FD_IOMMUFD, UAPI_IOMMUFD_HWPT_ALLOC, &hwpt, sizeof(hwpt)));
+	hx_must("VIOMMU_ALLOC",
+		hx_call(FD_IOMMUFD, UAPI_IOMMUFD_VIOMMU_ALLOC, &viommu, sizeof(viommu)));
+	hx_must("FAULT_QUEUE_ALLOC",
+		hx_call(FD_IOMMUFD, UAPI_IOMMUFD_FAULT_QUEUE_ALLOC, &fault, sizeof(fault)));
+	if (hwpt.out_hwpt_id != 3 || viommu.out_viommu_id != 4 || fault.out_fault_id != 5)
+		hx_fatal("numbers of objects", fault.out_fault_id);
+	hx_adopt(fault.out_fault_fd, FD_QUEUE);
+	hx_must("IOAS_MAP", hx_ioas_map(HX_HELD, 4));
+}
+
 static void hx_cdev(enum hx_world world)
 {
 	struct uapi_bind_iommufd bind = { .argsz = sizeof(bind), .iommufd = FD_IOMMUFD };
@@ -143,6 +162,10 @@ static void hx_cdev(enum hx_world world)
 		hx_fatal("BIND_IOMMUFD: number", bind.out_devid);
 	if (world == W_BOUND)
 		return;
+	if (world == W_NEST) {
+		hx_nest();
+		return;
+	}
 	hx_must("ATTACH_IOMMUFD_PT",
 		hx_call(FD_CDEV, UAPI_DEVICE_ATTACH_IOMMUFD_PT, &attach, sizeof(attach)));
 	if (attach.pt_id != 3)

@@ -130,6 +130,7 @@ TABLE(irq)
 TABLE(iommufd)
 TABLE(cdev)
 TABLE(dmabuf)
+TABLE(object)
 
 int main(void)
 {
@@ -137,7 +138,7 @@ int main(void)
 		cmocka_unit_test(test_container), cmocka_unit_test(test_type1),
 		cmocka_unit_test(test_device),    cmocka_unit_test(test_irq),
 		cmocka_unit_test(test_iommufd),   cmocka_unit_test(test_cdev),
-		cmocka_unit_test(test_dmabuf),
+		cmocka_unit_test(test_dmabuf),    cmocka_unit_test(test_object),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
