@@ -130,7 +130,7 @@ static bool parse_uuid(const char *text, uint8_t uuid[16])
 	for (unsigned int i = 0; i < UUID_LEN; i++) {
 		if (dash(i))
 			continue;
-		uuid[nibble / 2] = (uint8_t)(uuid[nibble / 2] << 4 | digit(text[i]));
+		uuid[nibble / 2] = (uint8_t)((unsigned int)uuid[nibble / 2] << 4 | digit(text[i]));
 		nibble++;
 	}
 	return true;
