@@ -146,6 +146,12 @@ void cbit_machine_destroy(struct cbit_machine *machine);
 struct cbit_mem *cbit_machine_mem(struct cbit_machine *machine);
 struct cbit_iommu *cbit_machine_iommu(struct cbit_machine *machine);
 
+/**
+ * cbit_machine_noiommu() - whether the machine's kernel sees no IOMMU: VFIO is in its no-IOMMU
+ * mode, with groups of one device each and no device nodes, and DMA addresses are physical ones.
+ */
+bool cbit_machine_noiommu(const struct cbit_machine *machine);
+
 /** cbit_machine_guest() - the guest that the machine is, NULL if it is none. */
 struct cbit_guest *cbit_machine_guest(struct cbit_machine *machine);
 

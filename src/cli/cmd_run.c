@@ -33,6 +33,7 @@ enum {
 	KEY_NO_WATCH_MEMORY,
 	KEY_VIOMMU,
 	KEY_TDISP,
+	KEY_SNP_READS,
 };
 
 #define MAX_REPORTS 8
@@ -51,6 +52,7 @@ struct options {
 	bool stats;
 	bool no_backtrace;
 	bool guest_options;
+	bool snp_reads_ciphertext;
 };
 
 static const struct argp_option option_list[] = {
@@ -60,6 +62,10 @@ static const struct argp_option option_list[] = {
 	  0 },
 	{ "viommu", KEY_VIOMMU, "on|off", 0,
 	  "whether a guest sees an IOMMU (default: on); without one VFIO is in its no-IOMMU mode",
+	  0 },
+	{ "snp-reads", KEY_SNP_READS, "WHAT", 0,
+	  "what a device that an SNP guest's host assigned to it reads from private pages: abort "
+	  "(default) or ciphertext",
 	  0 },
 	{ "tdisp", KEY_TDISP, NULL, 0, "a guest's devices are trusted, in TDISP run state", 0 },
 	{ "policy", KEY_POLICY, "NAME", 0,
@@ -229,6 +235,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (!o->host.guest.viommu && strcmp(arg, "off") != 0)
 			argp_error(state, "--viommu '%s': on or off", arg);
 		break;
+	case KEY_SNP_READS:
+		o->snp_reads_ciphertext = !strcmp(arg, "ciphertext");
+		o->guest_options = true;
+		if (!o->snp_reads_ciphertext && strcmp(arg, "abort") != 0)
+			argp_error(state, "--snp-reads '%s': abort or ciphertext", arg);
+		break;
 	case KEY_TDISP:
 		o->host.guest.tdisp = true;
 		o->guest_options = true;
@@ -248,8 +260,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (!o->host.argv)
 			argp_error(state, "no program given");
 		if (o->guest_options && !o->host.guest.kind)
-			argp_error(state, "--viommu and --tdisp are for a guest: --platform "
-					  "sev-guest or snp-guest");
+			argp_error(state,
+				   "--viommu, --tdisp and --snp-reads are for a guest: --platform "
+				   "sev-guest or snp-guest");
+		o->host.platform.snp_reads_ciphertext = o->snp_reads_ciphertext;
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -180,6 +180,9 @@ static int look_up(struct host *host, pid_t tid, int fd, struct host_fd *out)
 		ino = strtoull(text + 7 + strlen(HOST_DMABUF_NAME), NULL, 16);
 		out->file = host_dmabuf_find(host, ino);
 		out->kind = out->file ? HOST_FD_DMABUF : HOST_FD_OTHER;
+	} else if (!strncmp(text, "/memfd:cbit-pagemap:", 20)) {
+		out->kind = HOST_FD_PAGEMAP;
+		out->number = strtoull(text + 20, NULL, 16);
 	} else if (!strncmp(text, "/memfd:cbit-heap:", 17)) {
 		out->kind = HOST_FD_HEAP_BUFFER;
 	} else if (!strncmp(text, "/memfd:cbit-vfs:", 16)) {

@@ -55,7 +55,7 @@ static int add_memory_rules(scmp_filter_ctx ctx)
 	return ret;
 }
 
-static int add_rules(scmp_filter_ctx ctx, bool watch_memory)
+static int add_rules(scmp_filter_ctx ctx, const struct host_config *config)
 {
 	static const int always[] = {
 		SCMP_SYS(open),       SCMP_SYS(openat),      SCMP_SYS(openat2),
@@ -116,13 +116,18 @@ static int add_rules(scmp_filter_ctx ctx, bool watch_memory)
 		ret = seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, always[i], 0);
 	for (size_t i = 0; i < sizeof(some) / sizeof(some[0]) && !ret; i++)
 		ret = seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, some[i].call, 1, some[i].when);
-	if (!ret && watch_memory)
+	if (!ret && config->watch_memory)
 		ret = add_memory_rules(ctx);
+	/* Entries of /proc/PID/pagemap are filled in before they are read. */
+	if (!ret && host_noiommu(config))
+		ret = seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(read), 0);
+	if (!ret && host_noiommu(config))
+		ret = seccomp_rule_add_exact(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(pread64), 0);
 	return ret;
 }
 
 /* The filter as BPF; made before the fork, where memory can still be had. */
-static int build(struct sock_fprog *prog, bool watch_memory, struct cbit_error *err)
+static int build(struct sock_fprog *prog, const struct host_config *config, struct cbit_error *err)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
 	struct stat st;
@@ -133,7 +138,7 @@ static int build(struct sock_fprog *prog, bool watch_memory, struct cbit_error *
 	/* A 32-bit program finds no VFIO, but is not killed for being one. */
 	ret = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW);
 	ret = ret ? ret : seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	ret = ret ? ret : add_rules(ctx, watch_memory);
+	ret = ret ? ret : add_rules(ctx, config);
 	fd = memfd_create("cbit-filter", MFD_CLOEXEC);
 	if (fd < 0)
 		ret = ret ? ret : -errno;
@@ -249,7 +254,7 @@ int host_spawn(struct host *host, struct cbit_error *err)
 	struct sock_fprog prog = { 0 };
 	int pair[2], ret;
 
-	ret = build(&prog, host->config->watch_memory, err);
+	ret = build(&prog, host->config, err);
 	if (ret)
 		return ret;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) {

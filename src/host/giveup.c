@@ -119,6 +119,7 @@ static void lose(struct host_call *call, struct cbit_owner *owner, const struct 
 	if (host->config->traces)
 		info.trace = host_trace_take(host->config->traces, owner, call);
 	cbit_machine_gave_up(host->machine, owner, loss->what, &info);
+	host_pagemap_lost(host, owner, loss->first, loss->last);
 	host_frames_give_up(host->frames, owner, call->tid, loss->first, loss->last);
 }
 

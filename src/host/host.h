@@ -214,6 +214,24 @@ bool host_heap_ioctl(struct host_call *call);
 /* May a client map this part of what may be a buffer? 0 or -EINVAL. */
 int host_heap_mmap_check(struct host_call *call);
 
+/* ---- pagemap.c: frame numbers for a program whose devices are behind no IOMMU of its own ---- */
+
+struct host_pagemap;
+struct host_pagemaps {
+	pthread_mutex_t lock;
+	struct host_pagemap *first;
+	uint64_t last;
+};
+
+/* A descriptor for the client if @path is such a file and there is no IOMMU, else -ENOENT. */
+int host_pagemap_open(struct host_call *call, const char *path);
+/* A read or pread64 that may be of such a file. */
+void host_pagemap_read(struct host_call *call);
+/* These addresses are given up: what is there next is other memory. */
+void host_pagemap_lost(struct host *host, const struct cbit_owner *owner, uint64_t first,
+		       uint64_t last);
+void host_pagemaps_destroy(struct host *host);
+
 /* ---- backtrace.c: where in a program a call came from ---- */
 
 struct host_traces;
@@ -312,6 +330,7 @@ enum host_fd_kind {
 	HOST_FD_DEVICE,
 	HOST_FD_VFS,
 	HOST_FD_DMABUF,
+	HOST_FD_PAGEMAP,
 	HOST_FD_HEAP_BUFFER, /* a dma-buf of a DMA heap */
 };
 struct host_fd {
@@ -319,6 +338,7 @@ struct host_fd {
 	struct cbit_file *file;
 	struct host_devfile *dev;
 	struct vfs_node *node;
+	uint64_t number; /* of a pagemap */
 };
 
 /* fds.c: such answers, kept; descriptors below HOST_FDS_MAX only */
@@ -347,6 +367,7 @@ struct host {
 	struct host_frames_map *frames;
 	struct host_shm *shm;
 	struct host_heaps heaps;
+	struct host_pagemaps pagemaps;
 	struct host_stats stats;
 	struct vfs vfs;
 	struct host_devfile devfiles[HOST_MAX_DEVICES];
@@ -395,6 +416,12 @@ struct host {
  */
 int host_run(const struct host_config *config, int *status, struct host_stats *stats,
 	     struct cbit_error *err);
+
+/* Has the machine no IOMMU that its program could use? */
+static inline bool host_noiommu(const struct host_config *config)
+{
+	return config->guest.kind != CBIT_GUEST_PLAIN && !config->guest.viommu;
+}
 
 static inline void host_count(uint64_t *counter, uint64_t n)
 {

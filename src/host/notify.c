@@ -100,6 +100,11 @@ static void do_rw(struct host_call *call, bool write)
 	const uint64_t *args = (const uint64_t *)call->req->data.args;
 	struct host_fd fd;
 
+	/* With a pagemap about every read is notified. */
+	if (!write && !(args[3] & CBIT_VFIO_OFFSET_MARK) && args[3] >> CBIT_VFIO_INDEX_SHIFT != 7) {
+		host_pagemap_read(call);
+		return;
+	}
 	if (!find_device(call, &fd))
 		return;
 	answer(call, move(call, fd.file, args[3], args[1], args[2], write));
@@ -193,6 +198,9 @@ static void dispatch(struct host_call *call)
 	switch (call->req->data.nr) {
 	case SYS_ioctl:
 		do_ioctl(call);
+		break;
+	case SYS_read:
+		host_pagemap_read(call);
 		break;
 	case SYS_pread64:
 	case SYS_pwrite64:

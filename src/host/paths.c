@@ -285,6 +285,8 @@ static void do_open(struct host_call *call, const char *path, uint64_t flags)
 		ret = open_again(call, path, &node);
 	if (ret > 0) {
 		fd = (flags & O_ACCMODE) == O_RDONLY ? open_fdinfo(call, path) : -1;
+		if (fd < 0 && !path_only)
+			fd = host_pagemap_open(call, path);
 		if (fd >= 0)
 			give(call, fd, flags);
 		else
@@ -322,7 +324,7 @@ static void do_open(struct host_call *call, const char *path, uint64_t flags)
 }
 
 /* The path of the node that a file of the vfio room was opened by, or would be. */
-static void node_path(const struct cbit_file *file, char *path, size_t size)
+static void node_path(const struct cbit_file *file, bool noiommu, char *path, size_t size)
 {
 	switch (cbit_vfio_kind(file)) {
 	case CBIT_FILE_DEVICE:
@@ -335,7 +337,8 @@ static void node_path(const struct cbit_file *file, char *path, size_t size)
 		snprintf(path, size, "/dev/vfio/vfio");
 		break;
 	case CBIT_FILE_GROUP:
-		snprintf(path, size, "/dev/vfio/%u", cbit_vfio_group_number(file));
+		snprintf(path, size, "/dev/vfio/%s%u", noiommu ? "noiommu-" : "",
+			 cbit_vfio_group_number(file));
 		break;
 	default: /* has no node */
 		break;
@@ -357,7 +360,7 @@ static bool fd_node(struct host *host, pid_t tid, int fd, bool *has_node, struct
 	if (!host_fd_lookup(host, tid, fd, &info)) {
 		node = info.node;
 		if (info.file) {
-			node_path(info.file, path, sizeof(path));
+			node_path(info.file, host_noiommu(host->config), path, sizeof(path));
 			*has_node = info.kind != HOST_FD_DEVICE || cbit_vfio_cdev(info.file);
 		}
 	}

@@ -136,6 +136,7 @@ static void power_off(struct host *host)
 	if (host->machine)
 		host_files_drain(host);
 	host_dmabuf_close_all(host);
+	host_pagemaps_destroy(host);
 	cbit_machine_destroy(host->machine);
 	host_watcher_destroy(&host->watcher);
 	host_frames_destroy(host->frames);
@@ -205,6 +206,7 @@ int host_run(const struct host_config *config, int *status, struct host_stats *s
 			     .owners_lock = PTHREAD_MUTEX_INITIALIZER,
 			     .files_lock = PTHREAD_MUTEX_INITIALIZER,
 			     .drain = PTHREAD_MUTEX_INITIALIZER,
+			     .pagemaps = { .lock = PTHREAD_MUTEX_INITIALIZER },
 			     .heaps = { .lock = PTHREAD_MUTEX_INITIALIZER },
 			     .fds = { .lock = PTHREAD_MUTEX_INITIALIZER, .generation = 1 },
 			     .listener = -1 };

@@ -99,12 +99,17 @@ static int by_number(struct vfs *vfs, unsigned int major, unsigned int minor, co
 }
 
 /* The device's own node, vfioN; @dir is the PCI device's directory. */
-static int cdev(struct vfs *vfs, const struct cbit_device_info *dev, const char *dir)
+static int cdev(struct vfs *vfs, const struct cbit_device_info *dev, const char *dir, bool noiommu)
 {
 	char at[160], path[256], link[256];
 	int ret;
 
 	snprintf(at, sizeof(at), "%s/vfio-dev/vfio%u", dir, dev->index);
+	if (noiommu) {
+		snprintf(path, sizeof(path), "/sys/class/vfio-dev/vfio%u", dev->index);
+		snprintf(link, sizeof(link), "../..%s", at + strlen("/sys"));
+		return vfs_dir(vfs, at, true) ? vfs_link(vfs, path, link) : -ENOMEM;
+	}
 	snprintf(path, sizeof(path), "%s/dev", at);
 	ret = vfs_file(vfs, path, "%u:%u\n", CDEV_MAJOR, dev->index);
 	snprintf(path, sizeof(path), "%s/uevent", at);
@@ -125,9 +130,11 @@ static int cdev(struct vfs *vfs, const struct cbit_device_info *dev, const char 
 		   : vfs_node(vfs, path, CDEV_MAJOR, dev->index, CBIT_FILE_DEVICE, dev->index);
 }
 
+/* Without an IOMMU VFIO makes a group for each device (vfio_noiommu_group_alloc()), and no cdev. */
 static int device(struct vfs *vfs, struct cbit_machine *machine, const struct cbit_device_info *dev)
 {
 	char dir[128], path[256], link[256];
+	const bool noiommu = cbit_machine_noiommu(machine);
 	struct cbit_pci_ids ids;
 	int ret = 0;
 
@@ -183,16 +190,21 @@ static int device(struct vfs *vfs, struct cbit_machine *machine, const struct cb
 		 dev->bdf);
 	LINK(path, link);
 	snprintf(path, sizeof(path), "/sys/kernel/iommu_groups/%u/type", dev->group);
-	ret = ret ? ret : vfs_file(vfs, path, "DMA\n");
+	ret = ret ? ret : vfs_file(vfs, path, noiommu ? "unknown\n" : "DMA\n");
+	if (noiommu) {
+		snprintf(path, sizeof(path), "/sys/kernel/iommu_groups/%u/name", dev->group);
+		ret = ret ? ret : vfs_file(vfs, path, "vfio-noiommu\n");
+	}
 
-	ret = ret ? ret : cdev(vfs, dev, dir);
+	ret = ret ? ret : cdev(vfs, dev, dir, noiommu);
 
 	/* And its group. */
-	snprintf(path, sizeof(path), "/dev/vfio/%u", dev->group);
+	snprintf(path, sizeof(path), "/dev/vfio/%s%u", noiommu ? "noiommu-" : "", dev->group);
 	ret = ret ? ret : vfs_node(vfs, path, GROUP_MAJOR, dev->group, CBIT_FILE_GROUP, dev->group);
-	snprintf(path, sizeof(path), "/sys/class/vfio/%u/dev", dev->group);
+	snprintf(path, sizeof(path), "/sys/class/vfio/%s%u/dev", noiommu ? "noiommu-" : "",
+		 dev->group);
 	ret = ret ? ret : vfs_file(vfs, path, "%u:%u\n", GROUP_MAJOR, dev->group);
-	snprintf(link, sizeof(link), "class/vfio/%u", dev->group);
+	snprintf(link, sizeof(link), "class/vfio/%s%u", noiommu ? "noiommu-" : "", dev->group);
 	ret = ret ? ret : by_number(vfs, GROUP_MAJOR, dev->group, link);
 #undef ATTR
 #undef LINK
@@ -235,6 +247,10 @@ int host_sysfs_build(struct vfs *vfs, struct cbit_machine *machine, const bool *
 	ret = ret ? ret
 		  : vfs_file(vfs, "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit",
 			     "65535\n");
+	if (cbit_machine_noiommu(machine))
+		ret = ret ? ret
+			  : vfs_file(vfs, "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode",
+				     "Y\n");
 	for (unsigned int i = 0; !ret && cbit_machine_device(machine, i, &dev); i++) {
 		vfs->there = dev.pf == UINT32_MAX ? NULL : &there[i];
 		ret = device(vfs, machine, &dev);

@@ -195,7 +195,9 @@ static bool our_call(struct host *host, pid_t tid, const struct user_regs_struct
 {
 	switch (regs->orig_rax) {
 	case SYS_ioctl:
-		return (regs->rsi & 0xff00) == (unsigned int)';' << 8;
+		return (regs->rsi & 0xff00) == (unsigned int)';' << 8 ||
+		       (regs->rsi & 0xff00) == (unsigned int)'b' << 8 ||
+		       (regs->rsi & 0xffff) == (unsigned int)'H' << 8;
 	case SYS_pread64:
 	case SYS_pwrite64:
 		if (regs->r10 >> CBIT_VFIO_INDEX_SHIFT == 7)

@@ -185,6 +185,10 @@ static bool same(const struct finding *f, enum finding_id id, const struct cbit_
 	/* A program that maps a buffer each time and frees it each time does one thing wrong. */
 	if (id == FINDING_MEMORY_CHANGED && ev->mapping.trace && ev->call && ev->call->trace)
 		return ev->mapping.trace == f->first.mapping.trace && same_call(f, ev);
+	/* Without an IOMMU in the guest there is no mapping that pages have in common. */
+	if ((id == FINDING_PRIVATE_PAGE || id == FINDING_RMP_FAULT) && !ev->mapping.id &&
+	    !f->first.mapping.id)
+		return ev->devid == f->first.devid && ev->write == f->first.write;
 	if (ev->mapping.id || f->first.mapping.id)
 		return ev->mapping.id == f->first.mapping.id;
 	return ev->devid == f->first.devid && ev->write == f->first.write &&

@@ -52,6 +52,12 @@ static long set_iommu(struct vfio_container *container, const struct vfio_call *
 
 	if (!container->groups || container->type)
 		return -EINVAL;
+	if (machine->noiommu) {
+		if (call->arg != UAPI_NOIOMMU_IOMMU)
+			return -ENODEV;
+		container->type = UAPI_NOIOMMU_IOMMU;
+		return 0;
+	}
 	if (vfio_type1_check_extension(call->arg, false) <= 0)
 		return -ENODEV;
 	if (call->arg != UAPI_TYPE1_IOMMU && call->arg != UAPI_TYPE1v2_IOMMU)
@@ -80,10 +86,15 @@ long vfio_container_ioctl(struct vfio_container *container, const struct vfio_ca
 	case UAPI_GET_API_VERSION:
 		return 0;
 	case UAPI_CHECK_EXTENSION:
+		if (call->machine->noiommu &&
+		    (container->groups || call->arg == UAPI_NOIOMMU_IOMMU))
+			return call->arg == UAPI_NOIOMMU_IOMMU;
 		return vfio_type1_check_extension(call->arg, container->type != 0);
 	case UAPI_SET_IOMMU:
 		return set_iommu(container, call);
 	default:
+		if (container->type == UAPI_NOIOMMU_IOMMU)
+			return -ENOTTY; /* vfio_noiommu_ioctl() */
 		if (container->type)
 			return vfio_type1_ioctl(container, call, cmd);
 		vfio_tell_no_iommu(container, call, cmd);
@@ -95,12 +106,14 @@ static void detach_container(struct cbit_machine *machine, struct vfio_group *gr
 {
 	struct vfio_container *container = group->container;
 
-	block_group(machine, group);
+	if (!machine->noiommu)
+		block_group(machine, group);
 	group->container = NULL;
 	container->groups--;
 	if (!container->groups && container->type) {
 		/* The last group takes the privilege and all mappings with it. */
-		vfio_space_destroy(container->space);
+		if (container->space)
+			vfio_space_destroy(container->space);
 		container->space = NULL;
 		container->type = 0;
 	}
@@ -160,7 +173,8 @@ static long set_container(struct vfio_group *group, const struct vfio_call *call
 	if (group->container || group->iommufd)
 		return -EINVAL;
 	if (file && file->kind == CBIT_FILE_IOMMUFD) {
-		ret = vfio_iommufd_compat_create(file->iommufd);
+		ret = machine->noiommu ? vfio_iommufd_compat_noiommu(file->iommufd)
+				       : vfio_iommufd_compat_create(file->iommufd);
 		if (ret)
 			return ret;
 		group->iommufd = file->iommufd;
@@ -170,7 +184,7 @@ static long set_container(struct vfio_group *group, const struct vfio_call *call
 	if (!file || file->kind != CBIT_FILE_CONTAINER)
 		return -EBADFD;
 	container = file->container;
-	if (container->type) {
+	if (container->space) {
 		ret = attach_group(machine, container->space, group);
 		if (ret)
 			return ret;
@@ -221,6 +235,9 @@ static int open_bound(struct vfio_device *dev, struct vfio_iommufd *fd)
 	uint32_t id;
 	int ret;
 
+	/* Nobody may have done what implies that addresses are translated. */
+	if (dev->machine->noiommu)
+		return fd->compat ? -EPERM : 0;
 	ret = vfio_device_bind(dev, fd);
 	if (ret)
 		return ret;

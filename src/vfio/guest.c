@@ -163,9 +163,13 @@ static int boot(struct cbit_machine *machine, struct cbit_error *err)
 	return ret ? ret : cbit_guest_boot(g->guest, err);
 }
 
+/* What is none of the guest's memory is nobody's secret. */
 static bool is_private(void *opaque, struct cbit_spa at)
 {
-	return !cbit_guest_is_shared(opaque, CBIT_GPA(at.v));
+	struct cbit_spa spa;
+
+	return !cbit_guest_is_shared(opaque, CBIT_GPA(at.v)) &&
+	       !cbit_guest_spa(opaque, CBIT_GPA(at.v), &spa);
 }
 
 /* An IOMMU that the hypervisor emulates, with tables where the policy's driver puts them. */
@@ -183,12 +187,50 @@ static int add_viommu(struct cbit_machine *machine)
 					&machine->observer, &machine->iommu);
 }
 
+/* What the hypervisor's VFIO maps: the guest's memory by GPA, all of it. */
+static int map_slot(struct vfio_guest *g, const struct cbit_policy *policy,
+		    const struct cbit_platform *host, uint64_t at, uint64_t size,
+		    enum cbit_mem_kind kind)
+{
+	struct cbit_policy_type1 call = { 0 };
+
+	return cbit_domain_map(
+		g->all, CBIT_IOVA(at), CBIT_SPA(at), size,
+		cbit_policy_type1_attrs(policy, host, &call, kind, false, CBIT_ATTR_RW));
+}
+
+/* The host's own IOMMU, which the guest does not see: its devices are assigned to it. */
+static int add_host_iommu(struct cbit_machine *machine)
+{
+	struct vfio_guest *g = machine->guest;
+	int ret = cbit_iommu_create(machine->mem, &machine->observer, &machine->iommu);
+
+	if (!ret)
+		ret = cbit_domain_create(machine->iommu, NULL, &g->all);
+	if (!ret)
+		ret = map_slot(g, machine->policy, &machine->platform, KERNEL_BASE, KERNEL_SIZE,
+			       CBIT_MEM_DRAM);
+	if (!ret && g->client)
+		ret = map_slot(g, machine->policy, &machine->platform, CBIT_CLIENT_DRAM_BASE,
+			       2 * CBIT_CLIENT_GUEST_SIZE, CBIT_MEM_DRAM);
+	return ret;
+}
+
 static int add_iommu(struct cbit_machine *machine)
 {
 	struct vfio_guest *g = machine->guest;
 	struct cbit_iommu_owner owner = { .is_private = is_private, .opaque = g->guest };
-	int ret = g->cfg.viommu ? add_viommu(machine) : -EOPNOTSUPP;
+	int ret;
 
+	machine->noiommu = !g->cfg.viommu;
+	if (g->cfg.viommu)
+		ret = add_viommu(machine);
+	else if (g->cfg.tdisp)
+		/* Off: what the device issues is the address, with the C-bit where it has one. */
+		ret = cbit_iommu_create_reset(cbit_guest_hypervisor_view(g->guest),
+					      &machine->observer, &machine->iommu);
+	else
+		ret = add_host_iommu(machine);
 	if (ret)
 		return ret;
 	owner.c_mask = UINT64_C(1) << machine->platform.c_bit;
@@ -240,17 +282,28 @@ void vfio_guest_destroy(struct cbit_machine *machine)
 int vfio_guest_add_device(struct cbit_machine *machine, const struct vfio_device *dev,
 			  struct cbit_error *err)
 {
-	const struct vfio_guest *g = machine->guest;
+	struct vfio_guest *g = machine->guest;
 	int ret = 0;
 
 	for (unsigned int i = 0; i < CBIT_PCI_BARS && !ret; i++) {
 		const struct cbit_bar_info *bar = cbit_pci_bar(dev->pci, i);
 
-		if (bar->mode != CBIT_BAR_NONE)
-			ret = cbit_guest_add_mmio(g->guest, CBIT_GPA(bar->spa.v), bar->spa,
-						  bar->size, g->cfg.tdisp, err);
+		if (bar->mode == CBIT_BAR_NONE)
+			continue;
+		ret = cbit_guest_add_mmio(g->guest, CBIT_GPA(bar->spa.v), bar->spa, bar->size,
+					  g->cfg.tdisp, err);
+		if (!ret && g->all)
+			ret = map_slot(g, machine->policy, &machine->platform, bar->spa.v,
+				       bar->size, CBIT_MEM_MMIO);
 	}
+	if (!ret && g->all)
+		ret = cbit_domain_attach(g->all, dev->devid);
 	return ret;
+}
+
+bool cbit_machine_noiommu(const struct cbit_machine *machine)
+{
+	return machine->noiommu;
 }
 
 struct cbit_guest *cbit_machine_guest(struct cbit_machine *machine)

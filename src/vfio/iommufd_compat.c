@@ -14,12 +14,23 @@ int vfio_iommufd_compat_create(struct vfio_iommufd *fd)
 	struct vfio_ioas *ioas;
 	int ret;
 
+	if (fd->noiommu)
+		return -EINVAL;
 	if (fd->compat)
 		return 0;
 	ret = vfio_ioas_create(fd, &ioas);
 	if (!ret)
 		fd->compat = ioas;
 	return ret;
+}
+
+/* iommufd_vfio_compat_set_no_iommu() */
+int vfio_iommufd_compat_noiommu(struct vfio_iommufd *fd)
+{
+	if (fd->compat)
+		return -EINVAL;
+	fd->noiommu = true;
+	return 0;
 }
 
 long vfio_iommufd_vfio_ioas(struct vfio_iommufd *fd, const struct vfio_call *call, void *arg)
@@ -142,7 +153,10 @@ static long check_extension(const struct vfio_iommufd *fd, uint64_t extension)
 	case UAPI_TYPE1_IOMMU:
 	case UAPI_TYPE1v2_IOMMU:
 	case UAPI_UNMAP_ALL:
-		return 1;
+		return !fd->noiommu;
+	case UAPI_NOIOMMU_IOMMU:
+		/* IS_ENABLED(CONFIG_VFIO_NOIOMMU), which matters here alone */
+		return fd->machine->noiommu;
 	case UAPI_DMA_CC_IOMMU:
 		/* Every page table of the AMD driver forces coherence. */
 		return fd->compat ? 1 : -ENODEV;
@@ -153,7 +167,9 @@ static long check_extension(const struct vfio_iommufd *fd, uint64_t extension)
 
 static long set_iommu(struct vfio_iommufd *fd, uint64_t type)
 {
-	if (type != UAPI_TYPE1_IOMMU && type != UAPI_TYPE1v2_IOMMU)
+	if (type == UAPI_NOIOMMU_IOMMU && fd->noiommu)
+		return 0;
+	if ((type != UAPI_TYPE1_IOMMU && type != UAPI_TYPE1v2_IOMMU) || fd->noiommu)
 		return -EINVAL;
 	if (!fd->compat)
 		return -ENODEV;

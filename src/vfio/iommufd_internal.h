@@ -19,6 +19,7 @@ struct vfio_iommufd {
 	uint32_t low;            /* no number below it is free */
 	struct vfio_object none; /* stands where a number is taken for good */
 	struct vfio_ioas *compat;
+	bool noiommu;       /* of a group without an IOMMU: it has no compatibility IOAS */
 	bool account_mm;    /* IOMMU_OPTION_RLIMIT_MODE */
 	unsigned int users; /* bound devices, groups, and files of event queues */
 	bool fd_open;
@@ -264,6 +265,7 @@ void vfio_eventq_release(struct vfio_eventq *eventq);
 
 /* iommufd_compat.c: the calls of a VFIO container */
 long vfio_iommufd_compat(struct vfio_iommufd *fd, const struct vfio_call *call, uint32_t cmd);
+int vfio_iommufd_compat_noiommu(struct vfio_iommufd *fd);
 int vfio_iommufd_compat_create(struct vfio_iommufd *fd);
 long vfio_iommufd_vfio_ioas(struct vfio_iommufd *fd, const struct vfio_call *call, void *cmd);
 

@@ -382,6 +382,10 @@ int cbit_machine_add_device(struct cbit_machine *machine, const char *spec, stru
 	ret = parse_common(spec, rest, sizeof(rest), &number, &devid, err);
 	if (ret)
 		return ret;
+	if (machine->noiommu && number != UINT32_MAX && number_taken(machine, number))
+		return cbit_error_set(
+			err, -EINVAL,
+			"device '%s': without an IOMMU each device has a group of its own", spec);
 	if (number == UINT32_MAX) {
 		for (number = 1; number_taken(machine, number);)
 			number++;

@@ -202,6 +202,7 @@ struct cbit_machine {
 	struct cbit_mem *mem;
 	struct cbit_iommu *iommu;
 	struct vfio_guest *guest; /* NULL on a machine that is none */
+	bool noiommu; /* its kernel sees no IOMMU: VFIO has groups of type VFIO_NO_IOMMU */
 	/* State of files: changes take it for writing, mapping calls for reading. */
 	pthread_rwlock_t state;
 	uint64_t next_mapping;

@@ -3,12 +3,15 @@
  * Test client: a VFIO program in a confidential guest. It copies both ways between memory of one
  * kind and memory that a device reaches.
  *
- * usage: client_guest KIND [SIZE]
+ * usage: client_guest KIND [SIZE [C-BIT]]
+ * Without an IOMMU in the guest (/dev/vfio/noiommu-1) the device is given physical addresses, with
+ * the C-bit in those of memory that is not shared if its position is given.
  *   ordinary  anonymous memory of the program, for descriptors as well
  *   private   the same, with descriptors and the other buffer from system_cc_shared
  *   shared    everything from system_cc_shared
  *   system    as private, but a buffer of the system heap
  *   bar       as private, but BAR2 of the second device
+ *   calls     of VFIO without an IOMMU
  *   sync      the calls of DMA heaps and their buffers
  * Exit status 0: all bytes arrived both ways; 1: they did not; 3: MAP_DMA refused the memory; 2:
  * the test could not be carried out.
@@ -114,66 +117,156 @@ static int heaps(const char *name)
 	return 0;
 }
 
-static int copies(struct vc *c, uint8_t *theirs, uint64_t their_iova, uint8_t *other, size_t size)
+/* drivers/vfio/container.c: what a container without an IOMMU answers; and pagemap. */
+static int calls(void)
+{
+	struct vfio_group_status status = { .argsz = sizeof(status) };
+	struct vfio_iommu_type1_info info = { .argsz = sizeof(info) };
+	int container = open("/dev/vfio/vfio", O_RDWR), group = open("/dev/vfio/noiommu-1", O_RDWR);
+	uint64_t entries[2] = { 0 }, here = (uintptr_t)entries / VC_PAGE * 8;
+	int iommufd, pagemap;
+	void *p;
+
+	VC_REQUIRE(container >= 0 && group >= 0, "the files of VFIO");
+	want(ioctl(container, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU) == 1,
+	     "type1 without group");
+	want(ioctl(container, VFIO_CHECK_EXTENSION, VFIO_NOIOMMU_IOMMU) == 1, "noiommu without");
+	want(ioctl(container, VFIO_SET_IOMMU, VFIO_NOIOMMU_IOMMU) && errno == EINVAL, "no group");
+	want(!ioctl(group, VFIO_GROUP_SET_CONTAINER, &container), "SET_CONTAINER");
+	want(!ioctl(container, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU), "no type1 with group");
+	want(ioctl(container, VFIO_CHECK_EXTENSION, VFIO_NOIOMMU_IOMMU) == 1, "noiommu with group");
+	want(ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) && errno == ENODEV, "SET type1");
+	want(ioctl(container, VFIO_IOMMU_GET_INFO, &info) && errno == EINVAL, "GET_INFO before");
+	want(!ioctl(container, VFIO_SET_IOMMU, VFIO_NOIOMMU_IOMMU), "SET noiommu");
+	want(ioctl(container, VFIO_SET_IOMMU, VFIO_NOIOMMU_IOMMU) && errno == EINVAL, "twice");
+	want(ioctl(container, VFIO_IOMMU_GET_INFO, &info) && errno == ENOTTY, "GET_INFO");
+	want(!ioctl(group, VFIO_GROUP_GET_STATUS, &status) && status.flags == 3, "GET_STATUS");
+	want(!ioctl(group, VFIO_GROUP_UNSET_CONTAINER), "UNSET_CONTAINER");
+	want(ioctl(container, VFIO_SET_IOMMU, VFIO_NOIOMMU_IOMMU) && errno == EINVAL, "none again");
+	iommufd = open("/dev/iommu", O_RDWR);
+	want(!ioctl(group, VFIO_GROUP_SET_CONTAINER, &iommufd), "an iommufd instead");
+	want(!ioctl(iommufd, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU), "which has no type1");
+	want(ioctl(iommufd, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) && errno == EINVAL, "really");
+	want(!ioctl(iommufd, VFIO_SET_IOMMU, VFIO_NOIOMMU_IOMMU), "but noiommu");
+	want(ioctl(group, VFIO_GROUP_GET_DEVICE_FD, getenv("CBIT_DEVICES")) >= 0, "and a device");
+
+	pagemap = open("/proc/self/pagemap", O_RDONLY);
+	want(pread(pagemap, entries, 8, (off_t)here) == 8 && entries[0] >> 63,
+	     "a page of the stack");
+	want((entries[0] & ((1ull << 55) - 1)) == vc_phys(entries) / VC_PAGE, "as seen by read()");
+	want(pread(pagemap, entries, 7, (off_t)here) < 0 && errno == EINVAL, "entries are whole");
+	want(pread(pagemap, entries, 8, (off_t)here + 4) < 0 && errno == EINVAL, "and aligned");
+	p = vc_memory(2 * VC_PAGE, VC_PAGE, 0);
+	*(volatile char *)p = 1;
+	here = (uintptr_t)p / VC_PAGE * 8;
+	want(pread(pagemap, entries, 16, (off_t)here) == 16 && entries[0] >> 63 && !entries[1],
+	     "a page that was touched, and one that was not");
+	munmap(p, 2 * VC_PAGE);
+	want(pread(pagemap, entries, 8, (off_t)here) == 8 && !entries[0], "which then are gone");
+	want(!pread(pagemap, entries, 8, 1ll << 45), "nothing beyond all addresses");
+	return 0;
+}
+
+/* What the program has, and how a device is to address it. */
+struct buffer {
+	uint8_t *at;
+	uint64_t iova; /* 0: by physical address */
+	uint64_t c;    /* added to that */
+};
+
+static uint64_t address(const struct buffer *b, size_t offset)
+{
+	return b->iova ? b->iova + offset : vc_phys(b->at + offset) | b->c;
+}
+
+/* At once where addresses are ours to choose, otherwise page by page. */
+static enum ioat_state copy(struct vc_device *d, const struct buffer *from, const struct buffer *to,
+			    size_t size)
+{
+	size_t step = from->iova ? size : VC_PAGE;
+	enum ioat_state state = IOAT_DONE;
+
+	for (size_t at = 0; at < size && state == IOAT_DONE; at += step)
+		state = vc_copy(d, address(from, at), address(to, at), step);
+	return state;
+}
+
+static int copies(struct vc *c, const struct buffer *theirs, const struct buffer *other,
+		  size_t size)
 {
 	struct vc_device *d = &c->dev[0];
 	enum ioat_state state;
 	const char *there, *back;
 
-	vc_fill(theirs, size, 1);
-	vc_fill(other, size, 2);
-	state = vc_copy(d, their_iova, OTHER, size);
-	there = look(other, size, 1, 2);
+	vc_fill(theirs->at, size, 1);
+	vc_fill(other->at, size, 2);
+	state = copy(d, theirs, other, size);
+	there = look(other->at, size, 1, 2);
 	printf("from it: engine %s, %s\n", state == IOAT_DONE ? "done" : "halted", there);
 	if (state != IOAT_DONE)
 		vc_engine_reset(d);
-	vc_fill(theirs, size, 3);
-	vc_fill(other, size, 4);
-	state = vc_copy(d, OTHER, their_iova, size);
-	back = look(theirs, size, 4, 3);
+	vc_fill(theirs->at, size, 3);
+	vc_fill(other->at, size, 4);
+	state = copy(d, other, theirs, size);
+	back = look(theirs->at, size, 4, 3);
 	printf("to it: engine %s, %s\n", state == IOAT_DONE ? "done" : "halted", back);
 	return strcmp(there, "arrived") != 0 || strcmp(back, "arrived") != 0;
+}
+
+/* Into the IOVA space of the container, or nothing where there is none. */
+static int map(struct vc *c, bool noiommu, struct buffer *b, uint64_t iova, size_t size)
+{
+	if (noiommu)
+		return 0;
+	b->iova = iova;
+	return vc_map_flags(c, b->at, iova, size, VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE);
 }
 
 int main(int argc, char **argv)
 {
 	const char *kind = argc > 1 ? argv[1] : "";
 	size_t size = argc > 2 ? strtoul(argv[2], NULL, 0) : 4 * VC_PAGE;
+	uint64_t c_bit = argc > 3 ? 1ull << strtoul(argv[3], NULL, 0) : 0;
 	bool bar = !strcmp(kind, "bar"), ordinary = !strcmp(kind, "ordinary");
-	uint8_t *desc, *theirs, *other;
+	bool noiommu = !access("/dev/vfio/noiommu-1", F_OK);
+	struct buffer desc = { 0 }, theirs = { .c = c_bit }, other = { 0 };
 	struct vc c;
 	int ret;
 
 	if (!strcmp(kind, "sync"))
 		return heaps(argc > 2 ? argv[2] : "system_cc_shared");
-	vc_open(&c, 0, bar ? 2 : 1, VFIO_TYPE1v2_IOMMU);
+	if (!strcmp(kind, "calls"))
+		return calls();
+	vc_open(&c, 0, bar ? 2 : 1, noiommu ? VFIO_NOIOMMU_IOMMU : VFIO_TYPE1v2_IOMMU);
 	if (ordinary || !strcmp(kind, "private"))
-		theirs = vc_memory(size, VC_PAGE, 0);
+		theirs.at = vc_memory(size, VC_PAGE, 0);
 	else if (!strcmp(kind, "shared"))
-		theirs = shared(size);
+		theirs = (struct buffer){ .at = shared(size) };
 	else if (!strcmp(kind, "system"))
-		theirs = vc_heap("system", size);
+		theirs.at = vc_heap("system", size);
 	else if (bar)
-		theirs = c.dev[1].bar2;
+		theirs.at = c.dev[1].bar2;
 	else
 		vc_die("unknown kind '%s'", kind);
-	VC_REQUIRE(theirs, "no memory of kind '%s'", kind);
-	desc = ordinary ? vc_memory(VC_PAGE, VC_PAGE, 0) : shared(VC_PAGE);
-	other = ordinary ? vc_memory(size, VC_PAGE, 0) : shared(size);
-	ret = vc_map_flags(&c, other, OTHER, size,
-			   VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE);
+	VC_REQUIRE(theirs.at, "no memory of kind '%s'", kind);
+	desc.at = ordinary ? vc_memory(VC_PAGE, VC_PAGE, 0) : shared(VC_PAGE);
+	other.at = ordinary ? vc_memory(size, VC_PAGE, 0) : shared(size);
+	desc.c = other.c = ordinary ? c_bit : 0;
+	ret = map(&c, noiommu, &other, OTHER, size);
 	if (ret) {
 		printf("MAP_DMA of system_cc_shared: %s\n", strerror(-ret));
 		return 3;
 	}
-	vc_map(&c, desc, DESC, VC_PAGE);
-	vc_map(&c, theirs, THEIR, size);
-	vc_engine_at(&c.dev[0], desc, DESC);
-	ret = copies(&c, theirs, THEIR, other, size);
+	VC_REQUIRE(!map(&c, noiommu, &desc, DESC, VC_PAGE), "MAP_DMA of descriptors");
+	VC_REQUIRE(!map(&c, noiommu, &theirs, THEIR, size), "MAP_DMA of the memory");
+	vc_engine_at(&c.dev[0], desc.at, address(&desc, 0));
+	ret = copies(&c, &theirs, &other, size);
 	vc_engine_reset(&c.dev[0]);
-	vc_unmap_exact(&c, THEIR, size);
-	vc_unmap_exact(&c, DESC, VC_PAGE);
-	vc_unmap_exact(&c, OTHER, size);
+	if (!noiommu) {
+		vc_unmap_exact(&c, THEIR, size);
+		vc_unmap_exact(&c, DESC, VC_PAGE);
+		vc_unmap_exact(&c, OTHER, size);
+	}
 	vc_close(&c);
 	return ret;
 }

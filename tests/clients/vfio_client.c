@@ -104,7 +104,8 @@ void vc_open(struct vc *c, unsigned int first, unsigned int count, int type)
 	VC_REQUIRE(c->container >= 0, "/dev/vfio/vfio");
 	for (d = c->dev; d < c->dev + count; d++) {
 		d->group_number = vc_group_number(d->bdf);
-		snprintf(path, sizeof(path), "/dev/vfio/%d", d->group_number);
+		snprintf(path, sizeof(path), "/dev/vfio/%s%d",
+			 type == VFIO_NOIOMMU_IOMMU ? "noiommu-" : "", d->group_number);
 		d->group = open(path, O_RDWR);
 		VC_REQUIRE(d->group >= 0, "%s", path);
 		VC_REQUIRE(!ioctl(d->group, VFIO_GROUP_SET_CONTAINER, &c->container),
@@ -248,6 +249,22 @@ void vc_engine_at(struct vc_device *d, void *page, uint64_t desc_iova)
 	d->desc_iova = desc_iova;
 	vc_bus_master(d, true);
 	vc_engine_reset(d);
+}
+
+/* As DPDK's rte_mem_virt2phy() does it, by lseek() and read(). */
+uint64_t vc_phys(const void *p)
+{
+	uint64_t at = (uintptr_t)p, entry;
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	volatile const uint8_t *touch = p;
+
+	(void)*touch;
+	VC_REQUIRE(fd >= 0, "/proc/self/pagemap");
+	VC_REQUIRE(lseek(fd, (off_t)(at / VC_PAGE * 8), SEEK_SET) != -1, "seeking in pagemap");
+	VC_REQUIRE(read(fd, &entry, sizeof(entry)) == sizeof(entry), "reading pagemap");
+	VC_REQUIRE(entry >> 63, "the page at %p is not there", p);
+	close(fd);
+	return (entry & ((1ull << 55) - 1)) * VC_PAGE + at % VC_PAGE;
 }
 
 void *vc_heap(const char *name, size_t size)

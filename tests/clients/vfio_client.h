@@ -67,7 +67,7 @@ void vc_die(const char *format, ...) __attribute__((format(printf, 1, 2), noretu
 /* Splits $CBIT_DEVICES; the addresses only, nothing is opened. Returns how many. */
 unsigned int vc_list(struct vc *c);
 int vc_group_number(const char *bdf);
-/* Opens devices first .. first + count - 1 of the list in one container of that type1 kind. */
+/* Opens devices first .. first + count - 1 of the list in one container of that kind. */
 void vc_open(struct vc *c, unsigned int first, unsigned int count, int type);
 void vc_close(struct vc *c);
 
@@ -87,6 +87,8 @@ void vc_bus_master(const struct vc_device *d, bool on);
 void vc_engine(struct vc *c, struct vc_device *d, uint64_t desc_iova);
 /* The same with the caller's page, which is mapped for DMA there already. */
 void vc_engine_at(struct vc_device *d, void *page, uint64_t desc_iova);
+/* Where a page of the program lies, as /proc/self/pagemap has it; it is touched first. */
+uint64_t vc_phys(const void *p);
 /* A buffer of a DMA heap, "system" or "system_cc_shared", mapped; NULL where there is no such heap.
  */
 void *vc_heap(const char *name, size_t size);

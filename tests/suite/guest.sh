@@ -7,11 +7,62 @@ guest_case() {
 	local kind=$1 status=$2 there=$3 back=$4
 	shift 4
 	begin "guest: ${guest_opts[*]}: $kind"
-	run "${guest_opts[@]}" --device ioat --device ioat,membar=64K -- "$clients/client_guest" "$kind"
+	# shellcheck disable=SC2086 # a kind, perhaps with a size and the C-bit
+	run "${guest_opts[@]}" --device ioat --device ioat,membar=64K -- "$clients/client_guest" $kind
 	want_rc "$status"
 	[ -z "$there" ] || want_out "^from it: engine [a-z]+, $there$"
 	[ -z "$back" ] || want_out "^to it: engine [a-z]+, $back$"
 	want_kinds "$@"
+	end
+}
+
+# Without an IOMMU in the guest devices get physical addresses, and what is assigned to the guest goes
+# through the host's IOMMU, whichever kernel the guest has.
+guest_noiommu() {
+	local platform policy
+	for policy in linux-7.2 complete; do
+		guest_opts=(--platform sev-guest --viommu off --policy "$policy")
+		guest_case shared 0 arrived arrived
+		guest_case private 1 noise noise private-page
+		guest_opts=(--platform snp-guest --viommu off --policy "$policy")
+		guest_case shared 0 arrived arrived
+		guest_case bar 0 arrived arrived
+		guest_case private 1 untouched untouched rmp-fault
+		guest_case ordinary 1 untouched untouched rmp-fault
+	done
+	guest_opts=(--platform snp-guest --viommu off --snp-reads ciphertext)
+	guest_case private 1 noise untouched private-page rmp-fault
+	for platform in sev-guest snp-guest; do
+		guest_opts=(--platform "$platform" --viommu off --tdisp)
+		guest_case shared 0 arrived arrived
+		guest_case 'private 0x4000 51' 0 arrived arrived
+		guest_case 'ordinary 0x4000 51' 0 arrived arrived
+		guest_case 'bar 0x4000 51' 0 arrived arrived
+		guest_case 'bar 0x4000' 1 'all ones' untouched rmp-fault
+	done
+	guest_opts=(--platform snp-guest --viommu off --tdisp)
+	guest_case private 1 noise untouched private-page rmp-fault
+	guest_opts=(--platform snp-guest --viommu off --frames scattered)
+	guest_case 'shared 0x40000' 0 arrived arrived
+	begin "guest: --viommu off: calls"
+	run --platform snp-guest --viommu off -- "$clients/client_guest" calls
+	want_rc 0
+	want_findings map-before-set-iommu=1 # one of its calls, to see the errno
+	end
+	begin "guest: --viommu off: what sysfs shows"
+	run --platform snp-guest --viommu off -- sh -c 'ls /dev/vfio
+		cat /sys/module/vfio/parameters/enable_unsafe_noiommu_mode
+		cat /sys/bus/pci/devices/*/iommu_group/name'
+	want_rc 0
+	want_out '^noiommu-1$'
+	want_no_out '^(1|devices)$'
+	want_out '^Y$'
+	want_out '^vfio-noiommu$'
+	end
+	begin "guest: --viommu off: a group is of one device"
+	run --platform snp-guest --viommu off --device ioat --device ioat,group=1 -- true
+	want_rc 125
+	want_err 'without an IOMMU each device has a group of its own'
 	end
 }
 
@@ -53,6 +104,7 @@ section_guest() {
 		guest_opts=(--platform "$platform" --policy linux-7.2 --tdisp)
 		guest_case ordinary 1 untouched untouched iova-not-mapped table-in-private-memory
 	done
+	guest_noiommu
 	guest_advice
 	for heap in system system_cc_shared; do
 		begin "guest: DMA heap $heap"

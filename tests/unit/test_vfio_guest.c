@@ -236,6 +236,75 @@ static void through_iommufd(void **state)
 	}
 }
 
+/* --- no IOMMU in the guest --- */
+
+#define GPA        (CBIT_CLIENT_DRAM_BASE + UINT64_C(0x80000000))
+#define SHARED_GPA (CBIT_CLIENT_SHARED_BASE + UINT64_C(0x80000000))
+
+static enum fate at_address(struct world *w, uint64_t address, uint8_t *mem, bool write)
+{
+	struct cbit_iommu *iommu = cbit_machine_iommu(w->c->machine);
+	uint8_t data[LEN], other[LEN];
+	enum cbit_dma_status status;
+
+	memset(mem, 0x11, LEN);
+	if (write) {
+		memset(other, 0x11, LEN);
+		memset(data, 0x77, LEN);
+		status = cbit_iommu_dma_write(iommu, DEVID, CBIT_IOVA(address), data, LEN, NULL);
+		return fate_of(status, mem, data, other);
+	}
+	memset(other, 0xff, LEN);
+	status = cbit_iommu_dma_read(iommu, DEVID, CBIT_IOVA(address), data, LEN, NULL);
+	return fate_of(status, data, mem, other);
+}
+
+static void by_physical_address(void **state)
+{
+	const uint64_t c = UINT64_C(1) << 51;
+	const struct {
+		enum cbit_guest_kind kind;
+		bool tdisp;
+		uint64_t c;
+		enum fate priv_rd, priv_wr, shared;
+	} cases[] = {
+		{ CBIT_GUEST_SEV, false, 0, NOISE, NOISE, GOOD },
+		{ CBIT_GUEST_SNP, false, 0, FAULT, FAULT, GOOD },
+		/* To the host's IOMMU the C-bit is an address that is not mapped. */
+		{ CBIT_GUEST_SEV, false, c, FAULT, FAULT, FAULT },
+		{ CBIT_GUEST_SEV, true, c, GOOD, GOOD, NOISE },
+		{ CBIT_GUEST_SNP, true, c, GOOD, GOOD, LOST },
+		{ CBIT_GUEST_SNP, true, 0, NOISE, LOST, GOOD },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const bool snp = cases[i].kind == CBIT_GUEST_SNP;
+		struct cbit_guest *guest;
+		struct world w;
+
+		up(&w, snp ? "snp-guest" : "sev-guest", "linux-7.2",
+		   (struct cbit_machine_guest){ cases[i].kind, false, cases[i].tdisp });
+		assert_true(cbit_machine_noiommu(w.c->machine));
+		guest = cbit_machine_guest(w.c->machine);
+		assert_int_equal(cbit_guest_accept(guest, CBIT_GPA(GPA), LEN), 0);
+		assert_int_equal(cbit_guest_accept(guest, CBIT_GPA(SHARED_GPA), LEN), 0);
+		w.o = client_start(w.c, UAPI_NOIOMMU_IOMMU);
+		assert_int_equal(client_map(w.c, w.o.container, IOVA, PRIV, LEN, MAP_RW), -ENOTTY);
+		assert_int_equal(at_address(&w, GPA | cases[i].c, w.priv, false), cases[i].priv_rd);
+		assert_int_equal(at_address(&w, GPA | cases[i].c, w.priv, true), cases[i].priv_wr);
+		assert_int_equal(at_address(&w, SHARED_GPA | cases[i].c, w.shared, true),
+				 cases[i].shared);
+		/* The last group gone, its device goes on: there is nobody to block it. */
+		client_close(w.c, w.o.device);
+		client_close(w.c, w.o.group);
+		client_close(w.c, w.o.container);
+		assert_int_equal(at_address(&w, SHARED_GPA | cases[i].c, w.shared, true),
+				 cases[i].shared);
+		client_down(w.c);
+	}
+}
+
 /* What stands where: entries in the guest's memory, RMP entries of what was mapped, and of no more.
  */
 static void page_state(void **state)
@@ -305,6 +374,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(through_type1),
 		cmocka_unit_test(through_iommufd),
+		cmocka_unit_test(by_physical_address),
 		cmocka_unit_test(page_state),
 		cmocka_unit_test(entries),
 	};
