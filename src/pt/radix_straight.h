@@ -128,6 +128,39 @@ static inline __attribute__((always_inline)) int radix_straight_leaf(const struc
 	return 0;
 }
 
+/* The same for tables of other levels, or whose addresses are sign-extended. */
+static inline unsigned int radix_straight_other(const struct mem_view *v, uint64_t root,
+						unsigned int mode, uint64_t iova, uint64_t *e)
+{
+	const uint64_t c = root & v->c_mask;
+	const struct radix_way here = radix_way(v, c, mem_view_one_key(v, c)), *way = &here;
+	const uint64_t at = (root & FMT_ADDR) - c - v->base;
+	unsigned int level = mode & PT_LEVELS;
+
+	if (level > FMT_LEVELS || level < FMT_LOWEST || level < 2 || !radix_reaches(mode, iova) ||
+	    radix_rotate(at) >= here.limit)
+		return RADIX_NOT_STRAIGHT;
+	*e = radix_load((const uint64_t *)(const void *)(v->bytes + at) +
+			(iova >> fmt_item_lg2(level) & (fmt_items(level) - 1)));
+	switch (level) {
+	case 6:
+		RADIX_STRAIGHT(5);
+		__attribute__((fallthrough));
+	case 5:
+		RADIX_STRAIGHT(4);
+		__attribute__((fallthrough));
+	case 4:
+		RADIX_STRAIGHT(3);
+		__attribute__((fallthrough));
+	case 3:
+		RADIX_STRAIGHT(2);
+		__attribute__((fallthrough));
+	default:
+		RADIX_STRAIGHT(1);
+	}
+	return !fmt_plain(*e, 1, v->wide);
+}
+
 /* After a straight walk that ended at @level with @entry: a large leaf, or something rarer. */
 static __attribute__((noinline)) int radix_not_straight(struct cbit_mem *mem, uint64_t root,
 							unsigned int mode, uint64_t iova,
@@ -136,7 +169,11 @@ static __attribute__((noinline)) int radix_not_straight(struct cbit_mem *mem, ui
 {
 	const struct mem_view *v = mem_view(mem);
 
-	if (level > 1 && level < 4 && fmt_plain(entry, level, v->wide))
+	if (level == RADIX_NOT_STRAIGHT)
+		level = radix_straight_other(v, root, mode, iova, &entry);
+	if (!level)
+		return radix_straight_leaf(v, iova, entry, leaf);
+	if (level > 1 && level <= FMT_LEVELS && fmt_plain(entry, level, v->wide))
 		return radix_found(leaf, iova, entry, fmt_item_lg2(level), level, ~(uint64_t)0,
 				   v->c_mask);
 	return radix_walk_rest(mem, root, mode, iova, leaf);

@@ -20,11 +20,12 @@ struct rig {
 	struct cbit_pt *host;
 	struct cbit_pt *guest;
 	struct cbit_pt_nested four;
-	struct cbit_pt_nested five;
+	struct cbit_pt_nested five; /* the short way as well */
+	struct cbit_pt_nested odd;  /* the long way */
 	struct cbit_bus slots[32];
 	unsigned int nr_slots;
 	struct cbit_spa first; /* a frame below all tables */
-	struct cbit_spa top;
+	struct cbit_spa top[2];
 };
 
 static uint64_t rng;
@@ -65,16 +66,17 @@ static void add_slots(struct rig *r, struct cbit_pt *pt, bool c, uint64_t iova)
 }
 
 /* A fifth level above the four of @root. */
-static struct cbit_bus above(struct rig *r, enum cbit_pt_format format, struct cbit_spa root)
+static struct cbit_bus above(struct rig *r, enum cbit_pt_format format, struct cbit_spa root,
+			     bool odd)
 {
-	uint64_t *page;
+	/* PR, NextLevel 4, IR, IW; P, RW, US, A */
+	uint64_t *page, bits = format == CBIT_PT_AMDV1 ? 0x6000000000000801 : 0x27;
 
-	assert_int_equal(cbit_mem_frames_alloc(r->mem, 1, CBIT_KEY_HOST, &r->top), 0);
-	page = cbit_mem_page(r->mem, cbit_mem_bus(r->mem, r->top, true));
+	assert_int_equal(cbit_mem_frames_alloc(r->mem, 1, CBIT_KEY_HOST, &r->top[odd]), 0);
+	page = cbit_mem_page(r->mem, cbit_mem_bus(r->mem, r->top[odd], true));
 	assert_non_null(page);
-	/* amdv1: PR, NextLevel 4, IR, IW; x86_64: P, RW, US */
-	page[0] = root.v | C51 | (format == CBIT_PT_AMDV1 ? 0x6000000000000801 : 7);
-	return cbit_mem_bus(r->mem, r->top, true);
+	page[0] = root.v | C51 | (odd ? bits ^ 0x20 : bits);
+	return cbit_mem_bus(r->mem, r->top[odd], true);
 }
 
 static void up(struct rig *r, enum cbit_pt_format format, bool guest_c)
@@ -118,12 +120,15 @@ static void up(struct rig *r, enum cbit_pt_format format, bool guest_c)
 	};
 	r->five = r->four;
 	r->five.host_mode = 5;
-	r->five.host_root = above(r, format, cbit_pt_root(r->host));
+	r->odd = r->five;
+	r->five.host_root = above(r, format, cbit_pt_root(r->host), false);
+	r->odd.host_root = above(r, format, cbit_pt_root(r->host), true);
 }
 
 static void down(struct rig *r)
 {
-	cbit_mem_frames_free(r->mem, r->top, 1);
+	cbit_mem_frames_free(r->mem, r->top[0], 1);
+	cbit_mem_frames_free(r->mem, r->top[1], 1);
 	cbit_mem_frames_free(r->mem, r->first, 1);
 	cbit_pt_destroy(r->guest);
 	cbit_pt_destroy(r->host);
@@ -140,7 +145,8 @@ static void same_leaf(const struct cbit_pt_leaf *a, const struct cbit_pt_leaf *b
 	assert_int_equal(a->attrs, b->attrs);
 }
 
-/* One stage: @pt by itself and from its root, below a fifth level, and by the walk that marks. */
+/* One stage: @pt by itself and from its root, below a fifth level of either kind, and by the walk
+ * that marks. */
 static void ask_one(struct rig *r)
 {
 	const struct cbit_iova iova = CBIT_IOVA(DATA + 0x123);
@@ -154,6 +160,8 @@ static void ask_one(struct rig *r)
 	assert_int_equal(cbit_pt_walk_from(r->mem, format, r->five.host_root, 5, iova, &other),
 			 err);
 	same_leaf(&leaf, &other);
+	assert_int_equal(cbit_pt_walk_from(r->mem, format, r->odd.host_root, 5, iova, &other), err);
+	same_leaf(&leaf, &other);
 	assert_int_equal(cbit_pt_walk_mark(r->mem, format, r->four.host_root, 4, iova, 0, &other),
 			 err);
 	same_leaf(&leaf, &other);
@@ -161,15 +169,19 @@ static void ask_one(struct rig *r)
 
 static void ask_both(struct rig *r)
 {
+	const struct cbit_iova iova = CBIT_IOVA(IOVA + 0x123);
 	struct cbit_pt_nested_leaf a, b;
-	int err = cbit_pt_walk_nested(r->mem, &r->four, CBIT_IOVA(IOVA + 0x123), &a);
+	int err = cbit_pt_walk_nested(r->mem, &r->four, iova, &a);
 
-	assert_int_equal(cbit_pt_walk_nested(r->mem, &r->five, CBIT_IOVA(IOVA + 0x123), &b), err);
-	same_leaf(&a.leaf, &b.leaf);
-	assert_int_equal(a.stage, b.stage);
-	assert_int_equal(a.gpa, b.gpa);
-	assert_int_equal(a.guest_level, b.guest_level);
-	assert_int_equal(a.guest_entry, b.guest_entry);
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(cbit_pt_walk_nested(r->mem, i ? &r->odd : &r->five, iova, &b),
+				 err);
+		same_leaf(&a.leaf, &b.leaf);
+		assert_int_equal(a.stage, b.stage);
+		assert_int_equal(a.gpa, b.gpa);
+		assert_int_equal(a.guest_level, b.guest_level);
+		assert_int_equal(a.guest_entry, b.guest_entry);
+	}
 }
 
 /* Every entry with one and two bits turned, with other words, and together with another. */
