@@ -76,7 +76,7 @@ section_user() {
 		[ -f "$path" ] && [ -x "$path" ] && cp "$path" "$stage/build/${path#"$build"/}"
 	done
 	cp -r "$here/run.sh" "$here/suite" "$here/data" "$stage/tests/"
-	cp "$here/clients/fetch-selftests.sh" "$stage/tests/clients/"
+	cp "$here/clients/"*.sh "$stage/tests/clients/"
 	cp -r "$here/../scripts" "$stage/scripts"
 	get_selftests "as user $id" || true
 	[ -n "$selftests" ] && cp -r "$selftests" "$stage/selftests"

@@ -13,6 +13,9 @@
 # network, no such package), 1 when it does not build.
 set -eu
 
+# shellcheck source=tests/clients/newer-suite.sh
+. "$(dirname "$0")/newer-suite.sh"
+
 cache=${1:-${CBIT_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/cbit}}
 suite=${CBIT_KERNEL_SUITE:-sid}
 want=${CBIT_KERNEL_SOURCE:-}
@@ -50,63 +53,11 @@ if have_all; then
 	printf '%s\n' "$out"
 	exit 0
 fi
-command -v apt-get >/dev/null 2>&1 || cannot "no apt-get here, so no linux-source package"
-
 work=$(mktemp -d "$cache/work.XXXXXX")
 trap 'rm -rf "$work" "$out.new"' EXIT
 trap 'exit 130' INT TERM
-mkdir -p "$work/lists/partial" "$work/archives/partial" "$work/none"
-
-# The mirrors of this machine, security archives left out: they have no other suites.
-mirrors=$(apt-get -o Dir::State::Lists="$work/none" --print-uris update 2>/dev/null |
-	sed -n "s|^'\(.*\)/dists/[^']*/InRelease'.*|\1|p" | grep -v security | sort -u)
-[ -n "$mirrors" ] || cannot "apt has no package mirror configured"
-
-# signed_by MIRROR: the key that apt's configuration names for it, as a Signed-By field.
-signed_by() {
-	eval "$(apt-config shell parts Dir::Etc::sourceparts/d list Dir::Etc::sourcelist/f)"
-	for f in "${parts:-/etc/apt/sources.list.d}"/*.sources; do
-		[ -f "$f" ] && awk -v mirror="$1" '
-			BEGIN { RS = ""; FS = "\n" }
-			index($0, mirror) {
-				field = 0
-				for (i = 1; i <= NF; i++) {
-					if ($i ~ /^Signed-By:/) field = 1
-					else if ($i !~ /^[ \t]/) field = 0
-					if (field) { print $i; found = 1 }
-				}
-				if (found) exit
-			}' "$f"
-	done
-	for f in "${list:-/etc/apt/sources.list}" "${parts:-/etc/apt/sources.list.d}"/*.list; do
-		[ -f "$f" ] && sed -n "\\|^deb .*$1|s/.*signed-by=\([^] ]*\).*/Signed-By: \1/p" "$f"
-	done
-	return 0
-}
-apt_private() {
-	apt-get -q -o Dir::Etc::sourcelist="$work/newer.sources" -o Dir::Etc::SourceParts=/nonexistent \
-		-o Dir::State::Lists="$work/lists" -o Dir::Cache="$work" \
-		-o Dir::Cache::Archives="$work/archives" -o APT::Sandbox::User="$(id -un)" \
-		-o Acquire::Retries=2 -o Acquire::http::Timeout=60 "$@"
-}
-read_list() {
-	signed_by "$1" >"$work/signed"
-	{
-		printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\n' "$1" "$suite"
-		awk 'NR == 1 || /^[ \t]/ { print; next } { exit }' "$work/signed"
-	} >"$work/newer.sources"
-	# An update that reads nothing only warns: look for the list.
-	apt_private update >"$work/apt.log" 2>&1 && [ -n "$(find "$work/lists" -name '*Packages*')" ]
-}
 log "reading the package list of $suite"
-mirror=
-for m in $mirrors; do
-	if read_list "$m"; then
-		mirror=$m
-		break
-	fi
-done
-[ -n "$mirror" ] || failed "the package list of $suite cannot be read (no network?)" "$work/apt.log" 77
+newer_suite "$suite"
 
 if [ -z "$want" ]; then
 	names=$(find "$work/lists" -name '*Packages*' -exec /usr/lib/apt/apt-helper cat-file {} + |
@@ -116,7 +67,7 @@ if [ -z "$want" ]; then
 fi
 [ -n "$want" ] || cannot "no linux-source package in $suite"
 log "downloading $want (some 160 MB)"
-(cd "$work" && apt_private download "$want" >"$work/apt.log" 2>&1) ||
+(cd "$work" && apt_newer apt-get download "$want" >"$work/apt.log" 2>&1) ||
 	failed "$want cannot be downloaded" "$work/apt.log" 77
 
 deb=$(echo "$work"/linux-source-*.deb)

@@ -27,6 +27,22 @@ get_guest() {
 	return 1
 }
 
+# Sets $newest, a directory with the newest QEMU; a case of its own, and false, where it cannot be had.
+get_newest() {
+	rc=0
+	newest=$("$here/qemu/fetch-qemu.sh" 2>"$T/fetch") || rc=$?
+	if [ "$rc" -eq 0 ]; then
+		echo "# $(cat "$newest/VERSION")"
+		return 0
+	fi
+	if [ "$rc" -eq 77 ]; then
+		skip "qemu: the newest QEMU" "not run: $(tail -n 1 "$T/fetch")"
+	else
+		not_ok "qemu: the newest QEMU from packages" "$T/fetch"
+	fi
+	return 1
+}
+
 # boot [cbit run's options] -- [what guest-init is to do] -- [QEMU's options]
 boot() {
 	local options=() words=()
@@ -42,7 +58,7 @@ boot() {
 	shift
 	# shellcheck disable=SC2086 # none or some words
 	try "${limit:-120}" ${as_user:-} "$guest/cbit" run "${options[@]}" -- \
-		qemu-system-x86_64 -machine q35 -accel tcg -nodefaults -no-user-config -display none -serial stdio \
+		"${qemu:-qemu-system-x86_64}" -machine q35 -accel tcg -nodefaults -no-user-config -display none -serial stdio \
 		-kernel "$guest/vmlinuz" -initrd "$guest/initrd" \
 		-append "console=ttyS0 quiet panic=-1 ${boot_args:-} -- ${words[*]}" "$@"
 	# The firmware and the serial line write as to a terminal.
@@ -120,22 +136,50 @@ section_qemu() {
 	# The guest's VFIO, the guest's IOMMU, QEMU's mapping, ours: a BAR on all of the way.
 	for policy in complete linux-7.2; do
 		begin "qemu: peer to peer by the guest's own VFIO, $policy"
-		boot_args='intel_iommu=on' boot --policy "$policy" "${two[@]}" -- p2p -- -m 256 \
-			-device intel-iommu,caching-mode=on \
-			-device pcie-root-port,id=a,slot=1 -device vfio-pci,host=0000:01:00.0,bus=a \
-			-device pcie-root-port,id=b,slot=2 -device vfio-pci,host=0000:02:00.0,bus=b
+		peers --policy "$policy" -- ''
 		if [ "$policy" = complete ]; then
-			want_out '^the bytes arrived: 4096 of 4096$'
-			want_out '^guest: p2p: exit status 0$'
+			want_p2p arrived
 			want_kinds mapping-leaked unmapped-nothing
 		else
-			want_out '^the copy was lost: 0 of 4096 bytes arrived$'
-			want_out '^guest: p2p: exit status 1$'
+			want_p2p lost
 			want_kinds mapping-leaked mmio-encrypted unmapped-nothing
 			want_err '^    dma:     device 0000:01:00.0 write IOVA 0x20000000 .*: lost \(master abort\)$'
 		fi
 		end
 	done
+	get_newest || return 0
+	# By /dev/iommu QEMU maps BARs as dma-bufs, and those Linux 7.2 gets right.
+	begin "qemu: peer to peer by the guest's own VFIO, linux-7.2, QEMU maps BARs by dma-buf"
+	qemu=$newest/qemu-system-x86_64 peers --policy linux-7.2 -- ,iommufd=i -object iommufd,id=i
+	want_p2p arrived
+	want_kinds mapping-leaked
+	end
+}
+
+# peers [cbit run's options] -- OPTIONS...: the demo's program on two devices behind the guest's IOMMU;
+# the first of OPTIONS goes to each device, the others to QEMU.
+peers() {
+	local options=() device
+	while [ "$1" != -- ]; do
+		options+=("$1")
+		shift
+	done
+	device=$2
+	shift 2
+	boot_args=intel_iommu=on boot "${options[@]}" "${two[@]}" -- p2p -- -m 256 "$@" \
+		-device intel-iommu,caching-mode=on \
+		-device pcie-root-port,id=a,slot=1 -device "vfio-pci,host=0000:01:00.0,bus=a$device" \
+		-device pcie-root-port,id=b,slot=2 -device "vfio-pci,host=0000:02:00.0,bus=b$device"
+}
+
+want_p2p() {
+	if [ "$1" = arrived ]; then
+		want_out '^the bytes arrived: 4096 of 4096$'
+		want_out '^guest: p2p: exit status 0$'
+	else
+		want_out '^the copy was lost: 0 of 4096 bytes arrived$'
+		want_out '^guest: p2p: exit status 1$'
+	fi
 }
 
 # What nvme-cli tells of a disk with blocks of $1 bytes.
@@ -192,4 +236,14 @@ section_qemu-full() {
 			sed 's/^/# /'
 		end
 	done
+	get_newest || return 0
+	new_disk
+	begin "qemu: dmatest and the disk by the newest QEMU and /dev/iommu"
+	limit=300 qemu=$newest/qemu-system-x86_64 boot --device ioat --device "nvme,file=$disk" -- \
+		dmatest=msix dmatest=msi dmatest=intx disk restart -- -smp 2 -m 256 -object iommufd,id=i \
+		-device vfio-pci,host=0000:01:00.0,iommufd=i -device vfio-pci,host=0000:02:00.0,iommufd=i
+	want_dmatest 6
+	want_disk 512
+	want_kinds mapping-leaked
+	end
 }
