@@ -106,6 +106,62 @@ int cbit_pci_create_vf(struct cbit_pci *pf, const char *spec, unsigned int n,
 void cbit_pci_enable_vfs(struct cbit_pci *pf, unsigned int n);
 
 /**
+ * cbit_pci_migratable() - was it made with "migration=on"? The calls below are for such devices.
+ * Any thread, as for all of them.
+ */
+bool cbit_pci_migratable(const struct cbit_pci *pci);
+
+/**
+ * cbit_pci_freeze() - stop the device's engine where it is, or let it go on.
+ * Frozen it issues no DMA and no interrupt; a DMA under way has ended when this returns.
+ */
+void cbit_pci_freeze(struct cbit_pci *pci, bool on);
+
+/** Bytes that the state of a device takes, at most. */
+#define CBIT_PCI_STATE_MAX 4096
+
+/**
+ * cbit_pci_save() - the state of a frozen device, but for configuration space and BAR memory.
+ * @buf: CBIT_PCI_STATE_MAX bytes. Return: how many of them are used.
+ * cbit_pci_load() - make that the state of another one of the same kind and options, frozen.
+ * Return: 0, or -EINVAL for bytes that such a device has not saved: nothing has changed then.
+ */
+size_t cbit_pci_save(struct cbit_pci *pci, void *buf);
+int cbit_pci_load(struct cbit_pci *pci, const void *buf, size_t len);
+
+/** struct cbit_pci_log_range - IOVAs @first to @last. */
+struct cbit_pci_log_range {
+	uint64_t first, last;
+};
+
+/** Ranges of one log, at most. */
+#define CBIT_PCI_LOG_RANGES 256
+
+/**
+ * cbit_pci_log_start() - from now on note the pages that the device's DMA writes to.
+ * @ranges: that do not overlap, in any order; one whose @last is below @first is empty.
+ * @page_size: in: what is wished for; out: what it will be, a power of two from 4096 on, larger
+ *          where the ranges are too long for it.
+ * Return: 0; -EINVAL when it is on already; -ENOMEM.
+ */
+int cbit_pci_log_start(struct cbit_pci *pci, const struct cbit_pci_log_range *ranges,
+		       unsigned int nr, uint64_t *page_size);
+
+/** cbit_pci_log_stop() - and forget what was noted. */
+void cbit_pci_log_stop(struct cbit_pci *pci);
+
+/**
+ * cbit_pci_log_read() - tell of the pages noted in @first to @last, and forget them.
+ * @found: called for runs of bytes, in ascending order within a range; it may not call this room.
+ * What was visible in memory before the call is told. A page that reaches beyond
+ * @first or @last is told as far as it lies between, and not forgotten.
+ * Return: 0; -EINVAL when there is no log.
+ */
+int cbit_pci_log_read(struct cbit_pci *pci, uint64_t first, uint64_t last,
+		      void (*found)(void *opaque, struct cbit_iova iova, uint64_t len),
+		      void *opaque);
+
+/**
  * cbit_pci_destroy() - stop its engine and free it. NULL is allowed. Its regions stay in the
  * memory map, so by then no device may be able to reach it (the domains are gone).
  */

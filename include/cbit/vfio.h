@@ -60,6 +60,11 @@ struct cbit_client_run {
  *            are offsets in it, for @pin, @unpin and @owner_put; NULL and 0 for what is no file in
  *            memory. -EBADF when it is not open, -ENOMEM. Its @pin says -EINVAL beyond its end.
  *            May be NULL: no file is one.
+ * @stream_out: give the caller a descriptor that reads @len bytes of @data, and then the end: the
+ *            number, or a negative errno.
+ * @stream_in: give the caller a descriptor to write to; *@stream for the two below.
+ * @stream_take: what has been written to it so far, at most @size bytes: how many, or -EINVAL for
+ *            more. @stream_drop nobody looks any more. All four only for devices with migration=on.
  */
 struct cbit_client_ops {
 	int (*copy_in)(void *opaque, void *caller, void *dst, uint64_t addr, size_t len);
@@ -80,6 +85,10 @@ struct cbit_client_ops {
 	uint32_t (*trace)(void *opaque, struct cbit_owner *owner, void *caller);
 	bool (*capable)(void *opaque, void *caller, int capability);
 	int (*memory)(void *opaque, void *caller, int fd, struct cbit_owner **out);
+	int (*stream_out)(void *opaque, void *caller, const void *data, size_t len);
+	int (*stream_in)(void *opaque, void *caller, void **stream);
+	long (*stream_take)(void *opaque, void *stream, void *buf, size_t size);
+	void (*stream_drop)(void *opaque, void *stream);
 };
 
 /**

@@ -131,6 +131,19 @@ static void ioat_reset(struct cbit_pci *pci)
 	pci_config_set32(pci, IOAT_PCI_CHANERRMASK_INT, 0);
 }
 
+static void ioat_freeze(struct cbit_pci *pci, bool on)
+{
+	ioat_engine_freeze(pci->state, on);
+}
+
+/* What is in a BAR of memory would have to move too. */
+static int ioat_finish(struct cbit_pci *pci, struct cbit_error *err)
+{
+	if (pci->log && pci->bar[MEM_BAR].mode != CBIT_BAR_NONE)
+		return cbit_error_set(err, -EINVAL, "ioat: migration=on: not with membar");
+	return 0;
+}
+
 void ioat_pin(struct ioat *ioat)
 {
 	pci_intx_set(ioat->pci, ioat->attention && ioat->intrctrl & IOAT_INTRCTRL_MASTER_EN);
@@ -292,12 +305,16 @@ static void ioat_bar_write(struct cbit_pci *pci, unsigned int bar, uint64_t offs
 
 const struct pci_model pci_ioat_model = {
 	.name = "ioat",
-	.options = "membar=SIZE, version=0x32|0x33|0x34, sriov=N",
+	.options = "membar=SIZE, version=0x32|0x33|0x34, sriov=N, migration=on",
 	.sriov = true,
 	.create = ioat_create,
 	.option = ioat_option,
 	.destroy = ioat_destroy,
 	.reset = ioat_reset,
+	.finish = ioat_finish,
+	.freeze = ioat_freeze,
+	.save = ioat_save,
+	.load = ioat_load,
 	.bar_read = ioat_bar_read,
 	.bar_write = ioat_bar_write,
 };

@@ -37,6 +37,7 @@
  * @moving:     that thread is in a DMA, with the lock dropped.
  * @resetting:  a RESET waits for that DMA to end.
  * @suspending: so does a SUSPEND, for the descriptor.
+ * @frozen:     nothing is started: see struct pci_model.
  * @handed:     the queue waits for the worker to take it.
  */
 struct ioat {
@@ -69,6 +70,7 @@ struct ioat {
 	bool moving;
 	bool resetting;
 	bool suspending;
+	bool frozen;
 
 	uint8_t *chunk;
 	pthread_t worker;
@@ -92,6 +94,13 @@ void ioat_engine_reset(struct ioat *ioat);
 void ioat_engine_chain(struct ioat *ioat);
 
 void ioat_engine_suspend(struct ioat *ioat);
+
+/* ioat_engine_freeze() - run nothing from now on, or go on. May drop the lock to wait. */
+void ioat_engine_freeze(struct ioat *ioat, bool on);
+
+/* ioat_migrate.c */
+size_t ioat_save(struct cbit_pci *pci, void *buf, size_t size);
+int ioat_load(struct cbit_pci *pci, const void *buf, size_t len);
 
 /* ioat_pin() - the pin follows from ATTNSTATUS and INTRCTRL. */
 void ioat_pin(struct ioat *ioat);

@@ -270,7 +270,7 @@ static void settle(struct ioat *ioat)
 /* Run the queue. False when the budget ended before it. */
 static bool run(struct ioat *ioat, struct budget left)
 {
-	while (ioat->state == IOAT_ACTIVE && !ioat->stop) {
+	while (ioat->state == IOAT_ACTIVE && !ioat->stop && !ioat->frozen) {
 		uint32_t control;
 
 		if (!ioat->cur_valid) {
@@ -311,6 +311,7 @@ static void *worker_main(void *arg)
 		ioat->handed = false;
 		run(ioat, unlimited);
 		ioat->running = false;
+		pthread_cond_broadcast(&ioat->idle);
 	}
 	pthread_mutex_unlock(&ioat->pci->lock);
 	return NULL;
@@ -335,29 +336,54 @@ static bool worker_ready(struct ioat *ioat)
 	return ioat->worker_exists;
 }
 
-void ioat_engine_kick(struct ioat *ioat, bool inline_ok)
+static void at_rest(struct ioat *ioat)
+{
+	ioat->running = false;
+	pthread_cond_broadcast(&ioat->idle);
+}
+
+/* Whoever runs the queue already sees what is new in it before it leaves. */
+static void start(struct ioat *ioat, bool inline_ok)
 {
 	const struct budget small = { IOAT_INLINE_BYTES, IOAT_INLINE_DESCS };
 
-	if (ioat->state == IOAT_HALTED || ioat->state == IOAT_SUSPENDED || !pending(ioat))
-		return;
-	ioat->state = IOAT_ACTIVE;
-	/* Whoever runs the queue sees the new count before it leaves. */
-	if (ioat->running)
+	if (ioat->running || ioat->frozen)
 		return;
 	ioat->running = true;
 	/* Nobody waits in a doorbell write. */
 	inline_ok &= !(pci_faulty(ioat->pci) && pci_fault_delays(ioat->pci));
 	if (inline_ok && run(ioat, small)) {
-		ioat->running = false;
+		at_rest(ioat);
 	} else if (worker_ready(ioat)) {
 		ioat->handed = true;
 		pthread_cond_signal(&ioat->wake);
 	} else {
 		/* No thread to be had: slow is better than lost. */
 		run(ioat, unlimited);
-		ioat->running = false;
+		at_rest(ioat);
 	}
+}
+
+void ioat_engine_kick(struct ioat *ioat, bool inline_ok)
+{
+	if (ioat->state == IOAT_HALTED || ioat->state == IOAT_SUSPENDED || !pending(ioat))
+		return;
+	ioat->state = IOAT_ACTIVE;
+	start(ioat, inline_ok);
+}
+
+void ioat_engine_freeze(struct ioat *ioat, bool on)
+{
+	ioat->frozen = on;
+	if (!on) {
+		if (ioat->state == IOAT_ACTIVE)
+			start(ioat, true);
+		return;
+	}
+	/* The descriptor under way is carried out; one that has been read ahead is read again. */
+	while (ioat->running && ioat->frozen)
+		pthread_cond_wait(&ioat->idle, &ioat->pci->lock);
+	ioat->cur_valid = false;
 }
 
 /* Forget the chain; a DMA under way counts for nothing any more. */

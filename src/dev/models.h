@@ -11,12 +11,13 @@ extern const struct pci_model pci_dsa_model;
 extern const struct pci_model pci_ioat_model;
 extern const struct pci_model pci_nvme_model;
 
-#define PCI_IOAT_HELP                                                                   \
-	"ioat     Intel I/OAT copy engine (8086:2021), driven by Linux and DPDK\n"      \
-	"         membar=SIZE   plain memory in BAR2, a power of two from 64K to 64G\n" \
-	"         version=V     0x32, 0x33 (default) or 0x34; DPDK tests errors with "  \
-	"0x34\n"                                                                        \
-	"         sriov=N       1 to 16 virtual functions, each with an engine of its own\n"
+#define PCI_IOAT_HELP                                                                        \
+	"ioat     Intel I/OAT copy engine (8086:2021), driven by Linux and DPDK\n"           \
+	"         membar=SIZE   plain memory in BAR2, a power of two from 64K to 64G\n"      \
+	"         version=V     0x32, 0x33 (default) or 0x34; DPDK tests errors with "       \
+	"0x34\n"                                                                             \
+	"         sriov=N       1 to 16 virtual functions, each with an engine of its own\n" \
+	"         migration=on  the state can be moved, and the pages DMA writes to be logged\n"
 
 #define PCI_DSA_HELP                                                                      \
 	"dsa      Intel Data Streaming Accelerator (8086:0b25), dedicated queues\n"       \

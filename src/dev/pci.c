@@ -83,6 +83,7 @@ void cbit_pci_destroy(struct cbit_pci *pci)
 	if (!pci)
 		return;
 	pci->model->destroy(pci);
+	pci_log_destroy(pci);
 	pci_fault_destroy(pci->faults);
 	pthread_mutex_destroy(&pci->lock);
 	free(pci);
@@ -200,14 +201,21 @@ enum pci_dma pci_dma_write(struct cbit_pci *pci, uint64_t iova, const void *buf,
 			   size_t *done)
 {
 	struct cbit_dma_request rq;
+	enum pci_dma status;
+	size_t n;
 
 	if (!leaves(pci, iova, len, true, &rq)) {
 		if (done)
 			*done = 0;
 		return no_master(pci, iova, len, true);
 	}
-	return (enum pci_dma)cbit_iommu_request_write(pci->host.iommu, &rq, CBIT_IOVA(iova), buf,
-						      len, done);
+	pci_log_begin(pci);
+	status = (enum pci_dma)cbit_iommu_request_write(pci->host.iommu, &rq, CBIT_IOVA(iova), buf,
+							len, &n);
+	pci_log_end(pci, iova, status == PCI_DMA_FAULT ? n : len);
+	if (done)
+		*done = n;
+	return status;
 }
 
 /* A copy whose requests are asked about one by one. Return: bytes done before one was refused. */
@@ -260,7 +268,8 @@ enum pci_dma pci_dma_vec(struct cbit_pci *pci, const struct cbit_dma_seg *segs, 
 		return PCI_DMA_OK;
 	if (!atomic_load(&pci->mastering))
 		return no_master(pci, segs[0].iova.v, segs[0].len, write);
-	if (pci_faulty(pci))
+	/* With a log, too, each write is one of its own. */
+	if (pci_faulty(pci) || (write && pci->log))
 		return vec_faulty(pci, segs, nr, buf, write);
 	return (enum pci_dma)cbit_iommu_dma_vec(pci->host.iommu, pci->devid, segs, nr, buf, write);
 }
@@ -284,8 +293,10 @@ void pci_dma_copy(struct cbit_pci *pci, uint64_t to, uint64_t from, size_t len, 
 			*done = n;
 		return;
 	}
+	pci_log_begin(pci);
 	cbit_iommu_dma_copy(pci->host.iommu, pci->devid, CBIT_IOVA(to), CBIT_IOVA(from), len, buf,
 			    room, &copied);
+	pci_log_end(pci, to, copied.done);
 	*read = (enum pci_dma)copied.read;
 	*write = (enum pci_dma)copied.write;
 	if (done)

@@ -43,6 +43,12 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "registers are kept as
  *             nothing that issues DMA may be done before returning (the IOMMU is busy with
  *             the access).
  * @sriov:     it may have virtual functions ("sriov=N"), each a device like itself.
+ * @freeze:    stop the engine where it is, or let it go on: no DMA and no interrupt of its own
+ * while frozen, and registers only change when written. Called locked; may wait for the DMA under
+ * way. With @save and @load what "migration=on" needs; NULL: it cannot.
+ * @save:      the frozen model as bytes, at most @size. Return: how many there are. Called locked.
+ * @load:      such bytes of another one. Return: 0, or -EINVAL for what never was saved by such a
+ *             device; nothing has changed then. Called locked, frozen.
  * @bar_line:  64 bytes written at once at a multiple of 64 (MOVDIR64B, or one request of a peer);
  *             NULL: such a write comes in pieces of eight bytes. Otherwise like @bar_write.
  */
@@ -61,6 +67,9 @@ struct pci_model {
 			     unsigned int size);
 	void (*bar_write)(struct cbit_pci *pci, unsigned int bar, uint64_t offset,
 			  unsigned int size, uint64_t value, bool peer);
+	void (*freeze)(struct cbit_pci *pci, bool on);
+	size_t (*save)(struct cbit_pci *pci, void *buf, size_t size);
+	int (*load)(struct cbit_pci *pci, const void *buf, size_t len);
 	void (*bar_line)(struct cbit_pci *pci, unsigned int bar, uint64_t offset,
 			 const uint8_t line[64], bool peer);
 };
@@ -79,6 +88,8 @@ enum pci_presence {
 	PCI_LINK_DOWN, /* until a reset */
 	PCI_REMOVED,   /* for good */
 };
+
+struct pci_log;
 
 struct cbit_pci {
 	const struct pci_model *model;
@@ -110,6 +121,7 @@ struct cbit_pci {
 	unsigned int num_vfs;
 	struct cbit_pci *vfs[CBIT_PCI_VFS];
 	struct cbit_pci *pf;
+	struct pci_log *log; /* with migration=on */
 	/* The INTx pin: what the model asks for, and what the bus sees of it. */
 	bool intx_wanted;
 	atomic_bool intx;
@@ -140,6 +152,30 @@ void pci_irq_defaults(struct cbit_pci *pci);
 
 /* pci_bar.c */
 int pci_bars_place(struct cbit_pci *pci, struct cbit_error *err);
+
+/*
+ * pci_log.c: pages that DMA writes to. A write is between begin and end, which says what of it
+ * arrived; both do nothing without a log.
+ */
+int pci_log_create(struct cbit_pci *pci);
+void pci_log_destroy(struct cbit_pci *pci);
+void pci_log_lock(struct pci_log *log);
+void pci_log_unlock(struct pci_log *log);
+void pci_log_mark(struct pci_log *log, uint64_t iova, uint64_t len);
+
+static inline void pci_log_begin(struct cbit_pci *pci)
+{
+	if (pci->log)
+		pci_log_lock(pci->log);
+}
+
+static inline void pci_log_end(struct cbit_pci *pci, uint64_t iova, uint64_t len)
+{
+	if (!pci->log)
+		return;
+	pci_log_mark(pci->log, iova, len);
+	pci_log_unlock(pci->log);
+}
 
 /* pci_sriov.c */
 /* The capability, as the functions that there are make it. Called locked. */

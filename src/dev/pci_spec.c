@@ -94,6 +94,17 @@ static int parse_sriov(struct cbit_pci *pci, const char *value, struct cbit_erro
 	return 0;
 }
 
+static int parse_migration(struct cbit_pci *pci, const char *value, struct cbit_error *err)
+{
+	if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
+		return cbit_error_set(err, -EINVAL, "%s: migration=%s: must be on or off",
+				      pci->model->name, value);
+	pci_log_destroy(pci);
+	if (!strcmp(value, "on") && pci_log_create(pci))
+		return cbit_error_set(err, -ENOMEM, "out of memory");
+	return 0;
+}
+
 static int parse_word(struct cbit_pci *pci, char *word, struct cbit_error *err)
 {
 	const struct pci_model *model = pci->model;
@@ -104,6 +115,8 @@ static int parse_word(struct cbit_pci *pci, char *word, struct cbit_error *err)
 		return cbit_error_set(err, -EINVAL, "%s: \"%s\" is not key=value; options: %s",
 				      model->name, word, model->options);
 	*value++ = '\0';
+	if (model->save && !strcmp(word, "migration"))
+		return parse_migration(pci, value, err);
 	if (model->sriov && !strcmp(word, "sriov"))
 		return parse_sriov(pci, value, err);
 	ret = model->option(pci, word, value, err);

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -235,6 +237,63 @@ static int memory(void *opaque, void *caller, int fd, struct cbit_owner **out)
 	return host_memory_open(opaque, ((struct host_call *)caller)->tid, fd, out);
 }
 
+/* --- streams of a device's state --- */
+
+/* All of it fits into a pipe, whose other end is closed: read it, and it is at its end. */
+static int stream_out(void *opaque, void *caller, const void *data, size_t len)
+{
+	int pair[2], ret = -EIO;
+
+	(void)opaque;
+	if (pipe2(pair, O_CLOEXEC | O_NONBLOCK))
+		return -errno;
+	if (write(pair[1], data, len) == (ssize_t)len && !fcntl(pair[0], F_SETFL, 0))
+		ret = host_install_fd(caller, pair[0], true);
+	close(pair[0]);
+	close(pair[1]);
+	return ret;
+}
+
+/* What is written is only looked at afterwards: a file in memory takes as much as there is. */
+static int stream_in(void *opaque, void *caller, void **stream)
+{
+	int fd = memfd_create("cbit-state", MFD_CLOEXEC), out, ret;
+	char path[64];
+
+	(void)opaque;
+	if (fd < 0)
+		return -errno;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	out = open(path, O_WRONLY | O_CLOEXEC);
+	ret = out < 0 ? -errno : host_install_fd(caller, out, true);
+	if (out >= 0)
+		close(out);
+	if (ret < 0)
+		close(fd);
+	else
+		*stream = (void *)((intptr_t)fd + 1);
+	return ret;
+}
+
+static long stream_take(void *opaque, void *stream, void *buf, size_t size)
+{
+	int fd = (int)((intptr_t)stream - 1);
+	struct stat st;
+	ssize_t n;
+
+	(void)opaque;
+	if (fstat(fd, &st) || (size_t)st.st_size > size)
+		return -EINVAL;
+	n = pread(fd, buf, size, 0);
+	return n < 0 ? -errno : n;
+}
+
+static void stream_drop(void *opaque, void *stream)
+{
+	(void)opaque;
+	close((int)((intptr_t)stream - 1));
+}
+
 const struct cbit_client_ops host_client_ops = {
 	.copy_in = copy_in,
 	.copy_out = copy_out,
@@ -252,6 +311,10 @@ const struct cbit_client_ops host_client_ops = {
 	.trace = trace,
 	.capable = capable,
 	.memory = memory,
+	.stream_out = stream_out,
+	.stream_in = stream_in,
+	.stream_take = stream_take,
+	.stream_drop = stream_drop,
 };
 
 static int dram_read(void *opaque, uint64_t offset, void *buf, size_t len)

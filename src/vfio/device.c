@@ -13,6 +13,7 @@ void vfio_device_opened(struct vfio_device *dev)
 	if (dev->open_count++)
 		return;
 	cbit_pci_open(dev->pci);
+	vfio_mig_reset(dev);
 	if (dev->pf)
 		dev->pf->token.users++;
 }
@@ -26,6 +27,9 @@ void vfio_device_closed(struct vfio_device *dev)
 	vfio_ioeventfd_drop_all(dev);
 	vfio_irq_disable_all(dev);
 	cbit_pci_close(dev->pci);
+	vfio_mig_reset(dev);
+	if (cbit_pci_migratable(dev->pci))
+		cbit_pci_log_stop(dev->pci);
 	if (dev->pf)
 		dev->pf->token.users--;
 }
@@ -175,12 +179,24 @@ static long feature(struct vfio_device *dev, const struct vfio_call *call)
 		return ret;
 	case UAPI_FEATURE_PCI_VF_TOKEN:
 		return vfio_token_feature(dev, call, &feat);
+	case UAPI_FEATURE_MIGRATION:
+		return vfio_mig_flags(dev, call, &feat);
+	case UAPI_FEATURE_MIG_DEVICE_STATE:
+		return vfio_mig_state(dev, call, &feat);
+	case UAPI_FEATURE_MIG_DATA_SIZE:
+		return vfio_mig_data_size(dev, call, &feat);
+	case UAPI_FEATURE_DMA_LOGGING_START:
+		return vfio_log_start(dev, call, &feat);
+	case UAPI_FEATURE_DMA_LOGGING_STOP:
+		return vfio_log_stop(dev, &feat);
+	case UAPI_FEATURE_DMA_LOGGING_REPORT:
+		return vfio_log_report(dev, call, &feat);
 	case UAPI_FEATURE_DMA_BUF:
 		return vfio_dmabuf_export(dev, call, &feat);
 	case UAPI_FEATURE_MIG_PRECOPY_INFO_V2:
 		return -EINVAL; /* alone among those of migration; the device has no pre-copy */
 	default:
-		return -ENOTTY; /* no migration, no DMA logging */
+		return -ENOTTY;
 	}
 }
 
@@ -211,6 +227,7 @@ long vfio_device_ioctl(struct cbit_file *file, const struct vfio_call *call, uin
 			return -ENOTTY;
 		vfio_memory_off(dev);
 		cbit_pci_reset(dev->pci);
+		vfio_mig_reset(dev);
 		vfio_memory_on(dev);
 		return 0;
 	case UAPI_DEVICE_IOEVENTFD:

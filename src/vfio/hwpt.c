@@ -177,77 +177,6 @@ long vfio_iommufd_set_dirty(struct vfio_iommufd *fd, const struct vfio_call *cal
 	return ret;
 }
 
-/* The bitmap of a client, a window of it at a time: bits are set, and none is cleared. */
-#define WINDOW_WORDS 512u
-
-struct window {
-	const struct vfio_call *call;
-	uint64_t data; /* address of the bitmap */
-	uint64_t iova; /* of bit 0 */
-	unsigned int shift;
-	uint64_t at; /* the word at words[0] */
-	uint64_t words[WINDOW_WORDS];
-	bool any;
-};
-
-/*
- * OR into the client's words. Where the bitmap is no memory, what was to be told is lost, as in
- * Linux (iova_bitmap_set() cannot fail).
- */
-static void flush(struct window *w)
-{
-	const struct cbit_client_ops *ops = w->call->machine->client;
-	void *opaque = w->call->machine->client_opaque;
-	uint64_t old[WINDOW_WORDS];
-	unsigned int first = 0, last = WINDOW_WORDS;
-	uint64_t addr;
-
-	if (!w->any)
-		return;
-	while (!w->words[first])
-		first++;
-	while (!w->words[last - 1])
-		last--;
-	addr = w->data + (w->at + first) * sizeof(uint64_t);
-	for (unsigned int i = first, n; i < last; i += n, addr += n * sizeof(uint64_t)) {
-		/* Not beyond a page, so that all that is there is told. */
-		n = (unsigned int)(CBIT_PAGE_SIZE - (addr & ~CBIT_PAGE_MASK)) / sizeof(uint64_t);
-		n = n > last - i ? last - i : n ? n : 1;
-		if (ops->copy_in(opaque, w->call->caller, old, addr, n * sizeof(uint64_t)))
-			continue;
-		for (unsigned int k = 0; k < n; k++)
-			old[k] |= w->words[i + k];
-		ops->copy_out(opaque, w->call->caller, addr, old, n * sizeof(uint64_t));
-	}
-	memset(w->words, 0, sizeof(w->words));
-	w->any = false;
-}
-
-static void found(void *opaque, struct cbit_iova iova, uint64_t len)
-{
-	struct window *w = opaque;
-	uint64_t bit = (iova.v - w->iova) >> w->shift;
-	uint64_t last = (iova.v + (len - 1) - w->iova) >> w->shift;
-
-	for (;; bit++) {
-		uint64_t word = bit / 64;
-
-		if (word - w->at >= WINDOW_WORDS) {
-			flush(w);
-			w->at = word;
-		}
-		w->any = true;
-		if (!(bit & 63) && last - bit >= 63) {
-			w->words[word - w->at] = UINT64_MAX;
-			bit += 63;
-		} else {
-			w->words[word - w->at] |= UINT64_C(1) << (bit & 63);
-		}
-		if (bit == last)
-			break;
-	}
-}
-
 /* Linux: iommufd_check_iova_range() */
 static int check_range(const struct vfio_ioas *ioas, const struct uapi_get_dirty_bitmap *cmd,
 		       uint64_t *last)
@@ -265,10 +194,10 @@ static int check_range(const struct vfio_ioas *ioas, const struct uapi_get_dirty
 long vfio_iommufd_get_dirty(struct vfio_iommufd *fd, const struct vfio_call *call, void *arg)
 {
 	const struct uapi_get_dirty_bitmap *cmd = arg;
-	struct window w = { .call = call, .data = cmd->data, .iova = cmd->iova };
+	struct vfio_bitmap w = { .call = call, .data = cmd->data, .iova = cmd->iova };
 	const struct cbit_pt_dirty req = {
 		.flags = cmd->flags & UAPI_DIRTY_BITMAP_NO_CLEAR ? CBIT_PT_DIRTY_NO_CLEAR : 0,
-		.found = found,
+		.found = vfio_bitmap_set,
 		.opaque = &w,
 	};
 	struct vfio_mapping *m;
@@ -298,7 +227,7 @@ long vfio_iommufd_get_dirty(struct vfio_iommufd *fd, const struct vfio_call *cal
 			break;
 		at = end + 1;
 	}
-	flush(&w);
+	vfio_bitmap_flush(&w);
 	pthread_mutex_unlock(&hwpt->ioas->space->lock);
 	return ret;
 }

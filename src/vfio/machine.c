@@ -123,6 +123,7 @@ static void device_free(struct vfio_device *dev)
 	vfio_irq_disable_all(dev);
 	cbit_pci_destroy(dev->pci);
 	vfio_irq_destroy(dev);
+	vfio_mig_destroy(dev);
 	vfio_memory_destroy(dev);
 	free(dev);
 }
@@ -360,6 +361,7 @@ int vfio_device_plug(struct cbit_machine *machine, struct vfio_device *pf, unsig
 		return ret;
 	}
 	vfio_memory_init(dev);
+	vfio_mig_init(dev);
 	for (unsigned int i = machine->nr_devices++; i > at; i--)
 		machine->devices[i] = machine->devices[i - 1];
 	machine->devices[at] = dev;

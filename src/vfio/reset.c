@@ -129,6 +129,12 @@ static bool owned(const struct cbit_file *file, const struct vfio_device *other,
 	return false;
 }
 
+static void reset_one(struct vfio_device *dev)
+{
+	cbit_pci_reset(dev->pci);
+	vfio_mig_reset(dev);
+}
+
 long vfio_hot_reset(struct cbit_file *file, const struct vfio_call *call)
 {
 	struct cbit_machine *machine = file->machine;
@@ -161,7 +167,7 @@ long vfio_hot_reset(struct cbit_file *file, const struct vfio_call *call)
 	}
 	for (unsigned int i = 0; i < machine->nr_devices; i++) {
 		if (same_bus(file->device, machine->devices[i]))
-			cbit_pci_reset(machine->devices[i]->pci);
+			reset_one(machine->devices[i]);
 	}
 	for (unsigned int i = 0; i < machine->nr_devices; i++) {
 		if (same_bus(file->device, machine->devices[i]))

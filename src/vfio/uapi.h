@@ -286,9 +286,15 @@ struct uapi_low_power_wakeup {
 _Static_assert(sizeof(struct uapi_low_power_wakeup) == 8,
 	       "vfio_device_low_power_entry_with_wakeup");
 #define UAPI_FEATURE_PCI_VF_TOKEN           0u
+#define UAPI_FEATURE_MIGRATION              1u
+#define UAPI_FEATURE_MIG_DEVICE_STATE       2u
 #define UAPI_FEATURE_LOW_POWER_ENTRY        3u
 #define UAPI_FEATURE_LOW_POWER_ENTRY_WAKEUP 4u
 #define UAPI_FEATURE_LOW_POWER_EXIT         5u
+#define UAPI_FEATURE_DMA_LOGGING_START      6u
+#define UAPI_FEATURE_DMA_LOGGING_STOP       7u
+#define UAPI_FEATURE_DMA_LOGGING_REPORT     8u
+#define UAPI_FEATURE_MIG_DATA_SIZE          9u
 #define UAPI_FEATURE_MIG_PRECOPY_INFO_V2    12u
 
 struct uapi_dma_range {
@@ -353,5 +359,48 @@ struct uapi_detach_pt {
 };
 #define UAPI_PT_FLAG_PASID 1u
 _Static_assert(sizeof(struct uapi_detach_pt) == 12, "vfio_device_detach_iommufd_pt");
+
+/* Migration and DMA logging: struct vfio_device_feature_migration and those behind it. */
+#define UAPI_MIGRATION_STOP_COPY 1u
+#define UAPI_MIGRATION_P2P       2u
+
+enum {
+	UAPI_MIG_ERROR,
+	UAPI_MIG_STOP,
+	UAPI_MIG_RUNNING,
+	UAPI_MIG_STOP_COPY,
+	UAPI_MIG_RESUMING,
+	UAPI_MIG_RUNNING_P2P,
+	UAPI_MIG_PRE_COPY,
+	UAPI_MIG_PRE_COPY_P2P,
+};
+
+struct uapi_mig_state {
+	uint32_t device_state;
+	int32_t data_fd;
+};
+_Static_assert(sizeof(struct uapi_mig_state) == 8, "vfio_device_feature_mig_state");
+
+struct uapi_log_control {
+	uint64_t page_size;
+	uint32_t num_ranges;
+	uint32_t reserved;
+	uint64_t ranges;
+};
+_Static_assert(sizeof(struct uapi_log_control) == 24, "vfio_device_feature_dma_logging_control");
+
+struct uapi_log_range {
+	uint64_t iova;
+	uint64_t length;
+};
+_Static_assert(sizeof(struct uapi_log_range) == 16, "vfio_device_feature_dma_logging_range");
+
+struct uapi_log_report {
+	uint64_t iova;
+	uint64_t length;
+	uint64_t page_size;
+	uint64_t bitmap;
+};
+_Static_assert(sizeof(struct uapi_log_report) == 32, "vfio_device_feature_dma_logging_report");
 
 #endif

@@ -145,6 +145,10 @@ struct vfio_device {
 	bool intx_masked;
 	bool intx_disabled; /* by the client, in the command register as it sees it */
 	bool low_power;
+	/* migration: the state, and the stream of one being taken in, NULL for none */
+	pthread_mutex_t mig_lock;
+	uint32_t mig_state; /* UAPI_MIG_* */
+	void *mig_stream;
 	/*
 	 * SR-IOV: of a virtual function its physical one, its number there, and whether it is
 	 * enabled; of a physical one the token, and where the virtual ones' BARs are.
@@ -310,6 +314,43 @@ int vfio_dirty_check(uint64_t pages, uint64_t bytes);
 int vfio_dirty_mark(const struct vfio_call *call, uint64_t bitmap, const struct vfio_mapping *m,
 		    uint64_t base);
 long vfio_dirty_pages(struct vfio_space *space, const struct vfio_call *call);
+
+/**
+ * struct vfio_bitmap - a client's bitmap, a window of it at a time.
+ * @data: its address; bit 0 stands for the page of @iova, and each for 1 << @shift bytes.
+ * @at:   the word at words[0]; @any: something is set in @words.
+ */
+#define VFIO_BITMAP_WORDS 512u
+struct vfio_bitmap {
+	const struct vfio_call *call;
+	uint64_t data;
+	uint64_t iova;
+	unsigned int shift;
+	uint64_t at;
+	uint64_t words[VFIO_BITMAP_WORDS];
+	bool any;
+};
+
+/* bitmap.c: @opaque is a struct vfio_bitmap; what is set reaches the client with the flush. */
+void vfio_bitmap_set(void *opaque, struct cbit_iova iova, uint64_t len);
+void vfio_bitmap_flush(struct vfio_bitmap *w);
+
+/* dmalog.c, migration.c: features */
+long vfio_log_start(struct vfio_device *dev, const struct vfio_call *call,
+		    const struct uapi_feature *feat);
+long vfio_log_stop(struct vfio_device *dev, const struct uapi_feature *feat);
+long vfio_log_report(struct vfio_device *dev, const struct vfio_call *call,
+		     const struct uapi_feature *feat);
+long vfio_mig_flags(struct vfio_device *dev, const struct vfio_call *call,
+		    const struct uapi_feature *feat);
+long vfio_mig_state(struct vfio_device *dev, const struct vfio_call *call,
+		    const struct uapi_feature *feat);
+long vfio_mig_data_size(struct vfio_device *dev, const struct vfio_call *call,
+			const struct uapi_feature *feat);
+/* The device was reset, opened, or is being closed: it runs. */
+void vfio_mig_reset(struct vfio_device *dev);
+void vfio_mig_init(struct vfio_device *dev);
+void vfio_mig_destroy(struct vfio_device *dev);
 
 /* sriov.c */
 /* The virtual functions of a device that has just been plugged in. */

@@ -61,8 +61,17 @@ struct client_memory {
 	int64_t pinned;
 };
 
+/* A stream: what was given out, or what a test puts in. */
+#define CLIENT_STREAMS 4
+struct client_stream {
+	uint8_t data[8192];
+	size_t len;
+	bool in_use; /* the vfio room takes it in */
+};
+
 struct client_fd {
 	enum client_fd_kind kind;
+	struct client_stream *stream;
 	struct cbit_file *file;
 	uint64_t count; /* of the eventfd */
 	int dups;
@@ -82,6 +91,8 @@ struct client {
 	struct client_fd fd[CLIENT_FDS];
 	int fd_limit;
 	struct client_memory memory[CLIENT_MEMORIES];
+	struct client_stream stream[CLIENT_STREAMS];
+	unsigned int streams; /* made so far */
 	int owners;
 	int64_t pinned;             /* pages */
 	int64_t locked, lock_limit; /* pages accounted, and how many may be; 0 for any */
@@ -347,6 +358,65 @@ static inline int client_install(void *opaque, void *caller, struct cbit_file *f
 	return client_fd_new(opaque, FD_FILE, file);
 }
 
+static inline int client_stream(struct client *c, struct client_stream **out)
+{
+	int fd = client_fd_new(c, FD_OTHER, NULL);
+
+	if (fd < 0)
+		return fd;
+	*out = c->fd[fd].stream = &c->stream[c->streams++ % CLIENT_STREAMS];
+	CLIENT_CHECK(!(*out)->in_use);
+	(*out)->len = 0;
+	return fd;
+}
+
+static inline int client_stream_out(void *opaque, void *caller, const void *data, size_t len)
+{
+	struct client_stream *stream;
+	int fd = client_stream(opaque, &stream);
+
+	(void)caller;
+	CLIENT_CHECK(len <= sizeof(stream->data));
+	if (fd < 0)
+		return fd;
+	memcpy(stream->data, data, len);
+	stream->len = len;
+	return fd;
+}
+
+static inline int client_stream_in(void *opaque, void *caller, void **out)
+{
+	struct client_stream *stream;
+	int fd = client_stream(opaque, &stream);
+
+	(void)caller;
+	if (fd < 0)
+		return fd;
+	stream->in_use = true;
+	*out = stream;
+	return fd;
+}
+
+static inline long client_stream_take(void *opaque, void *in, void *buf, size_t size)
+{
+	const struct client_stream *stream = in;
+
+	(void)opaque;
+	if (stream->len > size)
+		return -EINVAL;
+	memcpy(buf, stream->data, stream->len);
+	return (long)stream->len;
+}
+
+static inline void client_stream_drop(void *opaque, void *in)
+{
+	struct client_stream *stream = in;
+
+	(void)opaque;
+	CLIENT_CHECK(stream->in_use);
+	stream->in_use = false;
+}
+
 static inline uint32_t client_trace(void *opaque, struct cbit_owner *owner, void *caller)
 {
 	struct client *c = opaque;
@@ -373,6 +443,10 @@ static const struct cbit_client_ops client_ops = {
 	.trace = client_trace,
 	.capable = client_capable,
 	.memory = client_memory,
+	.stream_out = client_stream_out,
+	.stream_in = client_stream_in,
+	.stream_take = client_stream_take,
+	.stream_drop = client_stream_drop,
 };
 
 /* The bytes behind client DRAM: those of the range whose frames they are. */
@@ -513,6 +587,8 @@ static inline void client_down(struct client *c)
 	CLIENT_CHECK(c->owners == 0);
 	for (unsigned int i = 0; i < CLIENT_MEMORIES; i++)
 		CLIENT_CHECK(!c->memory[i].refs && !c->memory[i].pinned);
+	for (unsigned int i = 0; i < CLIENT_STREAMS; i++)
+		CLIENT_CHECK(!c->stream[i].in_use);
 	cbit_machine_destroy(c->machine);
 	for (int fd = 0; fd < CLIENT_FDS; fd++)
 		CLIENT_CHECK(c->fd[fd].dups == 0);
