@@ -430,7 +430,8 @@ static struct client *machine(uint8_t head)
 		return c;
 	c = client_up(head & 4 ? "bare" : "sme", policies[head & 3], NULL);
 	client_plug(c, "ioat,membar=64K");
-	client_plug(c, head & 8 ? "ioat,group=1" : "ioat");
+	client_plug(c,
+		    head & 8 ? "ioat,group=1,migration=on,sriov=1" : "ioat,migration=on,sriov=1");
 	FUZZ_CHECK(cbit_machine_device(c->machine, 0, &dev));
 	/* a BAR behind the client's memory */
 	client_add(c, RAM + RAM_SIZE, 0x10000, cbit_pci_bar(dev.pci, 2)->spa.v, CBIT_MEM_MMIO,

@@ -182,6 +182,14 @@ client_basics() {
 	want_findings
 	end
 
+	begin "client: a live migration in the middle of a chain"
+	run --device ioat,migration=on --device ioat,migration=on -- "$clients/client_migrate"
+	want_rc 0
+	want_out 'stopped after [0-9]+ of 3000 blocks, .*all right$'
+	want_no_out 'stopped after (0|3000) of'
+	want_findings
+	end
+
 	begin "client: fork and exec"
 	run --device ioat --device ioat -- "$clients/client_fork"
 	want_rc 0

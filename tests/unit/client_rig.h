@@ -364,8 +364,9 @@ static inline int client_stream(struct client *c, struct client_stream **out)
 
 	if (fd < 0)
 		return fd;
-	*out = c->fd[fd].stream = &c->stream[c->streams++ % CLIENT_STREAMS];
-	CLIENT_CHECK(!(*out)->in_use);
+	do
+		*out = c->fd[fd].stream = &c->stream[c->streams++ % CLIENT_STREAMS];
+	while ((*out)->in_use);
 	(*out)->len = 0;
 	return fd;
 }
