@@ -99,7 +99,7 @@ void nvme_start(struct nvme *n, void *registers, uint8_t *memory, uint64_t iova)
 	const uint8_t *id = memory + 4 * NVME_PAGE;
 
 	*n = (struct nvme){ .reg = registers };
-	for (unsigned int i = 0; i < 2; i++)
+	for (size_t i = 0; i < 2; i++)
 		n->queue[i] = (struct nvme_queue){
 			.sq = (void *)(memory + 2 * i * NVME_PAGE),
 			.cq = (void *)(memory + (2 * i + 1) * NVME_PAGE),

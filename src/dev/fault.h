@@ -26,6 +26,7 @@
  * @for_ns:  how long the link stays down; 0 until a reset.
  * @status:  what an error is told as, if @has_status.
  * @vector:  which interrupt, if @has_vector.
+ * @queue:   commands and doorbells of which queue, if @has_queue.
  */
 struct fault_rule {
 	enum cbit_fault_kind kind;
@@ -45,6 +46,8 @@ struct fault_rule {
 	uint32_t status;
 	bool has_vector;
 	unsigned int vector;
+	bool has_queue;
+	unsigned int queue;
 	char text[FAULT_TEXT];
 	/* of all devices; atomic */
 	uint64_t events;

@@ -29,6 +29,7 @@ enum {
 	OPT_STATUS = 1u << 9,
 	OPT_DELAY = 1u << 10,
 	OPT_FOR = 1u << 11,
+	OPT_QUEUE = 1u << 12,
 };
 
 #define OPT_ALL \
@@ -40,12 +41,14 @@ static const struct {
 	const char *words;
 } kinds[CBIT_NR_FAULTS] = {
 	[CBIT_FAULT_IOMMU] = { "iommu-fault", OPT_ALL | OPT_ACCESS, ", access" },
-	[CBIT_FAULT_COMPLETION] = { "completion-error", OPT_ALL | OPT_STATUS, ", status" },
+	[CBIT_FAULT_COMPLETION] = { "completion-error", OPT_ALL | OPT_STATUS | OPT_QUEUE,
+				    ", queue, status" },
 	[CBIT_FAULT_LOST_IRQ] = { "lost-interrupt", OPT_ALL | OPT_VECTOR, ", vector" },
-	[CBIT_FAULT_DOORBELL] = { "stuck-doorbell", OPT_ALL, "" },
+	[CBIT_FAULT_DOORBELL] = { "stuck-doorbell", OPT_ALL | OPT_QUEUE, ", queue" },
 	[CBIT_FAULT_REMOVAL] = { "surprise-removal", OPT_ALL & ~(OPT_EVERY | OPT_COUNT), "" },
 	[CBIT_FAULT_LINK] = { "link-down", OPT_ALL | OPT_FOR, ", for" },
-	[CBIT_FAULT_DELAY] = { "delayed-completion", OPT_ALL | OPT_DELAY, ", delay" },
+	[CBIT_FAULT_DELAY] = { "delayed-completion", OPT_ALL | OPT_DELAY | OPT_QUEUE,
+			       ", queue, delay" },
 };
 
 static const struct {
@@ -56,6 +59,7 @@ static const struct {
 	{ "count", OPT_COUNT },   { "time", OPT_TIME },     { "probability", OPT_PROBABILITY },
 	{ "seed", OPT_SEED },     { "access", OPT_ACCESS }, { "vector", OPT_VECTOR },
 	{ "status", OPT_STATUS }, { "delay", OPT_DELAY },   { "for", OPT_FOR },
+	{ "queue", OPT_QUEUE },
 };
 
 const char *cbit_fault_name(enum cbit_fault_kind kind)
@@ -66,13 +70,13 @@ const char *cbit_fault_name(enum cbit_fault_kind kind)
 const char *cbit_fault_help(void)
 {
 	return "iommu-fault         a DMA finds no translation (IO_PAGE_FAULT); access=read|write\n"
-	       "completion-error    a command ends with an error, undone; status=CODE\n"
+	       "completion-error    a command ends with an error, undone; status=CODE, queue=N\n"
 	       "lost-interrupt      an interrupt does not arrive; vector=N\n"
-	       "stuck-doorbell      a doorbell write does not reach the device\n"
+	       "stuck-doorbell      a doorbell write does not reach the device; queue=N\n"
 	       "surprise-removal    the device is pulled out: all ones, REQ interrupt\n"
 	       "link-down           all ones until a reset, ERR interrupt; for=TIME brings it "
 	       "back\n"
-	       "delayed-completion  a command ends late; delay=TIME (100ms)\n"
+	       "delayed-completion  a command ends late; delay=TIME (100ms), queue=N\n"
 	       "every kind: device=BDF, and when: after=N (events pass first), every=N,\n"
 	       "  time=TIME (since the device was opened), probability=P, seed=N, count=N (at "
 	       "most)\n";
@@ -192,6 +196,12 @@ static const char *take(struct fault_rule *rule, unsigned int option, const char
 		if (!pci_parse_number(value, &n) || n > 2047)
 			return "a vector from 0 to 2047";
 		rule->vector = (unsigned int)n;
+		return NULL;
+	case OPT_QUEUE:
+		rule->has_queue = true;
+		if (!pci_parse_number(value, &n) || n > 65535)
+			return "a queue from 0 to 65535";
+		rule->queue = (unsigned int)n;
 		return NULL;
 	case OPT_STATUS:
 		rule->has_status = true;

@@ -234,7 +234,7 @@ static void write_register(struct ioat *ioat, uint64_t reg, uint64_t v, uint64_t
 		break;
 	case IOAT_CHANNEL + IOAT_DMACOUNT:
 		if (pci_faulty(ioat->pci) &&
-		    pci_fault_doorbell(ioat->pci, "DMACOUNT of channel", 0, v))
+		    pci_fault_doorbell(ioat->pci, 0, "DMACOUNT of channel", 0, v))
 			break;
 		ioat->dmacount = (uint16_t)v;
 		ioat_engine_kick(ioat, !peer);

@@ -218,8 +218,8 @@ static bool execute(struct ioat *ioat)
 	bool ok = true;
 
 	if (pci_faulty(ioat->pci) && !error) {
-		end_as =
-			pci_fault_command(ioat->pci, "descriptor at IOVA", at, IOAT_ERR_WRITE_DATA);
+		end_as = pci_fault_command(ioat->pci, 0, "descriptor at IOVA", at,
+					   IOAT_ERR_WRITE_DATA);
 		error = end_as.status;
 	}
 	for (uint64_t offset = 0; !error && offset < size; offset += IOAT_CHUNK) {

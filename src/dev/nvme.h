@@ -9,6 +9,7 @@
  *   nvme_data.c      PRP lists and SGLs; bytes to and from the host
  *   nvme_io.c        NVM commands
  *   nvme_store.c     a namespace's bytes in a file
+ *   nvme_fault.c     faults that somebody asked for
  *   nvme_admin.c     admin commands; nvme_identify.c, nvme_feature.c, nvme_log.c parts of them
  *
  * Locks: state is under the device's lock. A worker holds it while it takes commands of a queue
@@ -33,6 +34,7 @@
 #define NVME_EVENTS     8u
 #define NVME_ERRORS     64u
 #define NVME_BATCH      64u
+#define NVME_LATE       256u
 #define NVME_SEGS       1024u
 #define NVME_SHIFT_MIN  9u
 #define NVME_SHIFT_MAX  12u
@@ -101,6 +103,7 @@ struct nvme_sq {
  * struct nvme_cmd - a command of a batch.
  * @status:   NVME_OK or what went wrong, without the phase.
  * @silent:   it completes later.
+ * @until_ns: it does not complete before then (nvme_now()); 0: at once.
  * @to_host:  direction of its @len bytes at @data; @segs[0..@nr_segs) of its worker say where.
  */
 struct nvme_cmd {
@@ -108,6 +111,7 @@ struct nvme_cmd {
 	uint64_t result;
 	uint16_t status;
 	bool silent;
+	uint64_t until_ns;
 	bool to_host;
 	struct nvme_ns *ns;
 	uint64_t offset;
@@ -116,6 +120,14 @@ struct nvme_cmd {
 	uint32_t len;
 	uint32_t first_seg;
 	uint32_t nr_segs;
+};
+
+/** struct nvme_late - a command that has been carried out, and ends later. */
+struct nvme_late {
+	uint64_t until_ns;
+	uint16_t sqid;
+	uint16_t cqid;
+	struct nvme_cqe cqe;
 };
 
 /** struct nvme_batch - commands taken from one queue together. */
@@ -218,6 +230,8 @@ struct nvme {
 	struct nvme_error_entry error[NVME_ERRORS];
 	uint64_t nr_error;
 	bool ns_changed[NVME_NAMESPACES];
+	struct nvme_late late[NVME_LATE];
+	atomic_uint nr_late;
 	struct nvme_stats stats;
 	uint64_t powered_at;
 	uint64_t power_cycles;
@@ -309,6 +323,19 @@ uint16_t nvme_admin_receive(struct nvme_worker *w, const struct nvme_batch *b, s
 			    void *data, uint32_t len);
 uint16_t nvme_admin_identify(struct nvme_worker *w, const struct nvme_batch *b,
 			     struct nvme_cmd *cmd);
+
+/* nvme_fault.c; with a fault plan only */
+/* nvme_fault_command() - NVME_OK, or the status that it is to fail with, undone. Unlocked. */
+uint16_t nvme_fault_command(struct nvme *n, const struct nvme_batch *b, struct nvme_cmd *cmd);
+/* nvme_fault_hold() - keep a completion for later. False: it is due. Locked. */
+bool nvme_fault_hold(struct nvme *n, const struct nvme_batch *b, const struct nvme_cmd *cmd,
+		     const struct nvme_cqe *cqe);
+/* nvme_fault_deliver() - what is due by now. Locked; drops the lock. */
+void nvme_fault_deliver(struct nvme *n);
+/* nvme_fault_forget() - of one submission queue, or (-1) all. Locked. */
+void nvme_fault_forget(struct nvme *n, int sqid);
+/* nvme_fault_absent() - registers of a device that is gone read all ones again. Unlocked. */
+void nvme_fault_absent(struct nvme *n);
 
 /* nvme_feature.c */
 void nvme_feature_defaults(struct nvme *n);

@@ -3,6 +3,7 @@
  * Admin commands: queues, events, abort, format, firmware, and where the others are.
  */
 #include "nvme.h"
+#include "pci_fault.h"
 
 #include <string.h>
 
@@ -252,10 +253,16 @@ void nvme_admin_run(struct nvme_worker *w, const struct nvme_batch *b, struct nv
 {
 	cmd->result = 0;
 	cmd->silent = false;
+	cmd->until_ns = 0;
 	cmd->ns = NULL;
 	if (NVME_FUSE(cmd->sqe.flags) || NVME_PSDT(cmd->sqe.flags)) {
 		cmd->status = NVME_INVALID_FIELD;
 		return;
+	}
+	if (pci_faulty(w->n->pci)) {
+		cmd->status = nvme_fault_command(w->n, b, cmd);
+		if (cmd->status)
+			return;
 	}
 	switch (cmd->sqe.opcode) {
 	case NVME_ADM_IDENTIFY:

@@ -8,6 +8,7 @@
  * system calls of a round are few, whatever the number of its commands.
  */
 #include "nvme.h"
+#include "pci_fault.h"
 
 #include <string.h>
 
@@ -121,7 +122,8 @@ static void move(struct nvme_worker *w, struct nvme_cmd *cmd, unsigned int nr, b
 {
 	struct nvme_cmd *first = NULL;
 	uint32_t next = 0, segs = 0;
-	bool joined = true;
+	/* A fault that was asked for comes once; asking again would get around it. */
+	bool joined = !pci_faulty(w->n->pci);
 
 	for (unsigned int i = 0; i < nr; i++) {
 		if (cmd[i].to_host != to_host || !cmd[i].nr_segs)
@@ -313,8 +315,11 @@ void nvme_io_run(struct nvme_worker *w, struct nvme_batch *b)
 
 		cmd->result = 0;
 		cmd->silent = false;
+		cmd->until_ns = 0;
 		cmd->nr_segs = 0;
 		cmd->status = check(w->n, cmd);
+		if (pci_faulty(w->n->pci) && !cmd->status)
+			cmd->status = nvme_fault_command(w->n, b, cmd);
 		if (cmd->status || prepare(w, b, cmd, &round))
 			continue;
 		run_round(w, b, &b->cmd[start], i - start);

@@ -7,6 +7,7 @@
  * before it was seen is contained in the next.
  */
 #include "nvme.h"
+#include "pci_fault.h"
 
 #include <string.h>
 
@@ -112,6 +113,9 @@ static unsigned int take(struct nvme_worker *w, uint16_t id)
 	/* Nobody takes the queue away while we are busy, though the lock may be dropped below. */
 	w->busy = true;
 	tail = take_doorbell(n, DOORBELL_TAIL(id));
+	if (pci_faulty(n->pci) && tail != NVME_DOORBELL_NONE &&
+	    pci_fault_doorbell(n->pci, id, "tail of queue", id, tail))
+		tail = NVME_DOORBELL_NONE;
 	if (n->shadowed && id)
 		tail = shadow_look(n, DOORBELL_TAIL(id), sq->tail);
 	if (tail != NVME_DOORBELL_NONE)
@@ -239,11 +243,12 @@ static void complete(struct nvme_worker *w)
 			continue;
 		if (cmd->status & NVME_STATUS_MASK)
 			nvme_log_error(n, b->sqid, cmd);
-		cqe[nr++] =
-			(struct nvme_cqe){ .result = cmd->result,
-					   .sq_head = (uint16_t)((b->first + i + 1) % b->size),
-					   .cid = cmd->sqe.cid,
-					   .status = (uint16_t)(cmd->status | dnr(cmd->status)) };
+		cqe[nr] = (struct nvme_cqe){ .result = cmd->result,
+					     .sq_head = (uint16_t)((b->first + i + 1) % b->size),
+					     .cid = cmd->sqe.cid,
+					     .status = (uint16_t)(cmd->status | dnr(cmd->status)) };
+		if (!cmd->until_ns || !nvme_fault_hold(n, b, cmd, &cqe[nr]))
+			nr++;
 	}
 	/* The admin command itself may have taken the queue away; a reset waits for us. */
 	if (nr && n->cq[b->cqid].exists)
@@ -319,6 +324,7 @@ void nvme_queue_delete_sq(struct nvme *n, uint16_t id)
 
 	atomic_fetch_and(&n->worker[sq->worker].live, ~((uint64_t)1 << id));
 	atomic_fetch_and(&n->worker[sq->worker].waiting, ~((uint64_t)1 << id));
+	nvme_fault_forget(n, id);
 	n->cq[sq->cqid].users--;
 	sq->exists = false;
 }
@@ -335,6 +341,7 @@ void nvme_queues_clear(struct nvme *n)
 		atomic_store(&n->worker[i].live, 0);
 		atomic_store(&n->worker[i].waiting, 0);
 	}
+	nvme_fault_forget(n, -1);
 	memset(n->sq, 0, sizeof(n->sq));
 	memset(n->cq, 0, sizeof(n->cq));
 	for (unsigned int i = 0; i < 2 * NVME_QUEUES; i++)

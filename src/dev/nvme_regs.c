@@ -27,7 +27,9 @@ static uint64_t load64(const struct nvme *n, uint32_t reg)
 void nvme_regs_store32(struct nvme *n, uint32_t reg, uint32_t value)
 {
 	__atomic_store_n(&n->shadow[WORD(reg)], value, __ATOMIC_RELAXED);
-	__atomic_store_n(&n->regs[WORD(reg)], value, __ATOMIC_RELEASE);
+	/* A device that has lost its link reads all ones. */
+	if (!atomic_load_explicit(&n->pci->gone, memory_order_relaxed))
+		__atomic_store_n(&n->regs[WORD(reg)], value, __ATOMIC_RELEASE);
 }
 
 static void store64(struct nvme *n, uint32_t reg, uint64_t value)
@@ -223,6 +225,8 @@ void nvme_regs_scan(struct nvme *n)
 					     0x48,        0x4c,         NVME_CMBSTS, 0x5c };
 	uint64_t cmbmsc;
 
+	if (atomic_load(&n->pci->gone))
+		return;
 	for (unsigned int i = 0; i < sizeof(constant) / sizeof(constant[0]); i++)
 		settle(n, constant[i], load(n, constant[i]), n->shadow[WORD(constant[i])]);
 	accept(n, NVME_AQA, 0x0fff0fffu);

@@ -75,6 +75,7 @@ static bool chores(struct nvme_worker *w)
 		found = true;
 	}
 	if (!atomic_load_explicit(&n->chores, memory_order_relaxed) &&
+	    !atomic_load_explicit(&n->nr_late, memory_order_relaxed) &&
 	    !atomic_load_explicit(&n->pin, memory_order_relaxed))
 		return found;
 	pthread_mutex_lock(&n->pci->lock);
@@ -87,6 +88,8 @@ static bool chores(struct nvme_worker *w)
 				nvme_queue_head(n, &n->cq[i]);
 		}
 		nvme_log_deliver(n);
+		if (atomic_load_explicit(&n->nr_late, memory_order_relaxed))
+			nvme_fault_deliver(n);
 		w->busy = false;
 		if (n->stopping)
 			pthread_cond_broadcast(&n->idle);
@@ -137,6 +140,13 @@ static void *worker_main(void *arg)
 
 		if (!atomic_load(&n->pci->in_use)) {
 			sleep_on(&w->kicked, kicked, NULL);
+			last = nvme_now();
+			continue;
+		}
+		if (__builtin_expect(atomic_load(&n->pci->gone), 0)) {
+			nvme_fault_absent(n);
+			ts = (struct timespec){ .tv_nsec = (long)SLEEP_MAX };
+			sleep_on(&w->kicked, kicked, &ts);
 			last = nvme_now();
 			continue;
 		}

@@ -110,6 +110,7 @@ struct event {
 	enum cbit_fault_kind kind;
 	unsigned int access;
 	unsigned int vector;
+	unsigned int queue;
 };
 
 static bool matches(const struct fault_rule *rule, const struct cbit_pci *pci,
@@ -119,7 +120,9 @@ static bool matches(const struct fault_rule *rule, const struct cbit_pci *pci,
 		return false;
 	if (ev->kind == CBIT_FAULT_IOMMU && !(rule->access & ev->access))
 		return false;
-	return ev->kind != CBIT_FAULT_LOST_IRQ || !rule->has_vector || rule->vector == ev->vector;
+	if (ev->kind == CBIT_FAULT_LOST_IRQ)
+		return !rule->has_vector || rule->vector == ev->vector;
+	return !rule->has_queue || rule->queue == ev->queue;
 }
 
 /* One event: every rule that it concerns counts it, the first whose turn it is gets it. */
@@ -190,7 +193,7 @@ static void signal_index(struct cbit_pci *pci, unsigned int index)
 static void fill_memory(struct cbit_pci *pci, int value)
 {
 	for (unsigned int i = 0; i < CBIT_PCI_BARS; i++) {
-		if (pci->bar[i].mode == CBIT_BAR_MEMORY)
+		if (pci->bar[i].mode == CBIT_BAR_MEMORY || pci->bar[i].mode == CBIT_BAR_WATCHED)
 			memset(pci->bar[i].memory, value, pci->bar[i].size);
 	}
 }
@@ -383,9 +386,10 @@ bool pci_fault_irq(struct cbit_pci *pci, unsigned int index, unsigned int vector
 	return true;
 }
 
-bool pci_fault_doorbell(struct cbit_pci *pci, const char *name, unsigned int number, uint64_t value)
+bool pci_fault_doorbell(struct cbit_pci *pci, unsigned int queue, const char *name,
+			unsigned int number, uint64_t value)
 {
-	const struct event ev = { .kind = CBIT_FAULT_DOORBELL };
+	const struct event ev = { .kind = CBIT_FAULT_DOORBELL, .queue = queue };
 	struct hit hit;
 
 	if (!count(pci->faults, &ev, &hit))
@@ -395,23 +399,23 @@ bool pci_fault_doorbell(struct cbit_pci *pci, const char *name, unsigned int num
 	return true;
 }
 
-struct pci_fault_end pci_fault_command(struct cbit_pci *pci, const char *name, uint64_t number,
-				       uint32_t status)
+struct pci_fault_end pci_fault_command(struct cbit_pci *pci, unsigned int queue, const char *name,
+				       uint64_t number, uint32_t status)
 {
-	struct event ev = { .kind = CBIT_FAULT_COMPLETION };
+	struct event ev = { .kind = CBIT_FAULT_COMPLETION, .queue = queue };
 	struct pci_fault_end end = { 0 };
 	struct hit hit;
 
 	if (count(pci->faults, &ev, &hit)) {
 		end.fail = true;
 		end.status = hit.rule->has_status ? hit.rule->status : status;
-		tell(pci->faults, &hit, NULL, "%s 0x%llx: not carried out, status 0x%x", name,
-		     (unsigned long long)number, end.status);
+		tell(pci->faults, &hit, NULL, "queue %u, %s 0x%llx: not carried out, status 0x%x",
+		     queue, name, (unsigned long long)number, end.status);
 	}
 	ev.kind = CBIT_FAULT_DELAY;
 	if (count(pci->faults, &ev, &hit)) {
 		end.until_ns = now_ns() + hit.rule->delay_ns;
-		tell(pci->faults, &hit, NULL, "%s 0x%llx: ends %llu us late", name,
+		tell(pci->faults, &hit, NULL, "queue %u, %s 0x%llx: ends %llu us late", queue, name,
 		     (unsigned long long)number, (unsigned long long)hit.rule->delay_ns / 1000);
 	}
 	return end;

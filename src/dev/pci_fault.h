@@ -28,9 +28,12 @@ bool pci_fault_dma(struct cbit_pci *pci, uint64_t iova, size_t len, bool write);
 /* pci_fault_irq() - an interrupt is about to leave. True: it is lost. */
 bool pci_fault_irq(struct cbit_pci *pci, unsigned int index, unsigned int vector);
 
-/* pci_fault_doorbell() - a doorbell was written. True: the model must not see it. */
-bool pci_fault_doorbell(struct cbit_pci *pci, const char *name, unsigned int number,
-			uint64_t value);
+/*
+ * pci_fault_doorbell() - a doorbell was written, of @queue; the rest is for the message. True: the
+ * model must not see it.
+ */
+bool pci_fault_doorbell(struct cbit_pci *pci, unsigned int queue, const char *name,
+			unsigned int number, uint64_t value);
 
 /**
  * struct pci_fault_end - how a command is to end.
@@ -44,11 +47,12 @@ struct pci_fault_end {
 };
 
 /*
- * pci_fault_command() - a command is about to be carried out. @name and @number: for the message;
+ * pci_fault_command() - a command of @queue is about to be carried out. @name and @number: for the
+ * message;
  * @status: what the model fails with unless the rule says otherwise.
  */
-struct pci_fault_end pci_fault_command(struct cbit_pci *pci, const char *name, uint64_t number,
-				       uint32_t status);
+struct pci_fault_end pci_fault_command(struct cbit_pci *pci, unsigned int queue, const char *name,
+				       uint64_t number, uint32_t status);
 
 /* pci_fault_delays() - may a command of this device have to wait? */
 bool pci_fault_delays(const struct cbit_pci *pci);

@@ -84,8 +84,35 @@ faults_refused() {
 	end
 }
 
+# A driver by others meets them, too.
+faults_qemu() {
+	local spec
+	if ! command -v qemu-img >/dev/null 2>&1; then
+		skip "faults: qemu-img" "no qemu-img here (package qemu-utils)"
+		return 0
+	fi
+	truncate -s 8M "$T/disk.img"
+	for spec in completion-error,queue=1,after=3 iommu-fault,after=20; do
+		begin "faults: qemu-img sees an error, $spec"
+		run --device "nvme,file=$T/disk.img" --fault "$spec" -- \
+			qemu-img convert -f raw -O raw nvme://0000:01:00.0/1 "$T/out.img"
+		want_rc 1
+		want_err '^qemu-img: error while reading at byte [0-9]+: Input/output error$'
+		want_err "^cbit: fault 1: ${spec%%,*}: device 0000:01:00\\.0: "
+		end
+	done
+	begin "faults: qemu-img does not mind what is late"
+	run --device "nvme,file=$T/disk.img" --fault delayed-completion,queue=1,every=3,delay=20ms -- \
+		qemu-img convert -f raw -O raw nvme://0000:01:00.0/1 "$T/out.img"
+	want_rc 0
+	want_err '^cbit: fault 1: delayed-completion: '
+	cmp -s "$T/disk.img" "$T/out.img" || because "the copy differs"
+	end
+}
+
 section_faults() {
 	faults_recovery
 	faults_chance
 	faults_refused
+	faults_qemu
 }

@@ -9,7 +9,7 @@
 	{                                                                      \
 		"5.3 Create I/O Completion Queue: " text, wrong,               \
 			.sqe = {.opcode = NVME_ADM_CREATE_CQ,                  \
-				.dptr = { prp },                               \
+				.dptr = { (prp) },                             \
 				.cdw10 = (qid) | (uint32_t)(size) << 16,       \
 				.cdw11 = (pc) | 2 | (uint32_t)(vector) << 16 } \
 	}
@@ -17,27 +17,27 @@
 	{                                                                \
 		"5.4 Create I/O Submission Queue: " text, wrong,         \
 			.sqe = {.opcode = NVME_ADM_CREATE_SQ,            \
-				.dptr = { prp },                         \
+				.dptr = { (prp) },                       \
 				.cdw10 = (qid) | (uint32_t)(size) << 16, \
 				.cdw11 = (pc) | (uint32_t)(cqid) << 16 } \
 	}
-#define DELETE(text, wrong, op, qid)                              \
-	{                                                         \
-		text, wrong, .sqe = {.opcode = op, .cdw10 = qid } \
+#define DELETE(text, wrong, op, qid)                                  \
+	{                                                             \
+		text, wrong, .sqe = {.opcode = (op), .cdw10 = (qid) } \
 	}
 #define IDENTIFY(text, wrong, cns, id)                       \
 	{                                                    \
 		"5.15 Identify: " text, wrong,               \
 			.sqe = {.opcode = NVME_ADM_IDENTIFY, \
-				.nsid = id,                  \
+				.nsid = (id),                \
 				.dptr = { IOVA(DATA_AT) },   \
-				.cdw10 = cns }               \
+				.cdw10 = (cns) }             \
 	}
 #define LOG(text, wrong, lid, id, offset)                                       \
 	{                                                                       \
 		"5.14 Get Log Page: " text, wrong,                              \
 			.sqe = {.opcode = NVME_ADM_GET_LOG,                     \
-				.nsid = id,                                     \
+				.nsid = (id),                                   \
 				.dptr = { IOVA(DATA_AT) },                      \
 				.cdw10 = (lid) | 15u << 16,                     \
 				.cdw12 = (uint32_t)(offset),                    \
@@ -47,48 +47,48 @@
 	{                                                        \
 		"5.13 Get Features: " text, wrong,               \
 			.sqe = {.opcode = NVME_ADM_GET_FEATURES, \
-				.nsid = id,                      \
+				.nsid = (id),                    \
 				.dptr = { IOVA(DATA_AT) },       \
-				.cdw10 = fid,                    \
-				.cdw11 = dw11 }                  \
+				.cdw10 = (fid),                  \
+				.cdw11 = (dw11) }                \
 	}
 #define SET(text, wrong, fid, id, dw11)                          \
 	{                                                        \
 		"5.21 Set Features: " text, wrong,               \
 			.sqe = {.opcode = NVME_ADM_SET_FEATURES, \
-				.nsid = id,                      \
+				.nsid = (id),                    \
 				.dptr = { IOVA(DATA_AT) },       \
-				.cdw10 = fid,                    \
-				.cdw11 = dw11 }                  \
+				.cdw10 = (fid),                  \
+				.cdw11 = (dw11) }                \
 	}
 #define FORMAT(text, wrong, id, dw10)                      \
 	{                                                  \
 		"5.23 Format NVM: " text, wrong,           \
 			.sqe = {.opcode = NVME_ADM_FORMAT, \
-				.nsid = id,                \
-				.cdw10 = dw10 }            \
+				.nsid = (id),              \
+				.cdw10 = (dw10) }          \
 	}
-#define FLAGS(text, byte, op)                                                                   \
-	{                                                                                       \
-		text, NVME_INVALID_FIELD,                                                       \
-			.sqe = {.opcode = op,                                                   \
-				.flags = byte,                                                  \
-				.dptr = { IOVA(DATA_AT) },                                      \
-				.cdw10 = op == NVME_ADM_IDENTIFY ? NVME_CNS_CONTROLLER          \
-								 : NVME_LOG_SMART | 15u << 16 } \
+#define FLAGS(text, byte, op)                                                                     \
+	{                                                                                         \
+		text, NVME_INVALID_FIELD,                                                         \
+			.sqe = {.opcode = (op),                                                   \
+				.flags = (byte),                                                  \
+				.dptr = { IOVA(DATA_AT) },                                        \
+				.cdw10 = (op) == NVME_ADM_IDENTIFY ? NVME_CNS_CONTROLLER          \
+								   : NVME_LOG_SMART | 15u << 16 } \
 	}
 #define PRPS(text, wrong, again, p1, p2)                       \
 	{                                                      \
 		text, wrong, again,                            \
 			.sqe = {.opcode = NVME_ADM_IDENTIFY,   \
-				.dptr = { p1, p2 },            \
+				.dptr = { (p1), (p2) },        \
 				.cdw10 = NVME_CNS_CONTROLLER } \
 	}
 #define DBBUF(text, p1, p2)                                              \
 	{                                                                \
 		"5.7 Doorbell Buffer Config: " text, NVME_INVALID_FIELD, \
 			.sqe = {.opcode = NVME_ADM_DOORBELL_BUFFER,      \
-				.dptr = { p1, p2 } }                     \
+				.dptr = { (p1), (p2) } }                 \
 	}
 
 #define SAVE    (1u << 31)

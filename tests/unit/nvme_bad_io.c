@@ -36,7 +36,7 @@ static void one(struct nrig *r, const struct bad *row, uint8_t opcode, const cha
 }
 
 #define AT(id, lba, blocks)                                       \
-	.sqe = { .nsid = id,                                      \
+	.sqe = { .nsid = (id),                                    \
 		 .dptr = { IOVA(DATA_AT), IOVA(DATA_AT) + 4096 }, \
 		 .cdw10 = (uint32_t)(lba),                        \
 		 .cdw11 = (uint32_t)((uint64_t)(lba) >> 32),      \
@@ -83,7 +83,7 @@ static const struct bad flush_rows[] = {
 
 #define DSM_AD 4u
 #define DSM(id, nr) \
-	.sqe = { .nsid = id, .dptr = { IOVA(LIST_AT) }, .cdw10 = (nr)-1, .cdw11 = DSM_AD }
+	.sqe = { .nsid = (id), .dptr = { IOVA(LIST_AT) }, .cdw10 = (nr)-1, .cdw11 = DSM_AD }
 #define RANGE(lba, blocks) (uint64_t)(blocks) << 32, lba
 
 static const struct bad dsm_rows[] = {
@@ -151,7 +151,7 @@ void bad_io(void **state)
 
 #define DATA(n) (IOVA(DATA_AT) + 4096 * (uint64_t)(n))
 #define PRP(blocks, p1, p2) \
-	.sqe = { .nsid = 1, .dptr = { p1, p2 }, .cdw10 = 64, .cdw12 = (blocks)-1 }
+	.sqe = { .nsid = 1, .dptr = { (p1), (p2) }, .cdw10 = 64, .cdw12 = (blocks)-1 }
 
 static const struct bad prp_rows[] = {
 	{ "4.3 PRP1 offset 1", NVME_PRP_OFFSET, PRP(8u, DATA(0) + 1, 0) },

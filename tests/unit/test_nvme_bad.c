@@ -65,8 +65,8 @@ static void queues_work(struct nrig *r)
 		assert_memory_equal(back, was.golden[0] + 16 * 512, sizeof(back));
 	}
 	/* There is no third one. */
-	for (uint8_t op = NVME_ADM_DELETE_SQ; op <= NVME_ADM_DELETE_CQ; op += 4) {
-		struct nvme_sqe sqe = { .opcode = op, .cdw10 = 3 };
+	for (unsigned int op = NVME_ADM_DELETE_SQ; op <= NVME_ADM_DELETE_CQ; op += 4) {
+		struct nvme_sqe sqe = { .opcode = (uint8_t)op, .cdw10 = 3 };
 
 		assert_int_equal(nadmin(r, sqe).status, NVME_QID_INVALID);
 	}
@@ -142,7 +142,7 @@ static int set_up(void **state)
 		for (size_t k = 0; k < bytes_of[i]; k++)
 			was.golden[i][k] = (uint8_t)(k * 31 + (k >> 9) * 7 + i);
 		memcpy(was.file[i], was.golden[i], bytes_of[i]);
-		at += sprintf(at, ",file=/proc/self/fd/%d,block=%u", was.fd[i],
+		at += sprintf(at, ",file=/proc/self/fd/%d,block=%d", was.fd[i],
 			      i == 1 ? 4096 : 512);
 	}
 	nrig_up(r, spec, NULL);
