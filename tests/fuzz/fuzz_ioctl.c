@@ -374,11 +374,30 @@ static void do_rw(struct client *c, struct input *in, int fd)
 	cbit_vfio_mmap_check(c->fd[fd].file, offset, number(in), true);
 }
 
+/* A device moves some bytes, wherever they may be. */
+static void do_dma(struct client *c, struct input *in, int fd)
+{
+	struct cbit_iommu *iommu = cbit_machine_iommu(c->machine);
+	struct cbit_iova iova = CBIT_IOVA(number(in));
+	struct cbit_mapping_info info;
+	struct cbit_device_info dev;
+	uint8_t how = take8(in), bytes[16] = { 0 };
+
+	cbit_vfio_describe(c->fd[fd].file, iova, &info);
+	if (!cbit_machine_device(c->machine, how & 1, &dev))
+		return;
+	if (how & 2)
+		cbit_iommu_dma_write(iommu, cbit_pci_devid(dev.pci), iova, bytes, sizeof(bytes),
+				     NULL);
+	else
+		cbit_iommu_dma_read(iommu, cbit_pci_devid(dev.pci), iova, bytes, sizeof(bytes),
+				    NULL);
+}
+
 static void step(struct client *c, struct input *in)
 {
 	uint8_t what = take8(in);
 	int fd = take8(in) % 16;
-	struct cbit_mapping_info info;
 
 	switch (what % 8) {
 	case 4:
@@ -412,7 +431,7 @@ static void step(struct client *c, struct input *in)
 	if (what % 8 == 2)
 		do_rw(c, in, fd);
 	else if (what % 8 == 3)
-		cbit_vfio_describe(c->fd[fd].file, CBIT_IOVA(number(in)), &info);
+		do_dma(c, in, fd);
 	else
 		do_ioctl(c, in, fd);
 }
