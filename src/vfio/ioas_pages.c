@@ -324,9 +324,11 @@ void vfio_pages_run(struct vfio_pages *pages, uint64_t at, uint64_t last,
 	unsigned int i;
 
 	if (pages->kind == VFIO_PAGES_DMABUF) {
-		out->spa = CBIT_SPA(pages->spa.v + vaddr_of(pages, at));
-		out->len = most;
-		out->kind = CBIT_MEM_MMIO;
+		*out = (struct cbit_client_run){
+			.spa = CBIT_SPA(pages->spa.v + vaddr_of(pages, at)),
+			.len = most,
+			.kind = CBIT_MEM_MMIO,
+		};
 		return;
 	}
 	pthread_mutex_lock(&pages->lock);
