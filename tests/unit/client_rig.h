@@ -101,6 +101,7 @@ struct client {
 	unsigned int fail_pin; /* let this many succeed, then fail; 0 for never */
 	unsigned int events[CBIT_NR_EVENTS];
 	struct cbit_event last;
+	bool telling;
 	uint32_t trace; /* of every call */
 };
 
@@ -495,7 +496,11 @@ static inline void client_event(void *opaque, const struct cbit_event *ev)
 	struct client *c = opaque;
 
 	__atomic_add_fetch(&c->events[ev->type], 1, __ATOMIC_SEQ_CST);
+	/* Events come from any thread; whoever reads the last one has stopped them. */
+	while (__atomic_test_and_set(&c->telling, __ATOMIC_ACQUIRE))
+		;
 	c->last = *ev;
+	__atomic_clear(&c->telling, __ATOMIC_RELEASE);
 }
 
 static inline void client_add(struct client *c, uint64_t start, uint64_t len, uint64_t spa,
