@@ -39,6 +39,12 @@ static bool is_accepted(const struct guest_slot *slot, uint64_t unit)
 	return __atomic_load_n(&slot->accepted[unit / 64], __ATOMIC_ACQUIRE) >> (unit % 64) & 1;
 }
 
+bool guest_is_as_accepted(const struct guest_slot *slot, uint64_t gpa)
+{
+	return slot->accepted && !__atomic_load_n(&slot->converted, __ATOMIC_RELAXED) &&
+	       is_accepted(slot, (gpa - slot->region.base.v) >> UNIT_SHIFT);
+}
+
 /* One unit, with the lock held. What a failure leaves behind is found and kept the next time. */
 static int accept_unit(struct cbit_guest *guest, struct guest_slot *slot, uint64_t unit)
 {

@@ -16,7 +16,7 @@
 /*
  * A piece of the guest's physical map: @region.base is a GPA. @tdisp: a trusted device's window.
  * @accepted: of memory that is accepted unit by unit (accept.c), a bit each, @shared or private;
- * NULL of memory that was there at boot.
+ * NULL of memory that was there at boot. @converted: a page has been shared or made private since.
  */
 struct guest_slot {
 	struct cbit_mem_region region; /* first: cbit_mem_find() of a view gives it out */
@@ -24,6 +24,7 @@ struct guest_slot {
 	bool tdisp;
 	bool shared;
 	uint64_t *accepted;
+	bool converted;
 };
 
 static inline bool guest_slot_is_window(const struct guest_slot *slot)
@@ -111,6 +112,8 @@ int guest_map_pages(struct cbit_pt *pt, uint64_t from, uint64_t to, uint64_t siz
 int guest_views_create(struct cbit_guest *guest);
 void guest_views_destroy(struct cbit_guest *guest);
 
+/* accept.c: whether all of the guest's leaves around @gpa are as they were made when accepted. */
+bool guest_is_as_accepted(const struct guest_slot *slot, uint64_t gpa);
 /* accept.c: what was accepted of a slot goes back to the hypervisor. */
 void guest_reclaim_accepted(struct cbit_guest *guest, const struct guest_slot *slot);
 

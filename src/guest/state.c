@@ -94,6 +94,8 @@ int cbit_guest_set_c(struct cbit_guest *guest, struct cbit_gpa gpa, uint64_t siz
 
 	if (!guest->c_mask)
 		return ret;
+	if (!ret)
+		__atomic_store_n(&guest_slot_of(guest, gpa.v)->converted, true, __ATOMIC_RELAXED);
 	for (uint64_t at = 0; at < size && !ret; at += CBIT_PAGE_SIZE) {
 		struct cbit_iova gva = CBIT_IOVA(cbit_guest_direct(CBIT_GPA(gpa.v + at)).v);
 		struct cbit_pt_leaf leaf;
@@ -205,10 +207,15 @@ int cbit_guest_unshare(struct cbit_guest *guest, struct cbit_gpa gpa, uint64_t s
 
 bool cbit_guest_is_shared(struct cbit_guest *guest, struct cbit_gpa gpa)
 {
+	const struct guest_slot *slot = guest_slot(guest, gpa.v);
 	struct cbit_pt_leaf leaf;
 
 	if (!guest->c_mask)
 		return true;
+	/* Asked of each page that a device reaches: a walk only where it could say something else.
+	 */
+	if (slot && guest_is_as_accepted(slot, gpa.v))
+		return slot->shared || !slot->region.encrypts;
 	if (guest_walk(guest, cbit_guest_direct(gpa).v, &leaf))
 		return false;
 	return !(leaf.attrs & CBIT_ATTR_ENCRYPTED);

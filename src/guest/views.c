@@ -23,6 +23,23 @@ static enum cbit_mem_outcome outcome_of(enum cbit_guest_outcome o)
 
 /* --- the guest's CPU and its walker --- */
 
+/*
+ * How far from @gpa on, at most @len bytes, what was found out of its page at @place holds: pages
+ * that follow it in the host's memory as well, under the same key.
+ */
+static size_t cpu_run(struct cbit_guest *guest, uint64_t gpa, bool c, enum guest_access access,
+		      const struct guest_place *place, size_t len)
+{
+	size_t n = CBIT_PAGE_SIZE - (gpa & ~CBIT_PAGE_MASK);
+	struct guest_place next;
+
+	while (n < len && guest_place(guest, gpa + n, c, access, &next) == CBIT_GUEST_OK &&
+	       next.spa.v == place->spa.v + n && next.bus.v == place->bus.v + n &&
+	       next.key == place->key && next.window == place->window)
+		n += CBIT_PAGE_SIZE;
+	return n < len ? n : len;
+}
+
 static enum cbit_mem_outcome cpu_move(struct cbit_guest *guest, struct cbit_bus addr, uint8_t *buf,
 				      size_t len, enum guest_access access, bool always_private)
 {
@@ -37,9 +54,10 @@ static enum cbit_mem_outcome cpu_move(struct cbit_guest *guest, struct cbit_bus 
 		if (n > len)
 			n = len;
 		outcome = guest_place(guest, gpa, c, access, &place);
-		if (outcome == CBIT_GUEST_OK)
+		if (outcome == CBIT_GUEST_OK) {
+			n = cpu_run(guest, gpa, c, access, &place, len);
 			outcome = guest_move(guest, &place, buf, n, access);
-		else if (access == GUEST_READ)
+		} else if (access == GUEST_READ)
 			memset(buf, 0xff, n);
 		if (outcome_of(outcome) > worst)
 			worst = outcome_of(outcome);

@@ -73,7 +73,10 @@ uint64_t cbit_dma_run_length(struct dma *d, const struct cbit_pt_leaf *leaf, uin
 {
 	uint64_t iova = cbit_dma_iova(d);
 	uint64_t spa = leaf->spa.v + (iova - leaf->iova.v);
-	const struct cbit_mem_region *region = cbit_mem_find(d->q.iommu->out, CBIT_SPA(spa));
+	const struct cbit_iommu *iommu = d->q.iommu;
+	/* A trusted device's address may have the guest's C-bit in it. */
+	uint64_t at = iommu->out == iommu->mem ? spa : spa & ~iommu->owner.c_mask;
+	const struct cbit_mem_region *region = cbit_mem_find(iommu->out, CBIT_SPA(at));
 	uint64_t page = CBIT_PAGE_SIZE - (spa & ~CBIT_PAGE_MASK);
 	struct failure none;
 	uint64_t n;
@@ -81,8 +84,8 @@ uint64_t cbit_dma_run_length(struct dma *d, const struct cbit_pt_leaf *leaf, uin
 	/* Where nothing is behind the address, the map is tried page by page. */
 	if (!region || d->by_page)
 		want = want < page ? want : page;
-	else if (region->base.v + region->size - spa < want)
-		want = region->base.v + region->size - spa;
+	else if (region->base.v + region->size - at < want)
+		want = region->base.v + region->size - at;
 	n = leaf->size - (iova - leaf->iova.v);
 	while (n < want) {
 		struct cbit_pt_leaf *next = &d->ahead;
