@@ -11,6 +11,7 @@
  *   shared    everything from system_cc_shared
  *   system    as private, but a buffer of the system heap
  *   bar       as private, but BAR2 of the second device
+ *   file      as shared, mapped by descriptor into an iommufd (IOMMU_IOAS_MAP_FILE)
  *   calls     of VFIO without an IOMMU
  *   sync      the calls of DMA heaps and their buffers
  * Exit status 0: all bytes arrived both ways; 1: they did not; 3: MAP_DMA refused the memory; 2:
@@ -167,6 +168,37 @@ static int calls(void)
 	return 0;
 }
 
+/* include/uapi/linux/iommufd.h, newer than some systems' headers. */
+struct ioas_map_file {
+	uint32_t size, flags, ioas_id;
+	int32_t fd;
+	uint64_t start, length, iova;
+};
+#define IOAS_MAP_FILE_CALL _IO(';', 0x8f)
+struct vfio_ioas {
+	uint32_t size, ioas_id;
+	uint16_t op, reserved;
+};
+#define VFIO_IOAS_CALL _IO(';', 0x88)
+
+/* A buffer of system_cc_shared, mapped for DMA by its descriptor. Nothing can be changed about it.
+ */
+static void *by_file(const struct vc *c, uint32_t ioas, uint64_t iova, size_t size)
+{
+	struct ioas_map_file map = {
+		.size = sizeof(map), .flags = 7, .ioas_id = ioas, .length = size, .iova = iova
+	};
+	void *p = vc_heap_fd("system_cc_shared", size, &map.fd);
+
+	VC_REQUIRE(p, "there is no /dev/dma_heap/system_cc_shared");
+	if (ioctl(c->container, IOAS_MAP_FILE_CALL, &map)) {
+		printf("IOAS_MAP_FILE of system_cc_shared: %s\n", strerror(errno));
+		exit(3);
+	}
+	close(map.fd);
+	return p;
+}
+
 /* What the program has, and how a device is to address it. */
 struct buffer {
 	uint8_t *at;
@@ -222,6 +254,27 @@ static int map(struct vc *c, bool noiommu, struct buffer *b, uint64_t iova, size
 	return vc_map_flags(c, b->at, iova, size, VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE);
 }
 
+static int files(size_t size)
+{
+	struct vfio_ioas compat = { .size = sizeof(compat) }; /* op 0: IOMMU_VFIO_IOAS_GET */
+	struct buffer theirs = { .iova = THEIR }, other = { .iova = OTHER };
+	struct vc c;
+	int ret;
+
+	vc_open(&c, 0, 1, VFIO_TYPE1v2_IOMMU | VC_IOMMUFD);
+	VC_REQUIRE(!ioctl(c.container, VFIO_IOAS_CALL, &compat), "IOMMU_VFIO_IOAS");
+	theirs.at = by_file(&c, compat.ioas_id, THEIR, size);
+	other.at = by_file(&c, compat.ioas_id, OTHER, size);
+	vc_engine_at(&c.dev[0], by_file(&c, compat.ioas_id, DESC, VC_PAGE), DESC);
+	ret = copies(&c, &theirs, &other, size);
+	vc_engine_reset(&c.dev[0]);
+	vc_unmap_exact(&c, THEIR, size);
+	vc_unmap_exact(&c, OTHER, size);
+	vc_unmap_exact(&c, DESC, VC_PAGE);
+	vc_close(&c);
+	return ret;
+}
+
 int main(int argc, char **argv)
 {
 	const char *kind = argc > 1 ? argv[1] : "";
@@ -237,6 +290,8 @@ int main(int argc, char **argv)
 		return heaps(argc > 2 ? argv[2] : "system_cc_shared");
 	if (!strcmp(kind, "calls"))
 		return calls();
+	if (!strcmp(kind, "file"))
+		return files(size);
 	vc_open(&c, 0, bar ? 2 : 1, noiommu ? VFIO_NOIOMMU_IOMMU : VFIO_TYPE1v2_IOMMU);
 	if (ordinary || !strcmp(kind, "private"))
 		theirs.at = vc_memory(size, VC_PAGE, 0);

@@ -100,8 +100,9 @@ void vc_open(struct vc *c, unsigned int first, unsigned int count, int type)
 		   first + count, c->count);
 	memmove(c->dev, c->dev + first, count * sizeof(c->dev[0]));
 	c->count = count;
-	c->container = open("/dev/vfio/vfio", O_RDWR);
-	VC_REQUIRE(c->container >= 0, "/dev/vfio/vfio");
+	c->container = open(type & VC_IOMMUFD ? "/dev/iommu" : "/dev/vfio/vfio", O_RDWR);
+	VC_REQUIRE(c->container >= 0, "opening the container");
+	type &= ~VC_IOMMUFD;
 	for (d = c->dev; d < c->dev + count; d++) {
 		d->group_number = vc_group_number(d->bdf);
 		snprintf(path, sizeof(path), "/dev/vfio/%s%d",
@@ -269,6 +270,16 @@ uint64_t vc_phys(const void *p)
 
 void *vc_heap(const char *name, size_t size)
 {
+	int fd;
+	void *p = vc_heap_fd(name, size, &fd);
+
+	if (p)
+		close(fd);
+	return p;
+}
+
+void *vc_heap_fd(const char *name, size_t size, int *fd)
+{
 	struct dma_heap_allocation_data alloc = { .len = size, .fd_flags = O_RDWR | O_CLOEXEC };
 	char path[64];
 	void *p;
@@ -281,7 +292,7 @@ void *vc_heap(const char *name, size_t size)
 	VC_REQUIRE(!ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &alloc), "DMA_HEAP_IOCTL_ALLOC of %s", path);
 	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, (int)alloc.fd, 0);
 	VC_REQUIRE(p != MAP_FAILED, "mmap of a buffer of %s", path);
-	close((int)alloc.fd);
+	*fd = (int)alloc.fd;
 	close(heap);
 	return p;
 }

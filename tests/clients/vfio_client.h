@@ -68,6 +68,7 @@ void vc_die(const char *format, ...) __attribute__((format(printf, 1, 2), noretu
 unsigned int vc_list(struct vc *c);
 int vc_group_number(const char *bdf);
 /* Opens devices first .. first + count - 1 of the list in one container of that kind. */
+#define VC_IOMMUFD 0x100 /* or'ed to it: the container is an iommufd */
 void vc_open(struct vc *c, unsigned int first, unsigned int count, int type);
 void vc_close(struct vc *c);
 
@@ -92,6 +93,8 @@ uint64_t vc_phys(const void *p);
 /* A buffer of a DMA heap, "system" or "system_cc_shared", mapped; NULL where there is no such heap.
  */
 void *vc_heap(const char *name, size_t size);
+/* The same with its descriptor, which vc_heap() closes. */
+void *vc_heap_fd(const char *name, size_t size, int *fd);
 void vc_engine_end(struct vc *c, struct vc_device *d);
 void vc_engine_reset(const struct vc_device *d);
 void vc_engine_start(const struct vc_device *d, uint16_t count);

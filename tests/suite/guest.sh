@@ -84,6 +84,7 @@ section_guest() {
 		guest_opts=(--platform "$platform")
 		guest_case shared 0 arrived arrived
 		guest_case bar 0 arrived arrived
+		guest_case file 0 arrived arrived
 		if [ "$platform" = snp-guest ]; then
 			guest_case private 1 noise untouched private-page rmp-fault
 			guest_case system 1 noise untouched private-page rmp-fault
@@ -100,12 +101,28 @@ section_guest() {
 			guest_opts=(--platform "$platform" --policy "$policy")
 			guest_case ordinary 1 untouched untouched iova-not-mapped table-in-private-memory
 			guest_case shared 3 '' ''
+			guest_case file 3 '' ''
 		done
 		guest_opts=(--platform "$platform" --policy linux-7.2 --tdisp)
 		guest_case ordinary 1 untouched untouched iova-not-mapped table-in-private-memory
 	done
 	guest_noiommu
 	guest_advice
+	begin "guest: what Linux 7.2 answers for the memory of a DMA heap"
+	run --platform snp-guest --policy linux-7.2 -- "$clients/client_guest" file
+	want_rc 3
+	want_out 'IOAS_MAP_FILE of system_cc_shared: Operation not supported'
+	run --platform snp-guest --policy linux-7.2 -- "$clients/client_guest" shared
+	want_rc 3
+	want_out 'MAP_DMA of system_cc_shared: Bad address'
+	end
+	if get_selftests "guest: the kernel's selftests"; then
+		begin "guest: vfio_dma_mapping_test with trusted devices"
+		run --platform snp-guest --tdisp -- "$selftests/vfio_dma_mapping_test" 0000:01:00.0
+		want_out '^# Totals: pass:20 fail:0 '
+		want_findings
+		end
+	fi
 	for heap in system system_cc_shared; do
 		begin "guest: DMA heap $heap"
 		run --platform snp-guest -- "$clients/client_guest" sync "$heap"
