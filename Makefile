@@ -46,7 +46,7 @@ $(BENCH)/build.ninja:
 	meson setup $(BENCH) -Dbuildtype=release -Dbench=true -Dtests=false
 
 bench: $(BENCH)/build.ninja
-	@ninja -C $(BENCH) cbit bench/cbit-bench bench/cbit-bench-client >/dev/null
+	@ninja -C $(BENCH) cbit bench/cbit-bench bench/cbit-bench-client bench/cbit-bench-nvme >/dev/null
 	@$(BENCH)/bench/cbit-bench $(FIGURES)
 
 format:

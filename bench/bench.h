@@ -95,5 +95,6 @@ void bench_nested(void);
 void bench_iommu(void);
 void bench_copy(void);
 void bench_client(void);
+void bench_nvme(void);
 
 #endif

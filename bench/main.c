@@ -186,5 +186,6 @@ int main(int argc, char **argv)
 	bench_iommu();
 	bench_copy();
 	bench_client();
+	bench_nvme();
 	return 0;
 }

@@ -5,16 +5,16 @@
  *
  * Looking costs a processor, so a thread looks hot only for a moment after it had work, and then
  * sleeps between looks, an eighth of the time that nothing has happened, up to SLEEP_MAX: a client
- * never waits longer than an eighth of its own silence. A write that does not come from a client's
- * store (VFIO's pwrite, another device) wakes the thread at once. docs/design/watching.md has the
- * figures.
+ * never waits much longer than an eighth of its own silence. It never yields: a client that polls
+ * on the same processor would keep it for a whole slice, whereas the end of a sleep takes it away
+ * at once. A write that does not come from a client's store (VFIO's pwrite, another device) wakes
+ * the thread. docs/design/watching.md has the figures.
  */
 #include "nvme.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -23,11 +23,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define HOT_NS    UINT64_C(100000)
-#define SLEEP_MIN UINT64_C(20000)
+#define HOT_NS    UINT64_C(20000)
+#define SLEEP_MIN UINT64_C(4000)
 #define SLEEP_MAX UINT64_C(5000000)
 #define SILENCE   8u
-/* Looks between looks at the clock, and between steps aside for a client on this processor. */
+/* Looks between looks at the clock. */
 #define LOOKS 32u
 
 static void sleep_on(atomic_uint *word, unsigned int seen, const struct timespec *timeout)
@@ -117,13 +117,6 @@ static bool look(struct nvme_worker *w)
 	return found;
 }
 
-/* For clients that share this processor, and, on x86, for the other thread of its core. */
-static void step_aside(void)
-{
-	__builtin_ia32_pause();
-	sched_yield();
-}
-
 static void *worker_main(void *arg)
 {
 	struct nvme_worker *w = arg;
@@ -160,10 +153,8 @@ static void *worker_main(void *arg)
 			continue;
 		}
 		silent = nvme_now() - last;
-		if (silent < HOT_NS) {
-			step_aside();
+		if (silent < HOT_NS)
 			continue;
-		}
 		/* The next look is the one that decides again. */
 		looks = LOOKS - 1;
 		if (!w->index) {
