@@ -11,40 +11,66 @@
 #define WORD_BITS   64u
 #define CHUNK_WORDS 512u
 
+/*
+ * What the kernel's bitmap of a mapping has in word @j, moved up by @shift for the client's: ones
+ * for its pages, and behind them what earlier moves have left there, which is never cleared.
+ */
+static uint64_t word_at(const struct vfio_mapping *m, uint64_t j, uint64_t shift)
+{
+	const uint64_t pages = m->size >> CBIT_PAGE_SHIFT, end = pages / WORD_BITS;
+	uint64_t w[2] = { 0 };
+
+	for (unsigned int i = 0; i < 2; i++) {
+		uint64_t k = j - 1 + i; /* w[1] is word j, w[0] the one before */
+
+		if (!j && !i)
+			continue;
+		if (k < end)
+			w[i] = UINT64_MAX;
+		else if (k == end)
+			w[i] = ((UINT64_C(1) << pages % WORD_BITS) - 1) | m->dirty_tail[0];
+		else if (k == end + 1)
+			w[i] = m->dirty_tail[1];
+	}
+	return shift ? w[1] << shift | w[0] >> (WORD_BITS - shift) : w[1];
+}
+
 /* The client's bitmap is an array of 64-bit words; bit 0 stands for @base. */
-int vfio_dirty_mark(const struct vfio_call *call, uint64_t bitmap, const struct vfio_mapping *m,
+int vfio_dirty_mark(const struct vfio_call *call, uint64_t bitmap, struct vfio_mapping *m,
 		    uint64_t base)
 {
 	const struct cbit_client_ops *ops = call->machine->client;
 	void *opaque = call->machine->client_opaque;
+	const uint64_t pages = m->size >> CBIT_PAGE_SHIFT, end = pages / WORD_BITS;
 	uint64_t first = (m->iova - base) >> CBIT_PAGE_SHIFT;
 	uint64_t shift = first % WORD_BITS;
-	uint64_t bits = shift + (m->size >> CBIT_PAGE_SHIFT);
+	uint64_t total = (pages + shift + WORD_BITS - 1) / WORD_BITS;
 	uint64_t at = bitmap + first / WORD_BITS * sizeof(uint64_t);
-	uint64_t words[CHUNK_WORDS], n, left = 0;
-	int ret;
+	uint64_t words[CHUNK_WORDS], tail[2], n, left = 0;
+	int ret = 0;
 
 	/* The first word is shared with what comes before. The kernel ORs the whole of it in. */
 	if (shift) {
 		ret = ops->copy_in(opaque, call->caller, &left, at, sizeof(left));
 		if (ret)
-			return ret;
+			left = 0;
 	}
-	for (uint64_t done = 0; done < bits; done += n * WORD_BITS, at += n * sizeof(uint64_t)) {
-		n = (bits - done + WORD_BITS - 1) / WORD_BITS;
-		if (n > CHUNK_WORDS)
-			n = CHUNK_WORDS;
-		memset(words, 0xff, n * sizeof(words[0]));
-		/* The rest of the last word is cleared. */
-		if (bits - done < n * WORD_BITS)
-			words[n - 1] &= (UINT64_C(1) << (bits - done) % WORD_BITS) - 1;
-		if (!done && shift)
-			words[0] = (words[0] & ~UINT64_C(0) << shift) | left;
+	for (uint64_t done = 0; !ret && done < total; done += n, at += n * sizeof(uint64_t)) {
+		n = total - done < CHUNK_WORDS ? total - done : CHUNK_WORDS;
+		for (uint64_t i = 0; i < n; i++)
+			words[i] = word_at(m, done + i, shift);
+		if (!done)
+			words[0] |= left;
 		ret = ops->copy_out(opaque, call->caller, at, words, n * sizeof(words[0]));
-		if (ret)
-			return ret;
 	}
-	return 0;
+	for (uint64_t i = 0; i < 2; i++) {
+		tail[i] = m->dirty_tail[i];
+		if (end + i < total)
+			tail[i] = word_at(m, end + i, shift) | (end + i ? 0 : left);
+	}
+	m->dirty_tail[0] = tail[0] & UINT64_MAX << pages % WORD_BITS;
+	m->dirty_tail[1] = tail[1];
+	return ret;
 }
 
 /* Linux: verify_bitmap_size(). */
@@ -94,6 +120,15 @@ static long get_bitmap(struct vfio_space *space, const struct vfio_call *call, u
 	return ret;
 }
 
+/* Tracking starts with bitmaps that are new. */
+static void fresh_bitmaps(struct vfio_space *space)
+{
+	struct vfio_mapping *m;
+
+	for (m = vfio_space_first(space, 0, UINT64_MAX); m; m = vfio_space_next(space, m))
+		m->dirty_tail[0] = m->dirty_tail[1] = 0;
+}
+
 long vfio_dirty_pages(struct vfio_space *space, const struct vfio_call *call)
 {
 	struct uapi_dirty dirty;
@@ -110,6 +145,8 @@ long vfio_dirty_pages(struct vfio_space *space, const struct vfio_call *call)
 	case UAPI_DIRTY_START:
 	case UAPI_DIRTY_STOP:
 		pthread_mutex_lock(&space->lock);
+		if (dirty.flags == UAPI_DIRTY_START && !space->dirty_tracking)
+			fresh_bitmaps(space);
 		space->dirty_tracking = dirty.flags == UAPI_DIRTY_START;
 		pthread_mutex_unlock(&space->lock);
 		return 0;

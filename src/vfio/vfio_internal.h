@@ -39,6 +39,8 @@ struct vfio_mapping {
 	/* Of an IOAS: a slice of pages that others may share; it pins nothing itself. */
 	struct vfio_pages *pages;
 	uint64_t start; /* first byte of the slice */
+	/* type1 tracking: what is behind the last page in Linux's bitmap of it */
+	uint64_t dirty_tail[2];
 };
 
 RB_HEAD(vfio_mappings, vfio_mapping);
@@ -311,7 +313,7 @@ void vfio_watch_refused(struct vfio_space *space, const struct vfio_call *call, 
 
 /* dirty.c */
 int vfio_dirty_check(uint64_t pages, uint64_t bytes);
-int vfio_dirty_mark(const struct vfio_call *call, uint64_t bitmap, const struct vfio_mapping *m,
+int vfio_dirty_mark(const struct vfio_call *call, uint64_t bitmap, struct vfio_mapping *m,
 		    uint64_t base);
 long vfio_dirty_pages(struct vfio_space *space, const struct vfio_call *call);
 
