@@ -141,6 +141,16 @@ void vfio_group_put(struct cbit_machine *machine, struct vfio_group *group)
 	group->opened = false;
 }
 
+/* Somebody drives DMA of the group: Linux, iommu_group_dma_owner_claimed(). */
+static bool claimed(const struct cbit_machine *machine, const struct vfio_group *group)
+{
+	for (unsigned int i = 0; i < machine->nr_devices; i++) {
+		if (machine->devices[i]->group == group && machine->devices[i]->iommufd)
+			return true;
+	}
+	return false;
+}
+
 static long get_status(const struct vfio_group *group, const struct vfio_call *call)
 {
 	struct uapi_group_status status;
@@ -150,9 +160,11 @@ static long get_status(const struct vfio_group *group, const struct vfio_call *c
 		return ret;
 	if (status.argsz < sizeof(status))
 		return -EINVAL;
-	status.flags = UAPI_GROUP_FLAGS_VIABLE;
+	status.flags = 0;
 	if (group->container || group->iommufd)
-		status.flags |= UAPI_GROUP_FLAGS_CONTAINER_SET;
+		status.flags = UAPI_GROUP_FLAGS_VIABLE | UAPI_GROUP_FLAGS_CONTAINER_SET;
+	else if (!claimed(call->machine, group))
+		status.flags = UAPI_GROUP_FLAGS_VIABLE;
 	return vfio_put(call, 0, &status, sizeof(status));
 }
 
@@ -184,6 +196,8 @@ static long set_container(struct vfio_group *group, const struct vfio_call *call
 	if (!file || file->kind != CBIT_FILE_CONTAINER)
 		return -EBADFD;
 	container = file->container;
+	if (claimed(machine, group))
+		return -EPERM;
 	if (container->space) {
 		ret = attach_group(machine, container->space, group);
 		if (ret)

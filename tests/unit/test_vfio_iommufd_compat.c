@@ -18,6 +18,14 @@ static long device_fd(struct rig *r, int group, const char *name)
 	return client_call(r->c, group, UAPI_GROUP_GET_DEVICE_FD, text, strlen(name) + 1);
 }
 
+static uint32_t group_flags(struct rig *r, int group)
+{
+	struct uapi_group_status s = { .argsz = sizeof(s) };
+
+	assert_int_equal(client_call(r->c, group, UAPI_GROUP_GET_STATUS, &s, sizeof(s)), 0);
+	return s.flags;
+}
+
 static long dma_map(struct rig *r, uint64_t iova, uint64_t va, uint64_t size, uint32_t flags)
 {
 	struct uapi_dma_map cmd = {
@@ -61,6 +69,7 @@ static void test_alone(void **state)
 	assert_int_equal(client_ioctl(r->c, r->fd, UAPI_CHECK_EXTENSION, UAPI_TYPE1v2_IOMMU), 1);
 	assert_int_equal(client_ioctl(r->c, r->fd, UAPI_CHECK_EXTENSION, UAPI_UNMAP_ALL), 1);
 	assert_int_equal(client_ioctl(r->c, r->fd, UAPI_CHECK_EXTENSION, UAPI_UPDATE_VADDR), 0);
+	assert_int_equal(client_ioctl(r->c, r->fd, UAPI_CHECK_EXTENSION, UAPI_NOIOMMU_IOMMU), 1);
 	assert_int_equal(client_ioctl(r->c, r->fd, UAPI_CHECK_EXTENSION, UAPI_DMA_CC_IOMMU),
 			 -ENODEV);
 	assert_int_equal(client_ioctl(r->c, r->fd, UAPI_SET_IOMMU, 2), -EINVAL);
@@ -145,7 +154,12 @@ static void test_group(void **state)
 	assert_int_equal(client_ioctl(r->c, group, UAPI_GROUP_UNSET_CONTAINER, 0), 0);
 	assert_int_equal(client_ioctl(r->c, group, UAPI_GROUP_UNSET_CONTAINER, 0), -EINVAL);
 	assert_true(rig_reaches(r, 1, 0x11000));
+	/* somebody drives its DMA, but not through the group */
+	assert_int_equal(group_flags(r, group), 0);
+	other = client_open(r->c, CBIT_FILE_CONTAINER, 0);
+	assert_int_equal(set_container(r, group, other), -EPERM);
 	client_close(r->c, first);
+	assert_int_equal(group_flags(r, group), UAPI_GROUP_FLAGS_VIABLE);
 	/* without an address space no device */
 	assert_int_equal(set_container(r, group, r->fd), 0);
 	assert_int_equal(vfio_ioas(r, UAPI_VFIO_IOAS_CLEAR, &id), 0);
