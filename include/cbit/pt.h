@@ -41,7 +41,7 @@ enum cbit_pt_format {
 /**
  * struct cbit_pt_config - how a table is built.
  * @format:   entry format.
- * @mode:     levels to start with (amdv1: 1..6; Linux starts at 4; x86_64: 4 or 5).
+ * @mode:     levels to start with (amdv1: 1..6; Linux starts at 3; x86_64: 4 or 5).
  * @max_mode: levels to which the top may grow when an IOVA needs it (amdv1: up to 6; x86_64: @mode,
  *            for what points to such a table does not say how many it has).
  * @sign_extend: IOVAs are as CBIT_PT_SIGN_EXTEND says (x86_64 only).

@@ -312,7 +312,7 @@ int cbit_viommu_attach(struct cbit_viommu *viommu, uint16_t devid, struct cbit_v
 	struct cbit_viommu_domain *d;
 	struct cbit_pt_config cfg = {
 		.format = CBIT_PT_AMDV1,
-		.mode = 4,
+		.mode = 3, /* Linux: amd_iommu_domain_alloc_paging_v1() */
 		.max_mode = 6,
 		.table_c = viommu->c != 0,
 		.top_changed = top_changed,

@@ -105,7 +105,7 @@ int cbit_domain_create(struct cbit_iommu *iommu, const struct cbit_domain_owner 
 	struct cbit_domain *domain = calloc(1, sizeof(*domain));
 	struct cbit_pt_config cfg = {
 		.format = CBIT_PT_AMDV1,
-		.mode = 4,
+		.mode = 3, /* Linux: amd_iommu_domain_alloc_paging_v1(), starting_level */
 		.max_mode = 6,
 		.table_c = iommu->table_c,
 		.top_changed = top_changed,

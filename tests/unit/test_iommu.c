@@ -18,7 +18,7 @@ static void check_dte(struct rig *r, uint64_t c)
 	assert_int_equal(dte[1], 0);
 	cbit_iommu_dte(r->iommu, DEV, dte);
 	assert_int_equal(dte[0],
-			 0x6000000000000803 | c | cbit_pt_root(cbit_domain_pt(r->domain)).v);
+			 0x6000000000000603 | c | cbit_pt_root(cbit_domain_pt(r->domain)).v);
 	assert_int_equal(dte[1], 1);
 	assert_int_equal(dte[2] | dte[3], 0);
 	/* Grows to 6: every attached device's entry follows. */

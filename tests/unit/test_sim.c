@@ -175,17 +175,17 @@ static void test_stages(void **state)
 	done(sim, &(struct cbit_sim_op){ .kind = CBIT_SIM_MAP }, &res);
 	done(sim, &(struct cbit_sim_op){ .kind = CBIT_SIM_DMA_WRITE, .len = 64, .seed = 7 }, &res);
 	assert_int_equal(res.outcome, CBIT_SIM_PLAINTEXT);
-	assert_int_equal(res.nr_stages, 5);
+	assert_int_equal(res.nr_stages, 4);
 	assert_int_equal(res.stages[0].table, CBIT_SIM_DEVTAB);
 	for (unsigned int i = 1; i < res.nr_stages; i++) {
 		assert_int_equal(res.stages[i].table, CBIT_SIM_IOPT);
-		assert_int_equal(res.stages[i].level, 5 - i);
+		assert_int_equal(res.stages[i].level, 4 - i);
 		assert_int_equal(res.stages[i].at & ~UINT64_C(0xfff),
 				 res.stages[i - 1].entry & address & ~c);
 		assert_int_equal(res.stages[i].at_key, CBIT_KEY_HOST);
-		assert_int_equal(res.stages[i].leaf, i == 4);
+		assert_int_equal(res.stages[i].leaf, i == 3);
 	}
-	assert_int_equal(res.stages[4].entry & address & ~c, res.spa.v);
+	assert_int_equal(res.stages[3].entry & address & ~c, res.spa.v);
 	assert_int_equal(res.key, CBIT_KEY_HOST);
 	assert_true(res.dram_valid && memcmp(res.dram, res.wanted, 64) != 0);
 	assert_int_equal(memcmp(res.seen, res.wanted, 64), 0);
