@@ -3,7 +3,7 @@ BUILD ?= build
 BENCH ?= $(BUILD)-bench
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all demo test test-qemu unit fuzz soak bench format lint clean install
+.PHONY: all demo test test-qemu unit oracle fuzz soak bench format lint clean install
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -30,6 +30,11 @@ test-qemu:
 
 unit: all
 	meson test -C $(BUILD) --no-rebuild --suite unit
+
+# Records anew what tests/oracle compares with, on a real Linux under QEMU; downloads both.
+oracle: all
+	@scripts/install-deps.sh test
+	@tests/oracle/record.sh $(BUILD)
 
 # Each target for FUZZ_SECONDS on its corpus; what it finds new stays in $(BUILD)-fuzz.
 FUZZ_SECONDS ?= 600
@@ -60,7 +65,7 @@ lint:
 	clang-tidy --quiet -p $(BENCH) $(filter bench/%.c,$(SOURCES))
 	cppcheck --quiet --std=c17 --enable=warning,performance,portability --error-exitcode=1 \
 		--inline-suppr --suppressions-list=.cppcheck-suppressions -I include -I src $(filter %.c,$(SOURCES))
-	shellcheck -x tests/run.sh tests/soak.sh tests/suite/*.sh scripts/*.sh tests/clients/*.sh tests/qemu/*.sh bench/*.sh .ci/run
+	shellcheck -x tests/run.sh tests/soak.sh tests/suite/*.sh scripts/*.sh tests/clients/*.sh tests/qemu/*.sh tests/oracle/*.sh tests/oracle/init bench/*.sh .ci/run
 
 install: all
 	meson install -C $(BUILD) --no-rebuild

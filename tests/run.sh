@@ -6,6 +6,7 @@
 #   abi        errno and argsz of the VFIO calls; the IOMMU tables that clients cause
 #   clients    our own VFIO programs
 #   guest      a VFIO program inside a confidential guest
+#   oracle     thousands of calls and the tables they cause, against a record of Linux itself
 #   selftests  the kernel's VFIO selftests (built from Debian's source, then kept in a cache)
 #   dpdk       DPDK's dmadev_autotest, and a program on DPDK
 #   nvme       the NVMe controller under our own driver and QEMU's (qemu-img)
@@ -39,12 +40,12 @@ cbit=$build/cbit
 clients=$build/tests/clients
 examples=$build/examples
 selftests=${CBIT_SELFTESTS:-}
-client_sections='abi clients guest selftests dpdk nvme powercut faults p2p contract kill demo'
+client_sections='abi oracle clients guest selftests dpdk nvme powercut faults p2p contract kill demo'
 all="unit libcbit sim explore $client_sections qemu user fuzz guard sanitize"
 
 # The parts below share these variables; shellcheck sees one file at a time.
 # shellcheck disable=SC2154
-for part in lib build clients guest thirdparty dpdk nvme faults p2p qemu contract kill sim explore guard libcbit; do
+for part in lib build clients guest oracle thirdparty dpdk nvme faults p2p qemu contract kill sim explore guard libcbit; do
 	# shellcheck source=/dev/null
 	. "$here/suite/$part.sh"
 done
@@ -71,11 +72,12 @@ section_user() {
 	stage=$T/stage
 	mkdir -p "$stage/build/tests" "$stage/home" "$stage/tmp" "$stage/tests/clients"
 	cp "$cbit" "$stage/build/"
-	mkdir "$stage/build/examples" "$stage/build/tests/clients" "$stage/build/tests/abi"
-	for path in "$examples"/* "$clients"/* "$build"/tests/abi/*; do
+	mkdir "$stage/build/examples" "$stage/build/tests/clients" "$stage/build/tests/abi" \
+		"$stage/build/tests/oracle"
+	for path in "$examples"/* "$clients"/* "$build"/tests/abi/* "$build"/tests/oracle/*; do
 		[ -f "$path" ] && [ -x "$path" ] && cp "$path" "$stage/build/${path#"$build"/}"
 	done
-	cp -r "$here/run.sh" "$here/suite" "$here/data" "$stage/tests/"
+	cp -r "$here/run.sh" "$here/suite" "$here/data" "$here/oracle" "$stage/tests/"
 	cp "$here/clients/"*.sh "$stage/tests/clients/"
 	cp -r "$here/../scripts" "$stage/scripts"
 	get_selftests "as user $id" || true

@@ -37,8 +37,10 @@
 #define READONLY_SPA  (CBIT_CLIENT_DRAM_BASE + UINT64_C(0x40000000))
 #define NOWHERE       UINT64_C(0x500000000000)
 
-#define CLIENT_FDS    64
+#define CLIENT_FDS 64
+#ifndef CLIENT_RANGES
 #define CLIENT_RANGES 16
+#endif
 #define CLIENT_PID    4711
 #define OWN_FD        1000 /* our duplicates of eventfds are numbered from here */
 
