@@ -291,17 +291,16 @@ static void hardware(void)
 
 	for (unsigned int i = 0; i < sizeof(flags); i++) {
 		struct uapi_hwpt_alloc a = { .size = sizeof(a), .flags = flags[i] };
+		struct uapi_attach_pt attach = { .argsz = 12 };
 		struct world w;
 
 		probe_case("iommufd: hardware, flags %u", flags[i]);
 		start(&w, BOUND);
 		a.dev_id = w.dev;
 		a.pt_id = w.ioas;
-		if (!CALL("HWPT_ALLOC", w.fd, UAPI_IOMMUFD_HWPT_ALLOC, a, "iiiiiiiiqii")) {
-			struct uapi_attach_pt attach = { .argsz = 12, .pt_id = a.out_hwpt_id };
-
-			CALL("ATTACH", w.cdev, UAPI_DEVICE_ATTACH_IOMMUFD_PT, attach, "iiii");
-		}
+		CALL("HWPT_ALLOC", w.fd, UAPI_IOMMUFD_HWPT_ALLOC, a, "iiiiiiiiqii");
+		attach.pt_id = a.out_hwpt_id;
+		CALL("ATTACH", w.cdev, UAPI_DEVICE_ATTACH_IOMMUFD_PT, attach, "iiii");
 	}
 }
 
