@@ -41,8 +41,8 @@
 #ifndef CLIENT_RANGES
 #define CLIENT_RANGES 16
 #endif
-#define CLIENT_PID    4711
-#define OWN_FD        1000 /* our duplicates of eventfds are numbered from here */
+#define CLIENT_PID 4711
+#define OWN_FD     1000 /* our duplicates of eventfds are numbered from here */
 
 /* A piece of address space. Without @bytes it cannot be copied, without @spa not be pinned. */
 struct client_range {
