@@ -394,10 +394,22 @@ static void do_dma(struct client *c, struct input *in, int fd)
 				    NULL);
 }
 
+static int pick_fd(struct input *in)
+{
+	uint8_t pick = take8(in);
+
+#ifdef FUZZ_IOMMUFD
+	/* What the start has opened is what there is to call. */
+	if (pick & 0x80)
+		return FD_CONTAINER + pick % (FD_END - FD_CONTAINER);
+#endif
+	return pick % 16;
+}
+
 static void step(struct client *c, struct input *in)
 {
 	uint8_t what = take8(in);
-	int fd = take8(in) % 16;
+	int fd = pick_fd(in);
 
 	switch (what % 8) {
 	case 4:
