@@ -13,7 +13,16 @@
  */
 static bool same_bus(const struct vfio_device *a, const struct vfio_device *b)
 {
-	return a->devid >> 8 == b->devid >> 8 && !b->absent;
+	return a == b || (a->devid >> 8 == b->devid >> 8 && !b->absent);
+}
+
+/*
+ * Linux: vfio_pci_core_register_device(): devices that a reset takes together are one set, but a
+ * virtual function is one for itself, though the reset takes it too.
+ */
+static bool same_set(const struct vfio_device *a, const struct vfio_device *b)
+{
+	return a == b || (same_bus(a, b) && !a->pf && !b->pf);
 }
 
 static uint32_t count_devices(const struct vfio_device *dev)
@@ -37,6 +46,8 @@ static uint32_t cdev_id(const struct vfio_device *dev, const struct vfio_device 
 {
 	const struct cbit_machine *machine = dev->machine;
 
+	if (!same_set(dev, other))
+		return UAPI_HOT_RESET_NOT_OWNED;
 	if (other->iommufd == dev->iommufd)
 		return other->object.id;
 	/* One bound device makes its whole group the iommufd's. */
@@ -156,8 +167,10 @@ long vfio_hot_reset(struct cbit_file *file, const struct vfio_call *call)
 	if (ret)
 		return ret;
 	for (unsigned int i = 0; i < machine->nr_devices; i++) {
+		/* Linux: vfio_pci_dev_set_resettable(), then who owns them */
 		if (same_bus(file->device, machine->devices[i]) &&
-		    !owned(file, machine->devices[i], mask))
+		    (!same_set(file->device, machine->devices[i]) ||
+		     !owned(file, machine->devices[i], mask)))
 			return -EINVAL;
 	}
 	/* All of them lose their memory before the first is reset. */
