@@ -31,6 +31,7 @@ extern const struct pci_model pci_nvme_model;
 	"         size=SIZE     without file=: a namespace in memory (default 1G)\n"           \
 	"         block=B       512 (default) or 4096, of the file= before it, else of all\n"  \
 	"         cmb=SIZE      controller memory buffer in BAR2, a power of two from 64K to " \
-	"64G\n"
+	"64G\n"                                                                                \
+	"         sriov=N       as for ioat; all functions have the same namespaces\n"
 
 #endif

@@ -172,7 +172,12 @@ static int nvme_finish(struct cbit_pci *pci, struct cbit_error *err)
 	for (unsigned int i = 0; i < n->nr_ns && !ret; i++) {
 		if (!n->ns[i].shift)
 			n->ns[i].shift = n->default_shift;
-		ret = nvme_store_open(&n->ns[i], n->memory_size, err);
+		/* The functions of one device are controllers of one subsystem. */
+		if (pci->pf)
+			ret = nvme_store_share(&n->ns[i], &((struct nvme *)pci->pf->state)->ns[i],
+					       err);
+		else
+			ret = nvme_store_open(&n->ns[i], n->memory_size, err);
 	}
 	return ret;
 }
@@ -216,7 +221,8 @@ void nvme_pin(struct nvme *n)
 
 const struct pci_model pci_nvme_model = {
 	.name = "nvme",
-	.options = "file=PATH, size=SIZE, block=512|4096, cmb=SIZE",
+	.sriov = true,
+	.options = "file=PATH, size=SIZE, block=512|4096, cmb=SIZE, sriov=N",
 	.create = nvme_create,
 	.option = nvme_option,
 	.finish = nvme_finish,

@@ -305,6 +305,8 @@ void nvme_io_run(struct nvme_worker *w, struct nvme_batch *b);
 
 /* nvme_store.c. Any thread but for open and close. */
 int nvme_store_open(struct nvme_ns *ns, uint64_t memory_size, struct cbit_error *err);
+/* Of a virtual function: the namespace of its physical one. */
+int nvme_store_share(struct nvme_ns *ns, const struct nvme_ns *of, struct cbit_error *err);
 void nvme_store_close(struct nvme_ns *ns);
 uint16_t nvme_store_read(struct nvme_ns *ns, uint64_t offset, void *buf, size_t len);
 uint16_t nvme_store_write(struct nvme_ns *ns, uint64_t offset, const void *buf, size_t len,

@@ -73,6 +73,18 @@ int nvme_store_open(struct nvme_ns *ns, uint64_t memory_size, struct cbit_error 
 	return 0;
 }
 
+int nvme_store_share(struct nvme_ns *ns, const struct nvme_ns *of, struct cbit_error *err)
+{
+	ns->fd = fcntl(of->fd, F_DUPFD_CLOEXEC, 0);
+	if (ns->fd < 0)
+		return cbit_error_set(err, -errno, "nvme: no descriptor for a namespace: %s",
+				      strerror(errno));
+	ns->readonly = of->readonly;
+	ns->bytes = of->bytes;
+	ns->blocks = ns->bytes >> ns->shift;
+	return 0;
+}
+
 void nvme_store_close(struct nvme_ns *ns)
 {
 	if (ns->fd >= 0)

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,7 +21,7 @@
 #define SOURCE 0x10000000u
 #define TARGET 0x20000000u
 #define DESC   0x1000000u
-#define TOKEN  "vf_token=0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
+#define TOKEN  "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
 
 static void path_of(char *path, size_t size, const char *bdf, const char *name)
 {
@@ -83,35 +82,11 @@ static void vf_bdf(const char *pf, unsigned int n, char bdf[16])
 	VC_REQUIRE(len == 15 && !strncmp(target + 3, pf, 12), "readlink %s", path);
 }
 
-/* As vc_open(), of one function and with the token behind its name. */
+/* One function, by vc_open(). */
 static void open_function(struct vc *c, const char *bdf)
 {
-	struct vc_device *d = &c->dev[0];
-	struct vfio_region_info info = { .argsz = sizeof(info),
-					 .index = VFIO_PCI_CONFIG_REGION_INDEX };
-	char text[128];
-
-	memset(c, 0, sizeof(*c));
-	c->count = 1;
-	memcpy(d->bdf, bdf, 13);
-	d->group_number = vc_group_number(bdf);
-	snprintf(text, sizeof(text), "/dev/vfio/%d", d->group_number);
-	c->container = open("/dev/vfio/vfio", O_RDWR);
-	d->group = open(text, O_RDWR);
-	VC_REQUIRE(c->container >= 0 && d->group >= 0, "%s", text);
-	VC_REQUIRE(!ioctl(d->group, VFIO_GROUP_SET_CONTAINER, &c->container), "SET_CONTAINER");
-	VC_REQUIRE(!ioctl(c->container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU), "SET_IOMMU");
-	snprintf(text, sizeof(text), "%s %s", bdf, TOKEN);
-	d->fd = ioctl(d->group, VFIO_GROUP_GET_DEVICE_FD, text);
-	VC_REQUIRE(d->fd >= 0, "GET_DEVICE_FD %s", text);
-	VC_REQUIRE(!ioctl(d->fd, VFIO_DEVICE_GET_REGION_INFO, &info), "config region");
-	d->config = info.offset;
-	info.index = VFIO_PCI_BAR0_REGION_INDEX;
-	VC_REQUIRE(!ioctl(d->fd, VFIO_DEVICE_GET_REGION_INFO, &info), "BAR0");
-	d->bar0_size = info.size;
-	d->bar0 = mmap(NULL, d->bar0_size, PROT_READ | PROT_WRITE, MAP_SHARED, d->fd,
-		       (off_t)info.offset);
-	VC_REQUIRE(d->bar0 != MAP_FAILED, "mmap of BAR0");
+	setenv("CBIT_DEVICES", bdf, 1);
+	vc_open(c, 0, 1, VFIO_TYPE1v2_IOMMU);
 }
 
 static void copies(struct vc *c, unsigned int count)
@@ -146,14 +121,32 @@ static void copies(struct vc *c, unsigned int count)
 	}
 }
 
-int main(void)
+/* Enables the first function and leaves it with the token, for another program. */
+static int prepare(const char *pf)
+{
+	struct vc c;
+	char vf[16];
+
+	set(pf, "1");
+	open_function(&c, pf);
+	vc_close(&c);
+	vf_bdf(pf, 0, vf);
+	printf("%s\n", vf);
+	return 0;
+}
+
+/* usage: client_sriov [prepare] */
+int main(int argc, char **argv)
 {
 	char vf[VFS][16], path[64];
 	struct vc list, c[VFS + 1];
 	const char *pf;
 
 	VC_REQUIRE(vc_list(&list) == 1, "%u devices", list.count);
+	setenv("VC_TOKEN", TOKEN, 1);
 	pf = list.dev[0].bdf;
+	if (argc == 2 && !strcmp(argv[1], "prepare"))
+		return prepare(pf);
 	VC_REQUIRE(get(pf, "sriov_totalvfs") == 4 && !get(pf, "sriov_numvfs"), "attributes");
 	set(pf, "3\n");
 	VC_REQUIRE(get(pf, "sriov_numvfs") == VFS, "sriov_numvfs is %u", get(pf, "sriov_numvfs"));

@@ -80,11 +80,16 @@ static void *map_region(struct vc_device *d, uint32_t index, size_t *size, uint6
 
 static void open_device(struct vc_device *d)
 {
+	const char *token = getenv("VC_TOKEN");
+	char name[128];
 	uint64_t offset;
 	size_t size;
 
-	d->fd = ioctl(d->group, VFIO_GROUP_GET_DEVICE_FD, d->bdf);
-	VC_REQUIRE(d->fd >= 0, "GET_DEVICE_FD %s", d->bdf);
+	/* a virtual function is opened with the token of its physical one */
+	snprintf(name, sizeof(name), "%.15s%s%.40s", d->bdf, token ? " vf_token=" : "",
+		 token ? token : "");
+	d->fd = ioctl(d->group, VFIO_GROUP_GET_DEVICE_FD, name);
+	VC_REQUIRE(d->fd >= 0, "GET_DEVICE_FD %s", name);
 	VC_REQUIRE(!map_region(d, VFIO_PCI_CONFIG_REGION_INDEX, &size, &d->config),
 		   "config space offers mmap");
 	d->bar0 = map_region(d, VFIO_PCI_BAR0_REGION_INDEX, &d->bar0_size, &offset);

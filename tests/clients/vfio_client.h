@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What the test clients share: opening VFIO devices of $CBIT_DEVICES by the kernel's plain
- * interface, mapping memory for DMA, and driving an I/OAT engine. Nothing of cbit is used.
+ * interface, mapping memory for DMA, and driving an I/OAT engine. Nothing of cbit is used. With
+ * $VC_TOKEN devices are opened with that VF token.
  */
 #ifndef TESTS_CLIENTS_VFIO_CLIENT_H
 #define TESTS_CLIENTS_VFIO_CLIENT_H

@@ -97,6 +97,10 @@ section_selftests() {
 	want_findings
 	want_cases vfio_pci_sriov_uapi_test
 	end
+	selftest vfio_pci_sriov_uapi_test 45 120 --device nvme,size=16M,sriov=1 -- 0000:01:00.0
+	want_findings
+	want_cases vfio_pci_sriov_uapi_test
+	end
 	selftest vfio_pci_device_init_perf_test 5 120 --device ioat --device ioat --device ioat \
 		--device ioat -- 0000:01:00.0 0000:02:00.0 0000:03:00.0 0000:04:00.0
 	want_findings
