@@ -182,18 +182,6 @@ client_basics() {
 	want_findings
 	end
 
-	begin "client: a virtual function of nvme"
-	cat >"$T/vf.sh" <<-'END'
-		CBIT_DEVICES=$("$1/client_sriov" prepare) VC_TOKEN=0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0
-		export CBIT_DEVICES VC_TOKEN
-		exec "$1/client_nvme" verify
-	END
-	run --device nvme,size=64M,sriov=4 -- sh "$T/vf.sh" "$clients"
-	want_rc 0
-	want_out 'all right$'
-	want_findings
-	end
-
 	begin "client: a live migration in the middle of a chain"
 	run --device ioat,migration=on --device ioat,migration=on -- "$clients/client_migrate"
 	want_rc 0

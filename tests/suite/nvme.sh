@@ -68,6 +68,17 @@ section_nvme() {
 	want_out 'all right$'
 	want_findings
 	end
+	begin "nvme: verified load on a virtual function"
+	cat >"$T/vf.sh" <<-'END'
+		CBIT_DEVICES=$("$1/client_sriov" prepare) VC_TOKEN=0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0
+		export CBIT_DEVICES VC_TOKEN
+		exec "$1/client_nvme" verify
+	END
+	run --device nvme,size=64M,sriov=4 -- sh "$T/vf.sh" "$clients"
+	want_rc 0
+	want_out 'all right$'
+	want_findings
+	end
 	begin "nvme: an idle client costs less than one per cent of a processor"
 	run --device nvme,size=64M -- "$clients/client_nvme" idle
 	want_rc 0

@@ -421,7 +421,7 @@ static long log_start(struct fixture *f, uint64_t page, const struct uapi_log_ra
 	struct uapi_log_control control = { .page_size = page, .num_ranges = nr, .ranges = ARGS };
 	long ret;
 
-	memcpy(f->c->args, ranges, (nr < 300 ? nr : 0) * sizeof(*ranges));
+	memcpy(f->c->args, ranges, (nr < 2 ? nr : 2) * sizeof(*ranges));
 	ret = feature(f, 0, UAPI_FEATURE_DMA_LOGGING_START | SET, &control, sizeof(control), 32);
 	if (got)
 		*got = control.page_size;
