@@ -93,6 +93,7 @@ void bench_pt(void);
 void bench_walk(void);
 void bench_nested(void);
 void bench_iommu(void);
+void bench_miss(void);
 void bench_copy(void);
 void bench_client(void);
 void bench_nvme(void);

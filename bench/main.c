@@ -184,6 +184,7 @@ int main(int argc, char **argv)
 	bench_walk();
 	bench_nested();
 	bench_iommu();
+	bench_miss();
 	bench_copy();
 	bench_client();
 	bench_nvme();
