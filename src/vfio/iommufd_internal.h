@@ -205,6 +205,10 @@ int vfio_ioas_unmap(struct vfio_ioas *ioas, uint64_t first, uint64_t last, uint6
 /* Cut the mapping that @last is the last byte of a part of. */
 int vfio_ioas_cut(struct vfio_ioas *ioas, uint64_t last);
 int vfio_ioas_allow(struct vfio_ioas *ioas, struct uapi_iova_range *allowed, uint32_t nr);
+bool vfio_ioas_reserved(const struct vfio_ioas *ioas, uint64_t first, uint64_t last);
+bool vfio_ioas_in_use(struct vfio_ioas *ioas, uint64_t first, uint64_t last);
+/* The alignment of the memory is kept up to a huge page; @addr: where it is. */
+int vfio_ioas_choose(struct vfio_ioas *ioas, uint64_t addr, uint64_t len, uint64_t *iova);
 int vfio_ioas_small(struct vfio_ioas *ioas);
 void vfio_ioas_large(struct vfio_ioas *ioas);
 int vfio_ioas_add_table(struct vfio_ioas *ioas, struct vfio_hwpt *hwpt);
