@@ -128,9 +128,9 @@ static __attribute__((noinline)) uint64_t radix_unmap(struct cbit_pt *pt, uint64
 		level--;
 	slot = radix_slot(cur, first, level);
 	spa = cur->at[level].spa;
-	/* A page, or another single leaf of its level's own size. */
-	if (first + (radix_bytes(fmt_item_lg2(level)) - 1) == last &&
-	    fmt_single(radix_load(slot), level)) {
+	/* A page, or another single leaf of its level's own size that starts with the range. */
+	if (last - first == radix_below(fmt_item_lg2(level)) &&
+	    !(first & radix_below(fmt_item_lg2(level))) && fmt_single(radix_load(slot), level)) {
 		radix_count(&view, spa, -1);
 		radix_store(slot, 0);
 		radix_near_keep(pt, first, level, cur->at[level].table, spa);

@@ -295,6 +295,20 @@ static void test_unmap_leaves(void **state)
 	assert_int_equal(leaf.iova.v, 0);
 	assert_true(leaf.size >= MIB(4));
 	assert_int_equal(count_tables(mem, pt, &leaves), 1);
+	/* The same with as much as one leaf, where one of just that size begins before it. */
+	assert_int_equal(cbit_pt_map(pt, CBIT_IOVA(0), CBIT_SPA(0), GIB(1), CBIT_ATTR_RW, NULL), 0);
+	assert_int_equal(
+		cbit_pt_map(pt, CBIT_IOVA(GIB(1)), CBIT_SPA(MIB(2)), MIB(2), CBIT_ATTR_RW, NULL),
+		0);
+	assert_int_equal(cbit_pt_unmap(pt, CBIT_IOVA(MIB(4)), GIB(1) - MIB(4), &n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(cbit_pt_unmap(pt, CBIT_IOVA(GIB(1) + 4096), MIB(2), &n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(cbit_pt_unmap(pt, CBIT_IOVA(4096), GIB(1), &n), 0);
+	assert_int_equal(n, MIB(2));
+	assert_int_equal(cbit_pt_walk(pt, CBIT_IOVA(MIB(3)), &leaf), 0);
+	assert_int_equal(cbit_pt_unmap(pt, CBIT_IOVA(0), GIB(1), &n), 0);
+	assert_int_equal(n, GIB(1));
 	/* A hole in the middle of 16 KiB runs. */
 	assert_int_equal(cbit_pt_map(pt, CBIT_IOVA(KIB(16)), CBIT_SPA(KIB(16)), KIB(16), 0, NULL),
 			 0);

@@ -441,6 +441,9 @@ static void operation(struct test *t)
 	if (t->op % 4096 == 0)
 		span = t->shape->pages;
 	pages = (uint32_t)(rnd(t) % span) + 1;
+	/* as much as some leaf, which need not begin there */
+	if (rnd(t) % 8 == 0)
+		pages = 1u << rnd(t) % (span > 4096 ? 19 : 11);
 	if (rnd(t) & 1)
 		at &= ~(uint32_t)(span > 4096 ? 0x3ffff : span > 48 ? 511 : 15);
 	if (pages > t->shape->pages - at)
