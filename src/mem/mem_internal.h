@@ -177,6 +177,7 @@ int cbit_mem_sparse_write(struct mem_sparse *sp, uint64_t spa, cbit_key_t key, c
 int cbit_mem_sparse_atomic(struct mem_sparse *sp, uint64_t spa, cbit_key_t key,
 			   const struct mem_atomic *a);
 void cbit_mem_sparse_settle(struct mem_sparse *sp, cbit_key_t key);
+void cbit_mem_one_key_restart(struct cbit_mem *mem);
 uint8_t *cbit_mem_sparse_view(struct mem_sparse *sp, uint64_t spa, cbit_key_t key);
 int cbit_mem_sparse_zero(struct mem_sparse *sp, uint64_t spa, cbit_key_t key);
 

@@ -190,12 +190,14 @@ static struct mem_region *region_create(struct cbit_mem *mem, const struct cbit_
 
 /*
  * The view shows the region that frames come from: the lowest sparse DRAM, until the first
- * frame was taken from it; a region added below it later does not take its place.
+ * frame was taken from it; a region added below it later does not take its place. It begins with
+ * the first page that can be a frame, so that all pages from its start on may be under one key.
  */
 static void view_update(struct cbit_mem *mem)
 {
 	const struct mem_region *r = mem->frames.region;
 	struct mem_view *v = &mem->view;
+	uint64_t skip;
 
 	for (size_t i = 0; i < mem->window_count && !r; i++) {
 		const struct mem_region *w = mem->windows[i].region;
@@ -203,16 +205,19 @@ static void view_update(struct cbit_mem *mem)
 		if (w->pub.kind == CBIT_MEM_DRAM && w->sparse)
 			r = w;
 	}
-	if (!r)
+	skip = r && !r->pub.base.v ? CBIT_PAGE_SIZE : 0;
+	if (!r || v->pages == r->sparse->pages + (skip >> CBIT_PAGE_SHIFT))
 		return;
-	v->base = r->pub.base.v;
+	v->base = r->pub.base.v + skip;
 	v->size = cbit_mem_sparse_direct(r->sparse);
 	if (v->size > r->pub.size)
 		v->size = r->pub.size;
-	v->bytes = r->sparse->bytes;
-	v->pages = r->sparse->pages;
+	v->size -= skip;
+	v->bytes = r->sparse->bytes + skip;
+	v->pages = r->sparse->pages + (skip >> CBIT_PAGE_SHIFT);
 	v->want = MEM_STATE_HERE | cbit_mem_key_here(mem, CBIT_KEY_NONE);
 	v->want_c = MEM_STATE_HERE | CBIT_KEY_HOST;
+	cbit_mem_one_key_restart(mem);
 }
 
 int cbit_mem_add_region(struct cbit_mem *mem, const struct cbit_mem_region_desc *desc,

@@ -46,28 +46,43 @@ static cbit_key_t page_tag(struct mem_page *pg)
 	return (cbit_key_t)(atomic_load_explicit(&pg->state, memory_order_acquire) & MEM_STATE_TAG);
 }
 
-/* See mem_view_one_key(): with the page's state as it is now, up to where that goes. */
+/* See mem_view_one_key(): from @n on, as far as pages are under the key now. */
+static void one_key_set(struct cbit_mem *mem, unsigned int c, uint64_t n)
+{
+	const struct mem_view *v = &mem->view;
+	uint32_t want = c ? v->want_c : v->want;
+
+	while (n < v->size >> CBIT_PAGE_SHIFT && mem_page_view(&v->pages[n]) == want)
+		n++;
+	__atomic_store_n(&mem->one_key[c], n, __ATOMIC_RELEASE);
+}
+
+/* The state of a page is another. */
 static void one_key_update(struct mem_sparse *sp, const struct mem_page *pg)
 {
 	const struct mem_view *v = &sp->mem->view;
-	uint64_t at = (uint64_t)(pg - sp->pages);
+	uint64_t at = ((uintptr_t)pg - (uintptr_t)v->pages) / sizeof(*pg);
 
-	if (v->pages != sp->pages)
+	if (at >= v->size >> CBIT_PAGE_SHIFT)
 		return;
 	pthread_mutex_lock(&sp->grow);
 	for (unsigned int c = 0; c < 2; c++) {
-		uint32_t want = c ? v->want_c : v->want;
-		uint64_t *one_key = &sp->mem->one_key[c], n = *one_key;
+		bool same = mem_page_view(pg) == (c ? v->want_c : v->want);
+		uint64_t n = sp->mem->one_key[c];
 
-		if (at > n || (at == n && mem_page_view(pg) != want))
-			continue;
-		if (at < n && mem_page_view(pg) != want)
-			n = at;
-		while (n < v->size >> CBIT_PAGE_SHIFT && mem_page_view(&sp->pages[n]) == want)
-			n++;
-		__atomic_store_n(one_key, n, __ATOMIC_RELEASE);
+		if (at < n && !same)
+			one_key_set(sp->mem, c, at);
+		else if (at == n && same)
+			one_key_set(sp->mem, c, n);
 	}
 	pthread_mutex_unlock(&sp->grow);
+}
+
+/* cbit_mem_one_key_restart() - the view is of other memory than it was; nobody walks yet. */
+void cbit_mem_one_key_restart(struct cbit_mem *mem)
+{
+	one_key_set(mem, 0, 0);
+	one_key_set(mem, 1, 0);
 }
 
 /* From here until change_end() the bytes belong to no key; unlocked readers keep off. */

@@ -20,12 +20,13 @@
  * @state: the tag, MEM_STATE_BUSY while the bytes are on their way to another key,
  *         MEM_STATE_HERE from the first touch on; in the upper half a count of such changes, by
  *         which a reader without lock sees that it was overtaken.
- * @note:  of whoever holds the frame; nothing in DRAM.
+ * @note, @holder: of whoever holds the frame; nothing in DRAM.
  * @watch: writes to the page are counted: see mem_view_watch().
  */
 struct mem_page {
 	_Atomic uint64_t state;
-	uint32_t note;
+	int16_t note;
+	uint16_t holder;
 	_Atomic uint32_t watch;
 };
 
@@ -48,8 +49,8 @@ static inline uint32_t mem_page_view(const struct mem_page *pg)
 }
 
 /*
- * @size: of the region that frames come from, or of its start that lies in one range; 0 while
- *        there is none.
+ * @base, @size: of the region that frames come from, or of its start that lies in one range,
+ * without SPA 0, which is no frame; 0 while there is none.
  * @want: state of a page that may be looked at without the C-bit in the address; @want_c: with.
  * @spa:  bits of an entry that are an address, without the C-bit: the same in all formats.
  * @wide: bits of an address that no SPA has and that are not the C-bit either.

@@ -30,7 +30,9 @@ struct pt_near {
  *       runs while the top grows sees either the old pair or the new one.
  * @table_c: the C-bit as pointers to tables have it, 0 where they do not.
  * @one_key: see mem_view_one_key(), for the key of the tables.
- * @gather: first table set aside by unmap (see radix_set_aside()), 0 when there is none.
+ * @gather: first table set aside by unmap (see radix_set_aside()), 0 when there is none; @gathered
+ * of them.
+ * @mark:   see pt_holder().
  * @want:   mem_page_view() of a table.
  * @epoch:  how often a table was set aside or the top grew: cursors made before are void.
  * @near_used: anything in @near.
@@ -44,10 +46,12 @@ struct cbit_pt {
 	uint64_t table_c;
 	const uint64_t *one_key;
 	uint64_t gather;
+	uint64_t gathered;
 	uint64_t epoch;
 	uint64_t spare[PT_SPARES];
 	unsigned int spares;
 	uint32_t want;
+	uint16_t mark;
 	bool near_used;
 	struct pt_near near[PT_NEAR];
 };
@@ -86,7 +90,7 @@ static inline uint64_t *pt_table(const struct cbit_pt *pt, uint64_t spa)
  * where there is no room for that. A device that writes into a table makes it wrong: believe
  * it when it says that a table is not empty, look when it says that one is.
  */
-static inline uint32_t *pt_live(const struct mem_view *view, uint64_t spa)
+static inline int16_t *pt_live(const struct mem_view *view, uint64_t spa)
 {
 	struct mem_page *page = mem_view_frame(view, spa);
 
@@ -94,10 +98,36 @@ static inline uint32_t *pt_live(const struct mem_view *view, uint64_t spa)
 }
 
 /*
- * pt_frame_alloc() - a zeroed table under the key that the table's pointers will select, and
- * its SPA in *@spa. Return: 0, -ENOMEM.
+ * Whose table of which level a frame is: beside DRAM, so that a device which writes pointers into
+ * a table cannot make the writer take other frames for its own, nor one of its own twice.
  */
-int pt_frame_alloc(struct cbit_pt *pt, uint64_t *spa, uint64_t **table);
+static inline uint16_t pt_holder(const struct cbit_pt *pt, unsigned int level)
+{
+	return (uint16_t)(pt->mark | level);
+}
+
+/* Where there is no room for the mark, whatever a pointer leads to is taken for ours. */
+static inline void pt_hold(const struct cbit_pt *pt, uint64_t spa, uint16_t holder)
+{
+	struct mem_page *page = mem_view_frame(mem_view(pt->mem), spa);
+
+	if (page)
+		page->holder = holder;
+}
+
+static inline bool pt_holds(const struct cbit_pt *pt, const struct mem_view *view, uint64_t spa,
+			    unsigned int level)
+{
+	const struct mem_page *page = mem_view_frame(view, spa);
+
+	return !page || page->holder == pt_holder(pt, level);
+}
+
+/*
+ * pt_frame_alloc() - a zeroed table of @level under the key that the table's pointers will
+ * select, and its SPA in *@spa. Return: 0, -ENOMEM.
+ */
+int pt_frame_alloc(struct cbit_pt *pt, unsigned int level, uint64_t *spa, uint64_t **table);
 /* pt_frame_free() - keep a frame for the next pt_frame_alloc(), or give it back. */
 void pt_frame_free(struct cbit_pt *pt, uint64_t spa);
 

@@ -8,11 +8,11 @@
 
 #include "internal.h"
 
-int pt_frame_alloc(struct cbit_pt *pt, uint64_t *spa, uint64_t **table)
+int pt_frame_alloc(struct cbit_pt *pt, unsigned int level, uint64_t *spa, uint64_t **table)
 {
 	cbit_key_t key = pt->table_c ? CBIT_KEY_HOST : CBIT_KEY_NONE;
 	struct cbit_spa frame;
-	uint32_t *live;
+	int16_t *live;
 	int err;
 
 	if (pt->spares) {
@@ -35,6 +35,7 @@ int pt_frame_alloc(struct cbit_pt *pt, uint64_t *spa, uint64_t **table)
 	live = pt_live(mem_view(pt->mem), frame.v);
 	if (live)
 		*live = 0;
+	pt_hold(pt, frame.v, pt_holder(pt, level));
 	*spa = frame.v;
 	return 0;
 }
@@ -74,7 +75,9 @@ int cbit_pt_create(struct cbit_mem *mem, const struct cbit_pt_config *cfg, struc
 	pt->c_mask = cbit_platform_c_mask(cbit_mem_platform(mem));
 	pt->table_c = cfg->table_c ? pt->c_mask : 0;
 	pt->one_key = mem_view_one_key_of(mem_view(mem), pt->table_c);
-	err = pt_frame_alloc(pt, &root, &table);
+	/* any number but 0 that others rarely have, with room for a level */
+	pt->mark = (uint16_t)(((uintptr_t)pt * 0x9e3779b97f4a7c15u >> 48 | 8) & ~UINT64_C(7));
+	err = pt_frame_alloc(pt, cfg->mode, &root, &table);
 	if (err) {
 		free(pt);
 		return err;

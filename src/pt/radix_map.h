@@ -107,7 +107,7 @@ static inline int radix_descend(struct cbit_pt *pt, struct cbit_pt_cursor *cur, 
 		if (__builtin_expect(!(entry & RADIX_PRESENT), 0)) {
 			uint64_t child, *table;
 
-			err = pt_frame_alloc(pt, &child, &table);
+			err = pt_frame_alloc(pt, level - 1, &child, &table);
 			if (err)
 				break;
 			radix_count(&view, cur->at[level].spa, 1);
@@ -178,7 +178,7 @@ static inline int radix_grow(struct cbit_pt *pt)
 	uint64_t *table, spa;
 	int err;
 
-	err = pt_frame_alloc(pt, &spa, &table);
+	err = pt_frame_alloc(pt, (mode & PT_LEVELS) + 1, &spa, &table);
 	if (err)
 		return err;
 	radix_count(mem_view(pt->mem), spa, 1);

@@ -92,7 +92,7 @@ static inline bool radix_near_unmap(struct cbit_pt *pt, uint64_t iova, uint64_t 
 	if (!near)
 		return false;
 	slot = radix_near_slot(near, iova, level);
-	if (!fmt_single(radix_load(slot), level) || (int32_t)near->page->note <= 1)
+	if (!fmt_single(radix_load(slot), level) || near->page->note <= 1)
 		return false;
 	near->page->note--;
 	radix_store(slot, 0);

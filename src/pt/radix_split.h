@@ -51,7 +51,7 @@ static inline int radix_push_down(struct cbit_pt *pt, uint64_t *slot, unsigned i
 	};
 	unsigned int n = fmt_items(level - 1);
 	uint64_t child, *table, late;
-	int err = pt_frame_alloc(pt, &child, &table);
+	int err = pt_frame_alloc(pt, level - 1, &child, &table);
 
 	if (err)
 		return err;

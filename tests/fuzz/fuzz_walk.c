@@ -53,9 +53,8 @@ static void write_entry(struct rig *r, uint64_t spa, uint64_t entry)
 
 static void down(struct rig *r)
 {
-	/* a domain's owner has its table back as it built it */
-	for (uint64_t i = 0; i < 8; i++)
-		write_entry(r, cbit_pt_root(cbit_domain_pt(r->domain)).v + i * 8, 0);
+	/* whatever stands in its table */
+	cbit_domain_unmap(r->domain, CBIT_IOVA(0), UINT64_C(1) << 40, NULL);
 	cbit_domain_destroy(r->domain);
 	cbit_mem_frames_free(r->mem, r->at, TABLES);
 }

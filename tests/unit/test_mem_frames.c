@@ -15,6 +15,8 @@
 
 #include <cbit/mem.h>
 
+#include "mem/view.h"
+
 #define DRAM    0x100000000u
 #define MIB     ((uint64_t)1 << 20)
 #define TIB     ((uint64_t)1 << 40)
@@ -183,6 +185,71 @@ static void test_frames_all_of_them(void **state)
 	cbit_mem_destroy(mem);
 }
 
+static uint64_t one_key(struct cbit_mem *mem)
+{
+	const struct mem_view *v = mem_view(mem);
+
+	return mem_view_one_key(v, v->c_mask);
+}
+
+/*
+ * How far the pages under the key of tables reach without a gap is kept for walks. It has to be
+ * true of the region that frames come from, which another may become, and to be of use in one
+ * that begins at SPA 0, which is no frame.
+ */
+static void test_frames_under_one_key(void **state)
+{
+	struct cbit_mem_region_desc low = {
+		.kind = CBIT_MEM_DRAM, .encrypts = true, .base = { 0x1000000 }, .size = MIB
+	};
+	static const uint8_t page[4096] = { 1 };
+	struct cbit_mem *mem = make(DRAM, MIB);
+	struct cbit_spa spa;
+
+	(void)state;
+	for (uint64_t at = DRAM; at < DRAM + 9 * 4096; at += 4096)
+		assert_int_equal(cbit_mem_write(mem, cbit_mem_bus(mem, CBIT_SPA(at), true), page,
+						sizeof(page)),
+				 CBIT_MEM_OK);
+	assert_int_equal(one_key(mem), 9);
+	/* touched without the key before it was the first region: nothing changes at the page then
+	 */
+	assert_int_equal(cbit_mem_add_region(mem, &low, NULL), 0);
+	assert_int_equal(one_key(mem), 0);
+	assert_int_equal(
+		cbit_mem_write(mem, (struct cbit_bus){ low.base.v + 4096 }, page, sizeof(page)),
+		CBIT_MEM_OK);
+	assert_int_equal(cbit_mem_write(mem, cbit_mem_bus(mem, low.base, true), page, sizeof(page)),
+			 CBIT_MEM_OK);
+	assert_int_equal(one_key(mem), 1);
+	/* a third one above them changes nothing */
+	low.base.v = DRAM + 8 * MIB;
+	assert_int_equal(cbit_mem_add_region(mem, &low, NULL), 0);
+	assert_int_equal(one_key(mem), 1);
+	cbit_mem_destroy(mem);
+
+	mem = make(0, MIB);
+	for (unsigned int i = 1; i < 256; i++) {
+		assert_int_equal(cbit_mem_frames_alloc(mem, 1, CBIT_KEY_HOST, &spa), 0);
+		assert_int_equal(spa.v, i * 4096);
+		assert_int_equal(one_key(mem), i);
+		assert_ptr_equal(mem_view_page(mem_view(mem), mem, cbit_mem_bus(mem, spa, true).v),
+				 cbit_mem_page(mem, cbit_mem_bus(mem, spa, true)));
+	}
+	assert_int_equal(cbit_mem_frames_alloc(mem, 1, CBIT_KEY_HOST, &spa), -ENOMEM);
+	/* a page in the middle goes to another key, and comes back; page 0 is nobody's concern */
+	assert_int_equal(cbit_mem_write(mem, (struct cbit_bus){ 100 * 4096 }, page, 1),
+			 CBIT_MEM_OK);
+	assert_int_equal(one_key(mem), 99);
+	assert_int_equal(cbit_mem_write(mem, (struct cbit_bus){ 0 }, page, 1), CBIT_MEM_OK);
+	assert_int_equal(one_key(mem), 99);
+	assert_int_equal(
+		cbit_mem_write(mem, cbit_mem_bus(mem, CBIT_SPA(100 * 4096), true), page, 1),
+		CBIT_MEM_OK);
+	assert_int_equal(one_key(mem), 255);
+	cbit_mem_destroy(mem);
+}
+
 static void test_frames_need_sparse_dram(void **state)
 {
 	struct cbit_platform p;
@@ -326,6 +393,7 @@ int main(void)
 		cmocka_unit_test(test_frames_are_zero_under_their_key),
 		cmocka_unit_test(test_frames_all_of_them),
 		cmocka_unit_test(test_frames_need_sparse_dram),
+		cmocka_unit_test(test_frames_under_one_key),
 		cmocka_unit_test(test_threads_change_keys),
 		cmocka_unit_test(test_threads_frames),
 		cmocka_unit_test(test_threads_doorbell),

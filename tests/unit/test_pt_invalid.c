@@ -172,8 +172,13 @@ static void check(struct cbit_mem *mem, const struct invalid *c, bool twist)
 	/* the writer and what it keeps beside are not led astray either */
 	(void)cbit_pt_cut(pt, CBIT_IOVA(KIB(4)));
 	(void)cbit_pt_read_dirty(pt, CBIT_IOVA(0), GIB(1), &(struct cbit_pt_dirty){ .flags = 0 });
-	*slot = was;
-	assert_int_equal(cbit_pt_walk(pt, CBIT_IOVA(0), &leaf), 0);
+	(void)cbit_pt_unmap(pt, CBIT_IOVA(MIB(4)), GIB(1), NULL);
+	/* nor at the end */
+	if (!twist) {
+		*slot = was;
+		if (cbit_pt_walk(pt, CBIT_IOVA(0), &leaf))
+			fail_msg("%s (level %u): unmapped by a call elsewhere", c->name, c->level);
+	}
 	cbit_pt_destroy(pt);
 }
 
@@ -247,10 +252,137 @@ static void test_foreign_table(void **state)
 	}
 }
 
+#define PAGES_OF_TWO 1024u /* two tables of level 1 */
+#define FRAMES       64u
+
+/* What a device has written into the tables of a pt that has two full tables of level 1. */
+enum damage {
+	TWICE,      /* the second pointer of level 2 is the first once more */
+	EVERYWHERE, /* so are all entries of levels 4 to 2 */
+	UPWARDS,    /* it leads to the top table */
+	FOREIGN,    /* to a frame that is somebody else's, full of entries */
+	OTHERS,     /* to a table of another pt */
+	ASIDE,      /* what is left in the tables set aside leads back to them */
+	DAMAGES,
+};
+
+static uint64_t pointer(enum cbit_pt_format format, uint64_t spa, unsigned int next)
+{
+	return spa | C51 | (format == CBIT_PT_AMDV1 ? V1(next) : X86);
+}
+
+static void damage(struct cbit_mem *mem, struct cbit_pt *pt, enum cbit_pt_format format,
+		   enum damage what, uint64_t *top, uint64_t foreign)
+{
+	uint64_t *three = table_at(mem, top[0], C51), *two = table_at(mem, three[0], C51);
+
+	(void)pt;
+	switch (what) {
+	case TWICE:
+		two[1] = two[0];
+		break;
+	case EVERYWHERE:
+		for (unsigned int i = 1; i < 512; i++) {
+			two[i] = two[0];
+			three[i] = three[0];
+			top[i] = top[0];
+		}
+		break;
+	case UPWARDS:
+		two[1] = pointer(format, cbit_pt_root(pt).v, 1);
+		break;
+	case FOREIGN:
+	case OTHERS:
+		two[1] = pointer(format, foreign, 1);
+		break;
+	default:
+		break;
+	}
+}
+
+/*
+ * Whatever a device writes over tables, unmapping and destroying them ends, gives back each frame
+ * once, and leaves alone what is not theirs.
+ */
+static void check_writer(enum cbit_pt_format format, enum damage what, bool unmap)
+{
+	struct cbit_mem *mem = rig();
+	struct cbit_pt *pt, *other;
+	struct cbit_spa held, got[FRAMES];
+	struct cbit_pt_leaf leaf;
+	uint64_t *table, *one[2], n;
+
+	pt = format == CBIT_PT_AMDV1 ? make_pt(mem, 4, 4) : make_x86(mem, 4, false);
+	other = format == CBIT_PT_AMDV1 ? make_pt(mem, 4, 4) : make_x86(mem, 4, false);
+	assert_int_equal(
+		cbit_pt_map(other, CBIT_IOVA(0), CBIT_SPA(MIB(1)), KIB(4), CBIT_ATTR_RW, NULL), 0);
+	assert_int_equal(cbit_mem_frames_alloc(mem, 1, CBIT_KEY_HOST, &held), 0);
+	table = table_at(mem, held.v, C51);
+	for (unsigned int i = 0; i < 512; i++)
+		table[i] = pointer(format, MIB(1), 0);
+	for (unsigned int i = 0; i < PAGES_OF_TWO; i++)
+		assert_int_equal(cbit_pt_map(pt, CBIT_IOVA(i * KIB(4)),
+					     CBIT_SPA(MIB(64) - i * KIB(4)), KIB(4), CBIT_ATTR_RW,
+					     NULL),
+				 0);
+	table = table_at(mem, cbit_pt_root(pt).v, C51);
+	for (unsigned int i = 0; i < 2; i++)
+		one[i] = table_at(mem, table_at(mem, table_at(mem, table[0], C51)[0], C51)[i], C51);
+	if (what == OTHERS) {
+		uint64_t *at = table_at(mem, cbit_pt_root(other).v, C51);
+
+		for (unsigned int i = 0; i < 2; i++)
+			at = table_at(mem, at[0], C51);
+		damage(mem, pt, format, what, table, at[0] & 0xffffffffff000 & ~C51);
+	} else {
+		damage(mem, pt, format, what, table, held.v);
+	}
+	if (unmap) {
+		assert_int_equal(cbit_pt_unmap(pt, CBIT_IOVA(0), GIB(2), &n), 0);
+		assert_true(n >= MIB(2) && n <= MIB(4));
+		if (what == ASIDE) {
+			/* each to itself, and to the other */
+			one[0][0] = one[1][0] | (one[0][0] ? 0 : 2);
+			one[1][0] |= 2;
+		}
+		cbit_pt_gather_free(pt);
+		assert_int_equal(cbit_pt_walk(pt, CBIT_IOVA(0), &leaf), -ENOENT);
+	}
+	cbit_pt_destroy(pt);
+	/* theirs is as it was */
+	assert_int_equal(cbit_pt_walk(other, CBIT_IOVA(0), &leaf), 0);
+	assert_int_equal(leaf.spa.v, MIB(1));
+	table = table_at(mem, held.v, C51);
+	for (unsigned int i = 0; i < 512; i++)
+		assert_int_equal(table[i], pointer(format, MIB(1), 0));
+	/* and no frame is given out twice */
+	for (unsigned int i = 0; i < FRAMES; i++) {
+		assert_int_equal(cbit_mem_frames_alloc(mem, 1, CBIT_KEY_HOST, &got[i]), 0);
+		assert_int_not_equal(got[i].v, held.v);
+		assert_int_not_equal(got[i].v, cbit_pt_root(other).v);
+		for (unsigned int k = 0; k < i; k++)
+			assert_int_not_equal(got[i].v, got[k].v);
+	}
+	cbit_pt_destroy(other);
+	cbit_mem_destroy(mem);
+}
+
+static void test_writer(void **state)
+{
+	(void)state;
+	for (unsigned int what = 0; what < DAMAGES; what++) {
+		for (unsigned int unmap = 0; unmap < 2; unmap++) {
+			check_writer(CBIT_PT_AMDV1, what, unmap);
+			check_writer(CBIT_PT_X86_64, what, unmap);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_invalid),
+		cmocka_unit_test(test_writer),
 		cmocka_unit_test(test_foreign_table),
 	};
 
