@@ -69,7 +69,7 @@ static size_t together(struct dma *d, const struct rest *rest)
 			return 0;
 		moved += d->off;
 	}
-	return cbit_mem_gather(d->q.iommu->mem, spans, nr, rest->buf, d->q.write) ? moved : 0;
+	return cbit_mem_gather(d->q.iommu->out, spans, nr, rest->buf, d->q.write) ? moved : 0;
 }
 
 /* All that can be moved together; what is left in @rest goes one by one. */

@@ -286,6 +286,8 @@ int cbit_domain_unmap_deferred(struct cbit_domain *domain, struct cbit_iova iova
 		if (!domain->deferred || last > domain->last)
 			domain->last = last;
 		set_deferred(domain, true);
+		if (domain->watches)
+			cbit_watch_forget(domain, iova.v, last);
 	}
 	cbit_iommu_unlock(iommu);
 	return err;

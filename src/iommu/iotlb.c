@@ -142,5 +142,6 @@ void cbit_iotlb_invalidate_all(struct iotlb *tlb)
 {
 	for (unsigned int i = 0; i < IOTLB_ENTRIES; i++)
 		drop(&tlb->entry[i]);
+	tlb->sizes = 0; /* each costs a look-up a look */
 	tlb->guests = false;
 }

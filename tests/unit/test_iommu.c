@@ -169,6 +169,16 @@ static void test_iotlb_tags(void **state)
 		assert_int_equal(cbit_iotlb_lookup(tlb, iotlb_host(9), iova, &got), iova == 0x5000);
 	assert_true(cbit_iotlb_lookup(tlb, iotlb_host(9), 0x5fff, &got));
 	assert_memory_equal(&got, &leaf, sizeof(got));
+	/* what sizes there were costs look-ups nothing once all is forgotten */
+	leaf.size = MIB(2);
+	leaf.iova.v = MIB(4);
+	cbit_iotlb_fill(tlb, iotlb_host(9), &leaf);
+	assert_int_equal(tlb->sizes, MIB(2) | 4096);
+	cbit_iotlb_invalidate_all(tlb);
+	assert_false(cbit_iotlb_lookup(tlb, iotlb_host(9), MIB(4), &got));
+	assert_int_equal(tlb->sizes, 0);
+	cbit_iotlb_fill(tlb, iotlb_host(9), &leaf);
+	assert_true(cbit_iotlb_lookup(tlb, iotlb_host(9), MIB(5), &got));
 	free(tlb);
 }
 

@@ -146,9 +146,111 @@ static void test_as_one_by_one(void **state)
 	free(buf[1]);
 }
 
+#define SEGS 40u
+
+/* Lengths of 0 and more than a page, places that overlap the unusual page or do not. */
+static size_t segments(struct cbit_dma_seg *segs)
+{
+	size_t all = 0;
+
+	for (unsigned int i = 0; i < SEGS; i++) {
+		segs[i] = (struct cbit_dma_seg){ CBIT_IOVA(AT + i * 9000 + i % 3 * 100),
+						 i % 7 == 3 ? 0 : 1 + i * 733 % 8000 };
+		all += segs[i].len;
+	}
+	return all;
+}
+
+/* As one by one, with whatever lies under the segments. */
+static void test_segments(void **state)
+{
+	enum { FINE, NOT_MAPPED, READ_ONLY, RAW, GONE, LENT, CASES };
+	struct cbit_dma_seg segs[SEGS];
+	size_t all = segments(segs);
+	uint8_t *buf[2] = { malloc(all), malloc(all) };
+
+	(void)state;
+	assert_true(buf[0] && buf[1]);
+	for (unsigned int c = 0; c < 2 * CASES; c++) {
+		enum cbit_dma_status status[2] = { CBIT_DMA_OK, CBIT_DMA_OK };
+		bool write = c & 1;
+		struct rig *r[2];
+		uint8_t *p = buf[0];
+
+		for (unsigned int i = 0; i < 2; i++) {
+			r[i] = start(RIGHT);
+			cbit_domain_unmap(r[i]->domain, CBIT_IOVA(AT + 40 * CBIT_PAGE_SIZE),
+					  CBIT_PAGE_SIZE, NULL);
+			if (c / 2 == READ_ONLY)
+				map_pages(r[i], 40, 41, CBIT_ATTR_READ | CBIT_ATTR_ENCRYPTED);
+			else if (c / 2 == RAW)
+				map_pages(r[i], 40, 41, CBIT_ATTR_RW);
+			else if (c / 2 != NOT_MAPPED)
+				map_pages(r[i], 40, 41, RIGHT);
+			if (c / 2 == GONE)
+				r[i]->client_hole = place(60);
+			r[i]->lends = c / 2 == LENT;
+			for (size_t k = 0; k < all; k++)
+				buf[i][k] = (uint8_t)(k * 5 + 3);
+		}
+		r[0]->gathers = false;
+		for (unsigned int i = 0; i < SEGS; p += segs[i++].len) {
+			enum cbit_dma_status s =
+				write ? dma_write(r[0], segs[i].iova.v, p, segs[i].len, NULL)
+				      : dma_read(r[0], segs[i].iova.v, p, segs[i].len, NULL);
+
+			if (s == CBIT_DMA_FAULT || status[0] == CBIT_DMA_OK)
+				status[0] = s;
+		}
+		status[1] = cbit_iommu_dma_vec(r[1]->iommu, DEV, segs, SEGS, buf[1], write);
+		assert_int_equal(status[0], status[1]);
+		assert_int_equal(status[1] == CBIT_DMA_OK, c / 2 == FINE || c / 2 == RAW ||
+								   c / 2 == LENT ||
+								   (c / 2 == READ_ONLY && !write));
+		assert_memory_equal(buf[0], buf[1], all);
+		assert_memory_equal(r[0]->client, r[1]->client, CLIENT_SIZE);
+		assert_int_equal(r[0]->n, r[1]->n);
+		for (unsigned int i = 0; i < r[0]->n && i < EVENTS; i++) {
+			assert_int_equal(r[0]->ev[i].type, r[1]->ev[i].type);
+			assert_int_equal(r[0]->ev[i].iova.v, r[1]->ev[i].iova.v);
+			assert_int_equal(r[0]->ev[i].len, r[1]->ev[i].len);
+		}
+		if (c / 2 == FINE)
+			assert_true(r[1]->moves && r[1]->moves <= 3 && !r[1]->calls);
+		rig_free(r[0]);
+		rig_free(r[1]);
+	}
+	free(buf[0]);
+	free(buf[1]);
+}
+
+/* Translated requests go where the IOMMU's do, many at once as well. */
+static void test_segments_elsewhere(void **state)
+{
+	const struct cbit_dma_seg segs[] = { { CBIT_IOVA(AT), 4096 },
+					     { CBIT_IOVA(AT + 8192), 4096 } };
+	struct rig *r = start(RIGHT), *out = start(RIGHT);
+	uint8_t buf[8192], untouched[8192];
+
+	(void)state;
+	memset(buf, 0x77, sizeof(buf));
+	memcpy(untouched, r->client + place(2), sizeof(untouched));
+	cbit_iommu_set_out(r->iommu, out->mem);
+	assert_int_equal(cbit_iommu_dma_vec(r->iommu, DEV, segs, 2, buf, true), CBIT_DMA_OK);
+	assert_memory_equal(r->client + place(2), untouched, sizeof(untouched));
+	assert_memory_equal(out->client + place(0), buf, 4096);
+	assert_memory_equal(out->client + place(2), buf + 4096, 4096);
+	assert_int_equal(r->moves, 0);
+	assert_int_equal(out->moves, 1);
+	rig_free(r);
+	rig_free(out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_segments),
+		cmocka_unit_test(test_segments_elsewhere),
 		cmocka_unit_test(test_many_in_one),
 		cmocka_unit_test(test_as_one_by_one),
 	};
