@@ -190,8 +190,10 @@ static void nvme_reset(struct cbit_pci *pci)
 
 	n->regs = pci->bar[NVME_REG_BAR].memory;
 	n->doorbell = n->regs + NVME_DOORBELLS / 4;
+	nvme_regs_enter(n);
 	nvme_regs_reset(n);
 	nvme_regs_init(n);
+	nvme_regs_leave(n);
 }
 
 static void nvme_opened(struct cbit_pci *pci, bool open)

@@ -67,12 +67,17 @@ struct nvme_ns {
 	uint64_t blocks;
 };
 
-/** struct nvme_cq - a completion queue. @users: submission queues that report to it. */
+/**
+ * struct nvme_cq - a completion queue.
+ * @users: submission queues that report to it.
+ * @bad:   as for a submission queue.
+ */
 struct nvme_cq {
 	bool exists;
 	bool ien;
 	bool phase;
 	uint16_t id;
+	bool bad;
 	uint16_t vector;
 	uint32_t size;
 	uint32_t head;
@@ -196,7 +201,8 @@ struct nvme {
 	bool cmb_on;
 	uint64_t cmb_base;
 	uint64_t cmb_size;
-	bool halted; /* a fatal error: nothing is fetched any more */
+	bool halted;   /* a fatal error: nothing is fetched any more */
+	bool scanning; /* somebody carries out what was written to registers */
 
 	struct nvme_sq sq[NVME_QUEUES];
 	struct nvme_cq cq[NVME_QUEUES];
@@ -217,6 +223,8 @@ struct nvme {
 
 	uint32_t feature[16];
 	atomic_bool cache_off;
+	uint16_t temperature_under;
+	uint64_t no_coalescing; /* interrupt vectors with Coalescing Disable */
 	uint64_t timestamp;
 	uint64_t timestamp_at;
 
@@ -234,8 +242,6 @@ struct nvme {
 	atomic_uint nr_late;
 	struct nvme_stats stats;
 	uint64_t powered_at;
-	uint64_t power_cycles;
-	uint64_t unsafe_shutdowns;
 
 	struct nvme_worker worker[NVME_WORKERS];
 	unsigned int nr_workers;
@@ -252,8 +258,13 @@ uint64_t nvme_now(void);
 void nvme_regs_init(struct nvme *n);
 /* nvme_regs_touched() - may a client have written to a register? Any thread. */
 bool nvme_regs_touched(const struct nvme *n);
-/* Locked; both may wait. nvme_regs_scan() - carry out what was written. */
+/* Locked; these may wait. nvme_regs_scan() - carry out what was written. */
 void nvme_regs_scan(struct nvme *n);
+/* nvme_regs_enter(), nvme_regs_leave() - around whatever else changes registers. */
+void nvme_regs_enter(struct nvme *n);
+void nvme_regs_leave(struct nvme *n);
+/* nvme_regs_cmb_size() - a size as CMBSZ has it. */
+uint32_t nvme_regs_cmb_size(uint64_t size);
 /* nvme_regs_reset() - stop and forget everything a controller level reset forgets. */
 void nvme_regs_reset(struct nvme *n);
 /* nvme_regs_fatal() - CSTS.CFS. */
@@ -350,13 +361,24 @@ uint16_t nvme_log_get(struct nvme_worker *w, const struct nvme_batch *b, struct 
 void nvme_log_error(struct nvme *n, uint16_t sqid, const struct nvme_cmd *cmd);
 /* nvme_log_event() - something the host may have asked to be told of. Locked. */
 void nvme_log_event(struct nvme *n, uint32_t event);
-/* nvme_log_deliver() - requests and events that wait for each other. Locked; drops the lock. */
-void nvme_log_deliver(struct nvme *n);
+/* nvme_log_temperature() - thresholds, or what is asked for, have changed. Locked. */
+void nvme_log_temperature(struct nvme *n);
+/*
+ * nvme_log_deliver() - requests and events that wait for each other. False: nothing was delivered.
+ * Locked; drops the lock.
+ */
+bool nvme_log_deliver(struct nvme *n);
 void nvme_log_forget(struct nvme *n);
 
 static inline struct nvme_ns *nvme_ns_find(struct nvme *n, uint32_t nsid)
 {
 	return nsid && nsid <= n->nr_ns ? &n->ns[nsid - 1] : NULL;
+}
+
+/* Is it one of several controllers of a subsystem, with the same namespaces? */
+static inline bool nvme_has_siblings(const struct nvme *n)
+{
+	return n->pci->pf || n->pci->total_vfs;
 }
 
 static inline unsigned int nvme_page_shift(const struct nvme *n)

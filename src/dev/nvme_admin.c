@@ -62,7 +62,7 @@ static uint16_t create_cq(struct nvme *n, const struct nvme_sqe *sqe)
 	/* CAP.CQR: queues are physically contiguous. */
 	if (!(sqe->cdw11 & QUEUE_CONTIGUOUS) || NVME_CC_IOCQES(n->cc) != 4)
 		return NVME_INVALID_FIELD;
-	if (!sqe->dptr[0] || sqe->dptr[0] & (((uint64_t)1 << nvme_page_shift(n)) - 1))
+	if (sqe->dptr[0] & (((uint64_t)1 << nvme_page_shift(n)) - 1))
 		return NVME_PRP_OFFSET;
 	if (vector >= NVME_VECTORS)
 		return NVME_VECTOR_INVALID;
@@ -86,7 +86,7 @@ static uint16_t create_sq(struct nvme *n, const struct nvme_sqe *sqe)
 		return NVME_QSIZE_INVALID;
 	if (!(sqe->cdw11 & QUEUE_CONTIGUOUS) || NVME_CC_IOSQES(n->cc) != 6)
 		return NVME_INVALID_FIELD;
-	if (!sqe->dptr[0] || sqe->dptr[0] & (((uint64_t)1 << nvme_page_shift(n)) - 1))
+	if (sqe->dptr[0] & (((uint64_t)1 << nvme_page_shift(n)) - 1))
 		return NVME_PRP_OFFSET;
 	nvme_queue_create_sq(n, id, cqid, (sqe->cdw10 >> 16) + 1, sqe->dptr[0]);
 	return NVME_OK;
@@ -123,7 +123,7 @@ static uint16_t doorbell_buffer(struct nvme *n, const struct nvme_sqe *sqe)
 {
 	const uint64_t mask = ((uint64_t)1 << nvme_page_shift(n)) - 1;
 
-	if (!sqe->dptr[0] || !sqe->dptr[1] || (sqe->dptr[0] | sqe->dptr[1]) & mask)
+	if ((sqe->dptr[0] | sqe->dptr[1]) & mask)
 		return NVME_INVALID_FIELD;
 	n->shadow_db = sqe->dptr[0];
 	n->shadow_ei = sqe->dptr[1];
@@ -176,7 +176,12 @@ static uint16_t format_one(struct nvme *n, struct nvme_ns *ns, unsigned int shif
 
 	if (ns->readonly)
 		return NVME_WRITE_PROTECTED;
+	if (!(ns->bytes >> shift))
+		return NVME_FORMAT_INVALID;
+	/* That may take a while, and nobody takes commands meanwhile. */
+	pthread_mutex_unlock(&n->pci->lock);
 	status = nvme_store_zero(ns, 0, ns->bytes, true, true);
+	pthread_mutex_lock(&n->pci->lock);
 	if (status)
 		return status;
 	ns->shift = shift;
@@ -193,6 +198,10 @@ static uint16_t format(struct nvme_worker *w, const struct nvme_sqe *sqe)
 	struct nvme_ns *ns = nvme_ns_find(n, sqe->nsid);
 	uint16_t status = NVME_OK;
 
+	/* The format of a namespace is that of all its controllers, which would have to be stopped.
+	 */
+	if (nvme_has_siblings(n))
+		return NVME_INVALID_OPCODE;
 	if (!ns && sqe->nsid != UINT32_MAX)
 		return NVME_INVALID_NS;
 	/* No metadata, no protection information, no erase by key. */

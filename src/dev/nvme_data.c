@@ -11,8 +11,12 @@
 /* Entries of a list that are read at a time. */
 #define PRP_CHUNK 128u
 #define SGL_CHUNK 64u
-/* Segments of an SGL that a command may have: more is a chain without an end. */
-#define SGL_SEGMENTS_MAX 256u
+/*
+ * What a command's SGL may have: more segments are a chain without an end, and descriptors need not
+ * have a byte of data each.
+ */
+#define SGL_SEGMENTS_MAX    256u
+#define SGL_DESCRIPTORS_MAX 65536u
 
 /* --- the controller's own memory --- */
 
@@ -107,22 +111,32 @@ bool nvme_data_move(struct nvme_worker *w, uint32_t first, uint32_t nr, uint8_t 
 
 /* --- the list of a command's segments --- */
 
-/* @left: bytes of the command that have no place yet. */
+/* @left: bytes of the command that have no place yet. @sgls: descriptors looked at. */
 struct list {
 	struct nvme_worker *w;
 	struct nvme_cmd *cmd;
 	uint64_t left;
+	uint32_t sgls;
 };
 
-static uint16_t add(struct list *l, uint64_t addr, uint64_t len)
+/* How far from @addr on it is all our own memory, or all not; *@own: which. */
+static uint64_t same_memory(const struct nvme *n, uint64_t addr, bool *own)
+{
+	*own = own_memory(n, addr, 1);
+	if (*own)
+		return n->cmb_size - (addr - n->cmb_base);
+	return n->cmb_on && addr < n->cmb_base ? n->cmb_base - addr : UINT64_MAX;
+}
+
+static uint16_t add_one(struct list *l, uint64_t addr, uint64_t len, bool own)
 {
 	struct cbit_dma_seg *segs = l->w->segs + l->cmd->first_seg;
 	struct cbit_dma_seg *last = l->cmd->nr_segs ? &segs[l->cmd->nr_segs - 1] : NULL;
 
-	if (len > l->left)
-		len = l->left;
 	l->left -= len;
-	if (last && last->iova.v + last->len == addr) {
+	/* What is at address 0 does not follow what is at the last. */
+	if (last && last->iova.v + last->len == addr && addr &&
+	    own == (own_memory(l->w->n, last->iova.v, 1) != NULL)) {
 		last->len += (size_t)len;
 		return NVME_OK;
 	}
@@ -131,6 +145,25 @@ static uint16_t add(struct list *l, uint64_t addr, uint64_t len)
 	segs[l->cmd->nr_segs++] =
 		(struct cbit_dma_seg){ .iova = CBIT_IOVA(addr), .len = (size_t)len };
 	return NVME_OK;
+}
+
+/* A segment is of one memory: our own, or what a DMA reaches. */
+static uint16_t add(struct list *l, uint64_t addr, uint64_t len)
+{
+	uint16_t status = NVME_OK;
+
+	if (len > l->left)
+		len = l->left;
+	while (len && !status) {
+		bool own;
+		uint64_t most = same_memory(l->w->n, addr, &own);
+		uint64_t one = len < most ? len : most;
+
+		status = add_one(l, addr, one, own);
+		addr += one;
+		len -= one;
+	}
+	return status;
 }
 
 /* A PRP list (1.4 section 4.3): pages, and where a page of the list ends, the next such page. */
@@ -220,6 +253,9 @@ static uint16_t sgl_segment(struct list *l, struct nvme_sgl *seg)
 	while (nr && l->left) {
 		uint32_t n = nr < SGL_CHUNK ? nr : SGL_CHUNK;
 
+		l->sgls += n;
+		if (l->sgls > SGL_DESCRIPTORS_MAX)
+			return NVME_SGL_COUNT_INVALID;
 		if (!nvme_data_read(l->w->n, at, sgl, n * sizeof(sgl[0])))
 			return NVME_DATA_TRANSFER;
 		for (uint32_t i = 0; i < n && l->left; i++) {

@@ -20,6 +20,11 @@
 #define TEMPERATURE_MAX 0x161u /* 80 degrees, in kelvin */
 #define VECTOR_CD       (1u << 16)
 
+#define THRESHOLD_TYPE(dw11)   ((dw11) >> 20 & 3)
+#define THRESHOLD_SENSOR(dw11) ((dw11) >> 16 & 15)
+#define THRESHOLD_UNDER        1u
+#define THRESHOLD_ALL          15u
+
 static const uint32_t defaults[16] = {
 	[NVME_FEAT_ARBITRATION] = 7, /* no limit to a burst */
 	[NVME_FEAT_TEMPERATURE] = TEMPERATURE_MAX,
@@ -29,6 +34,8 @@ static const uint32_t defaults[16] = {
 void nvme_feature_defaults(struct nvme *n)
 {
 	memcpy(n->feature, defaults, sizeof(n->feature));
+	n->temperature_under = 0;
+	n->no_coalescing = 0;
 	atomic_store(&n->cache_off, false);
 	n->timestamp = 0;
 	n->timestamp_at = nvme_now();
@@ -79,9 +86,21 @@ static uint16_t check_ns(struct nvme *n, uint8_t fid, uint32_t nsid)
 /* 5.21.1.4: threshold types 2 and 3 and sensors 9 to 14 are reserved. */
 static bool threshold_ok(uint32_t dw11)
 {
-	const uint32_t type = dw11 >> 20 & 3, sensor = dw11 >> 16 & 15;
+	const uint32_t type = THRESHOLD_TYPE(dw11), sensor = THRESHOLD_SENSOR(dw11);
 
 	return type <= 1 && (sensor <= 8 || sensor == 15);
+}
+
+/* Of features with more than one value, which @dw11 chooses from. */
+static uint32_t one_of(const struct nvme *n, uint8_t fid, uint32_t dw11, bool current)
+{
+	const uint32_t vector = dw11 & 0xffff;
+
+	if (fid == NVME_FEAT_VECTOR)
+		return vector | (current && n->no_coalescing >> vector & 1 ? VECTOR_CD : 0);
+	if (THRESHOLD_TYPE(dw11) == THRESHOLD_UNDER)
+		return current ? n->temperature_under : 0;
+	return current ? n->feature[fid] : defaults[fid];
 }
 
 uint16_t nvme_feature_get(struct nvme_worker *w, const struct nvme_batch *b, struct nvme_cmd *cmd)
@@ -95,7 +114,8 @@ uint16_t nvme_feature_get(struct nvme_worker *w, const struct nvme_batch *b, str
 	uint64_t stamp;
 
 	if (!known(fid) || sel > SEL_SUPPORTED ||
-	    (fid == NVME_FEAT_TEMPERATURE && !threshold_ok(dw11)))
+	    (fid == NVME_FEAT_TEMPERATURE && !threshold_ok(dw11)) ||
+	    (fid == NVME_FEAT_VECTOR && sel != SEL_SUPPORTED && (dw11 & 0xffff) >= NVME_VECTORS))
 		return NVME_INVALID_FIELD;
 	status = check_ns(n, fid, cmd->sqe.nsid);
 	if (status)
@@ -108,16 +128,12 @@ uint16_t nvme_feature_get(struct nvme_worker *w, const struct nvme_batch *b, str
 	pthread_mutex_lock(&n->pci->lock);
 	from = sel == SEL_CURRENT ? n->feature : defaults;
 	cmd->result = from[fid];
-	if (fid == NVME_FEAT_VECTOR)
-		cmd->result = (dw11 & 0xffff) < NVME_VECTORS ? (dw11 & 0xffff) : UINT32_MAX;
+	if (fid == NVME_FEAT_VECTOR || fid == NVME_FEAT_TEMPERATURE)
+		cmd->result = one_of(n, fid, dw11, sel == SEL_CURRENT);
 	else if (fid == NVME_FEAT_QUEUES)
 		cmd->result = queues(n);
 	stamp = timestamp(n, n->feature[NVME_FEAT_TIMESTAMP]);
 	pthread_mutex_unlock(&n->pci->lock);
-	if (fid == NVME_FEAT_VECTOR && cmd->result == UINT32_MAX) {
-		cmd->result = 0;
-		return NVME_INVALID_FIELD;
-	}
 	if (fid == NVME_FEAT_TIMESTAMP) {
 		cmd->result = 0;
 		return nvme_admin_send(w, b, cmd, &stamp, sizeof(stamp));
@@ -168,6 +184,18 @@ static uint16_t set_cache(struct nvme *n, bool on)
 	return status;
 }
 
+/* Of the composite temperature: sensors there are not. */
+static void set_threshold(struct nvme *n, uint32_t dw11)
+{
+	if (THRESHOLD_SENSOR(dw11) && THRESHOLD_SENSOR(dw11) != THRESHOLD_ALL)
+		return;
+	if (THRESHOLD_TYPE(dw11) == THRESHOLD_UNDER)
+		n->temperature_under = (uint16_t)dw11;
+	else
+		n->feature[NVME_FEAT_TEMPERATURE] = dw11 & 0xffff;
+	nvme_log_temperature(n);
+}
+
 static uint16_t set_value(struct nvme *n, struct nvme_cmd *cmd, uint8_t fid)
 {
 	const uint32_t v = cmd->sqe.cdw11;
@@ -184,18 +212,20 @@ static uint16_t set_value(struct nvme *n, struct nvme_cmd *cmd, uint8_t fid)
 		if ((v & 0xffff) >= NVME_VECTORS)
 			return NVME_INVALID_FIELD;
 		/* Coalescing is a permission; this controller never waits. */
+		n->no_coalescing &= ~((uint64_t)1 << (v & 0xffff));
+		n->no_coalescing |= (uint64_t)(v & VECTOR_CD ? 1 : 0) << (v & 0xffff);
 		return NVME_OK;
 	case NVME_FEAT_TEMPERATURE:
 		if (!threshold_ok(v))
 			return NVME_INVALID_FIELD;
-		/* Sensors there are not. */
-		if (v >> 16 & 0x3f)
-			return NVME_OK;
-		break;
+		set_threshold(n, v);
+		return NVME_OK;
 	default:
 		break;
 	}
 	n->feature[fid] = fid == NVME_FEAT_WRITE_CACHE ? v & 1 : v;
+	if (fid == NVME_FEAT_ASYNC_EVENT)
+		nvme_log_temperature(n);
 	return NVME_OK;
 }
 

@@ -81,7 +81,8 @@
 #define NVME_CMBSZ_LISTS       (1u << 2)
 #define NVME_CMBSZ_RDS         (1u << 3)
 #define NVME_CMBSZ_WDS         (1u << 4)
-#define NVME_CMBSZ_SZ(n)       ((uint32_t)(n) << 12) /* in units of 4 KiB with SZU 0 */
+#define NVME_CMBSZ_SZU(n)      ((uint32_t)(n) << 8)  /* 0: units of 4 KiB, 1: of 64 KiB, ... */
+#define NVME_CMBSZ_SZ(n)       ((uint32_t)(n) << 12) /* in such units, 20 bits */
 #define NVME_CMBLOC_CQMMS      (1u << 3)             /* queues and lists may mix memories */
 #define NVME_CMBLOC_CQPDS      (1u << 4)
 #define NVME_CMBLOC_CDPMLS     (1u << 5)
@@ -264,6 +265,7 @@ enum nvme_cns {
 #define NVME_EVENT_BAD_DOORBELL NVME_EVENT(0, 0, NVME_LOG_ERROR)
 #define NVME_EVENT_BAD_VALUE    NVME_EVENT(0, 1, NVME_LOG_ERROR)
 #define NVME_EVENT_TRANSIENT    NVME_EVENT(0, 4, NVME_LOG_ERROR)
+#define NVME_EVENT_TEMPERATURE  NVME_EVENT(1, 1, NVME_LOG_SMART)
 #define NVME_EVENT_NS_CHANGED   NVME_EVENT(2, 0, NVME_LOG_CHANGED_NS)
 #define NVME_EVENT_TYPE_NOTICE  2u
 
@@ -410,6 +412,7 @@ _Static_assert(sizeof(struct nvme_error_entry) == 64, "an error entry is 64 byte
 
 /* SMART / Health Information (figure 194), packed by hand: its numbers are not aligned. */
 #define NVME_SMART_SIZE            512u
+#define NVME_SMART_WARNING         0u
 #define NVME_SMART_TEMPERATURE     1u
 #define NVME_SMART_SPARE           3u
 #define NVME_SMART_SPARE_THRESHOLD 4u
@@ -423,7 +426,6 @@ _Static_assert(sizeof(struct nvme_error_entry) == 64, "an error entry is 64 byte
 #define NVME_SMART_UNSAFE          144u
 #define NVME_SMART_MEDIA_ERRORS    160u
 #define NVME_SMART_ERROR_ENTRIES   176u
-#define NVME_SMART_SENSOR          200u
 
 /* Dataset Management range (figure 368). */
 struct nvme_dsm_range {

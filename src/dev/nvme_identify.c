@@ -8,6 +8,8 @@
 #include <string.h>
 
 #define SIZE           4096u
+#define CMIC_SEVERAL   (1u << 1) /* controllers in the subsystem */
+#define NMIC_SHARED    (1u << 0)
 #define OACS_FORMAT    (1u << 1)
 #define OACS_FIRMWARE  (1u << 2)
 #define OACS_DOORBELLS (1u << 8)
@@ -24,14 +26,12 @@
 #define FRMW_SLOTS(n)  ((n) << 1)
 #define VWC_PRESENT    (1u << 0)
 #define VWC_ALL_NS     (3u << 1) /* Flush takes the broadcast NSID */
-#define SGLS_DWORD     (2u << 0) /* data blocks are dword aligned, in multiples of dwords */
 #define SGLS_BYTE      (1u << 0)
 #define SGLS_LONGER    (1u << 18)
 #define DLFEAT_ZEROES  (1u << 0) /* deallocated blocks read as zeros */
 #define DLFEAT_WZ_DEAC (1u << 3)
 #define NIDT_EUI64     1
 #define NIDT_NGUID     2
-#define NIDT_CSI       4
 
 /* Text fields are padded with spaces. */
 static void put_text(char *to, size_t size, const char *text)
@@ -40,6 +40,13 @@ static void put_text(char *to, size_t size, const char *text)
 
 	memset(to, ' ', size);
 	memcpy(to, text, len < size ? len : size);
+}
+
+/* The functions of one device are controllers of one subsystem: it goes by the first one's place.
+ */
+static unsigned int subsystem(const struct nvme *n)
+{
+	return n->pci->pf ? n->pci->pf->devid : n->pci->devid;
 }
 
 static void controller(struct nvme *n, void *page)
@@ -52,17 +59,18 @@ static void controller(struct nvme *n, void *page)
 		total += n->ns[i].bytes;
 	id->vid = n->pci->ids.vendor;
 	id->ssvid = n->pci->ids.subsystem_vendor;
-	snprintf(text, sizeof(text), "CBIT%04X", n->pci->devid);
+	snprintf(text, sizeof(text), "CBIT%04X", subsystem(n));
 	put_text(id->sn, sizeof(id->sn), text);
 	put_text(id->mn, sizeof(id->mn), "cbit NVMe controller");
 	put_text(id->fr, sizeof(id->fr), CBIT_VERSION);
 	id->rab = 6;
+	id->cmic = nvme_has_siblings(n) ? CMIC_SEVERAL : 0;
 	id->mdts = NVME_MDTS;
 	id->cntlid = n->pci->devid;
 	id->ver = NVME_VS_1_4;
 	id->oaes = OAES_NS;
 	id->cntrltype = 1; /* I/O controller */
-	id->oacs = OACS_FORMAT | OACS_FIRMWARE | OACS_DOORBELLS;
+	id->oacs = OACS_FIRMWARE | OACS_DOORBELLS | (nvme_has_siblings(n) ? 0 : OACS_FORMAT);
 	id->acl = 3;
 	id->aerl = NVME_AERS - 1;
 	id->frmw = FRMW_ONE_RO | FRMW_SLOTS(1);
@@ -79,7 +87,7 @@ static void controller(struct nvme *n, void *page)
 	id->vwc = VWC_PRESENT | VWC_ALL_NS;
 	id->sgls = SGLS_BYTE | SGLS_LONGER;
 	snprintf(id->subnqn, sizeof(id->subnqn), "nqn.2014-08.org.nvmexpress:cbit:%04x",
-		 n->pci->devid);
+		 subsystem(n));
 	id->psd[0].max_power = 2500;
 }
 
@@ -91,8 +99,8 @@ static void identifiers(const struct nvme *n, const struct nvme_ns *ns, uint8_t 
 				   0xcb,
 				   0x17,
 				   0xff,
-				   (uint8_t)(n->pci->devid >> 8),
-				   (uint8_t)n->pci->devid,
+				   (uint8_t)(subsystem(n) >> 8),
+				   (uint8_t)subsystem(n),
 				   (uint8_t)(ns->id >> 8),
 				   (uint8_t)ns->id };
 
@@ -110,6 +118,7 @@ static void namespace(const struct nvme *n, const struct nvme_ns *ns, void *page
 	id->nuse = nvme_store_used(ns);
 	id->nlbaf = 1;
 	id->flbas = ns->shift == NVME_SHIFT_MIN ? 0 : 1;
+	id->nmic = nvme_has_siblings(n) ? NMIC_SHARED : 0;
 	id->dlfeat = DLFEAT_ZEROES | DLFEAT_WZ_DEAC;
 	id->nvmcap[0] = ns->bytes;
 	id->nsattr = ns->readonly;

@@ -104,11 +104,13 @@ static bool prepare(struct nvme_worker *w, const struct nvme_batch *b, struct nv
 	if (cmd->len > NVME_DATA_MAX - *taken)
 		return false;
 	cmd->status = nvme_data_map(w, b, cmd);
-	/* In a round of its own it may fit. */
+	/* In a round of its own it may fit; what does not is an SGL of very small pieces. */
 	if (cmd->status == NVME_INTERNAL && *segs) {
 		cmd->status = NVME_OK;
 		return false;
 	}
+	if (cmd->status == NVME_INTERNAL)
+		cmd->status = NVME_SGL_COUNT_INVALID;
 	if (cmd->status)
 		return true;
 	cmd->data = (cmd->to_host ? w->out : w->in) + *taken;
@@ -231,10 +233,25 @@ static void count(struct nvme *n, const struct nvme_cmd *cmd)
 	}
 }
 
+/* 6.9: what is read with FUA is on the medium first. (Deallocation has no such bit.) */
+static bool reads_durable(const struct nvme_cmd *cmd)
+{
+	const uint8_t op = cmd->sqe.opcode;
+
+	return cmd->sqe.cdw12 & DW12_FUA &&
+	       (op == NVME_IO_READ || op == NVME_IO_COMPARE || op == NVME_IO_VERIFY);
+}
+
 static uint16_t execute(struct nvme_worker *w, const struct nvme_batch *b, struct nvme_cmd *cmd)
 {
 	const bool durable = b->durable || cmd->sqe.cdw12 & DW12_FUA;
 
+	if (reads_durable(cmd)) {
+		uint16_t status = nvme_store_flush(cmd->ns);
+
+		if (status)
+			return status;
+	}
 	switch (cmd->sqe.opcode) {
 	case NVME_IO_FLUSH:
 		return flush(w->n, cmd->ns);

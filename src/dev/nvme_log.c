@@ -6,16 +6,17 @@
 
 #include <string.h>
 
-#define CMD_SUPPORTED  (1u << 0)
-#define CMD_CHANGES    (1u << 1) /* logical blocks */
-#define CMD_NS_CHANGES (1u << 2)
-#define LOG_MAX        4096u
-#define RETAIN         (1u << 15)
-#define KELVIN(c)      ((c) + 273)
-#define TEMPERATURE_C  38
-#define UNIT           (512u * 1000u) /* of data, as SMART counts it */
-#define NS_PER_MINUTE  UINT64_C(60000000000)
-#define NS_PER_HOUR    (60 * NS_PER_MINUTE)
+#define CMD_SUPPORTED     (1u << 0)
+#define CMD_CHANGES       (1u << 1) /* logical blocks */
+#define CMD_NS_CHANGES    (1u << 2)
+#define LOG_MAX           4096u
+#define RETAIN            (1u << 15)
+#define KELVIN(c)         ((c) + 273u)
+#define TEMPERATURE_C     38u
+#define SMART_TEMPERATURE (1u << 1)      /* of the critical warning */
+#define UNIT              (512u * 1000u) /* of data, as SMART counts it */
+#define NS_PER_MINUTE     UINT64_C(60000000000)
+#define NS_PER_HOUR       (60 * NS_PER_MINUTE)
 
 _Static_assert(NVME_ERRORS * sizeof(struct nvme_error_entry) <= LOG_MAX, "room for a log");
 
@@ -40,8 +41,26 @@ void nvme_log_error(struct nvme *n, uint16_t sqid, const struct nvme_cmd *cmd)
 
 static bool wanted(const struct nvme *n, uint32_t event)
 {
-	/* Bit 8 of the configuration: namespace attributes. Errors are always told. */
-	return event != NVME_EVENT_NS_CHANGED || n->feature[NVME_FEAT_ASYNC_EVENT] >> 8 & 1;
+	const uint32_t config = n->feature[NVME_FEAT_ASYNC_EVENT];
+
+	/* Bit 8 of the configuration: namespace attributes; bit 1: the critical warning. Errors are
+	 * always told. */
+	if (event == NVME_EVENT_NS_CHANGED)
+		return config >> 8 & 1;
+	return event != NVME_EVENT_TEMPERATURE || config & SMART_TEMPERATURE;
+}
+
+/* It is as warm as it is; a threshold may be set on the other side of that. */
+static bool temperature_warning(const struct nvme *n)
+{
+	return KELVIN(TEMPERATURE_C) >= (n->feature[NVME_FEAT_TEMPERATURE] & 0xffff) ||
+	       KELVIN(TEMPERATURE_C) <= n->temperature_under;
+}
+
+void nvme_log_temperature(struct nvme *n)
+{
+	if (temperature_warning(n))
+		nvme_log_event(n, NVME_EVENT_TEMPERATURE);
 }
 
 void nvme_log_event(struct nvme *n, uint32_t event)
@@ -83,8 +102,10 @@ static uint16_t pop(uint16_t *cids, unsigned int *nr)
 	return cid;
 }
 
-void nvme_log_deliver(struct nvme *n)
+bool nvme_log_deliver(struct nvme *n)
 {
+	bool delivered = false;
+
 	while (n->nr_aer + n->nr_aborted && n->cq[0].exists && !n->halted) {
 		struct nvme_cqe cqe = { .sq_head = (uint16_t)n->sq[0].head };
 		uint32_t event = 0;
@@ -94,7 +115,7 @@ void nvme_log_deliver(struct nvme *n)
 		if (!nvme_queue_room(&n->cq[0])) {
 			/* Again when the host has made room. */
 			atomic_store(&n->chores, true);
-			return;
+			break;
 		}
 		if (n->nr_aborted) {
 			cqe.cid = pop(n->aborted, &n->nr_aborted);
@@ -104,10 +125,12 @@ void nvme_log_deliver(struct nvme *n)
 			cqe.result = event;
 			n->masked |= 1u << NVME_EVENT_TYPE(event);
 		} else {
-			return;
+			break;
 		}
 		nvme_queue_complete(n, 0, 0, &cqe, 1);
+		delivered = true;
 	}
+	return delivered;
 }
 
 void nvme_log_forget(struct nvme *n)
@@ -120,12 +143,11 @@ void nvme_log_forget(struct nvme *n)
 
 /* --- pages --- */
 
-static uint32_t error_page(struct nvme *n, uint8_t *page)
+static void error_page(struct nvme *n, uint8_t *page)
 {
 	for (unsigned int i = 0; i < NVME_ERRORS && i < n->nr_error; i++)
 		memcpy(page + i * sizeof(n->error[0]),
 		       &n->error[(n->nr_error - 1 - i) % NVME_ERRORS], sizeof(n->error[0]));
-	return (uint32_t)sizeof(n->error);
 }
 
 static void put64(uint8_t *page, unsigned int at, uint64_t v)
@@ -138,12 +160,12 @@ static void put16(uint8_t *page, unsigned int at, uint16_t v)
 	memcpy(page + at, &v, sizeof(v));
 }
 
-static uint32_t smart_page(struct nvme *n, uint8_t *page)
+static void smart_page(struct nvme *n, uint8_t *page)
 {
 	struct nvme_stats *s = &n->stats;
 
+	page[NVME_SMART_WARNING] = temperature_warning(n) ? SMART_TEMPERATURE : 0;
 	put16(page, NVME_SMART_TEMPERATURE, KELVIN(TEMPERATURE_C));
-	put16(page, NVME_SMART_SENSOR, KELVIN(TEMPERATURE_C));
 	page[NVME_SMART_SPARE] = 100;
 	page[NVME_SMART_SPARE_THRESHOLD] = 10;
 	put64(page, NVME_SMART_UNITS_READ, (atomic_load(&s->bytes_read) + UNIT - 1) / UNIT);
@@ -151,22 +173,19 @@ static uint32_t smart_page(struct nvme *n, uint8_t *page)
 	put64(page, NVME_SMART_READS, atomic_load(&s->reads));
 	put64(page, NVME_SMART_WRITES, atomic_load(&s->writes));
 	put64(page, NVME_SMART_BUSY, atomic_load(&s->busy_ns) / NS_PER_MINUTE);
-	put64(page, NVME_SMART_POWER_CYCLES, n->power_cycles);
+	put64(page, NVME_SMART_POWER_CYCLES, 1);
 	put64(page, NVME_SMART_POWER_ON_HOURS, (nvme_now() - n->powered_at) / NS_PER_HOUR);
-	put64(page, NVME_SMART_UNSAFE, n->unsafe_shutdowns);
 	put64(page, NVME_SMART_MEDIA_ERRORS, atomic_load(&s->media_errors));
 	put64(page, NVME_SMART_ERROR_ENTRIES, n->nr_error);
-	return NVME_SMART_SIZE;
 }
 
-static uint32_t firmware_page(uint8_t *page)
+static void firmware_page(uint8_t *page)
 {
 	page[0] = 1; /* active: slot 1 */
 	memcpy(page + 8, CBIT_VERSION "        ", 8);
-	return 512;
 }
 
-static uint32_t changed_page(struct nvme *n, uint8_t *page, bool retain)
+static void changed_page(struct nvme *n, uint8_t *page, bool retain)
 {
 	uint32_t nr = 0;
 
@@ -178,10 +197,9 @@ static uint32_t changed_page(struct nvme *n, uint8_t *page, bool retain)
 		memcpy(page + sizeof(nsid) * nr++, &nsid, sizeof(nsid));
 		n->ns_changed[i] = retain;
 	}
-	return 4096;
 }
 
-static uint32_t commands_page(uint8_t *page)
+static void commands_page(const struct nvme *n, uint8_t *page)
 {
 	static const struct {
 		uint8_t io;
@@ -214,7 +232,25 @@ static uint32_t commands_page(uint8_t *page)
 	for (unsigned int i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		memcpy(page + 1024 * commands[i].io + 4 * commands[i].opcode, &commands[i].effects,
 		       sizeof(commands[i].effects));
-	return 4096;
+	if (nvme_has_siblings(n))
+		memset(page + sizeof(uint32_t) * NVME_ADM_FORMAT, 0, sizeof(uint32_t));
+}
+
+/* 0: there is no such page. */
+static uint32_t page_size(uint8_t lid)
+{
+	switch (lid) {
+	case NVME_LOG_ERROR:
+		return NVME_ERRORS * (uint32_t)sizeof(struct nvme_error_entry);
+	case NVME_LOG_SMART:
+	case NVME_LOG_FIRMWARE:
+		return NVME_SMART_SIZE;
+	case NVME_LOG_CHANGED_NS:
+	case NVME_LOG_COMMANDS:
+		return LOG_MAX;
+	default:
+		return 0;
+	}
 }
 
 /* Reading a page makes its events reportable again, unless RAE says otherwise. */
@@ -241,33 +277,8 @@ uint16_t nvme_log_get(struct nvme_worker *w, const struct nvme_batch *b, struct 
 	const bool retain = sqe->cdw10 & RETAIN;
 	uint8_t page[LOG_MAX] = { 0 };
 	uint64_t len = 4 * dwords;
-	uint16_t status;
-	uint32_t size;
+	const uint32_t size = page_size(lid);
 
-	pthread_mutex_lock(&n->pci->lock);
-	switch (lid) {
-	case NVME_LOG_ERROR:
-		size = error_page(n, page);
-		break;
-	case NVME_LOG_SMART:
-		size = smart_page(n, page);
-		break;
-	case NVME_LOG_FIRMWARE:
-		size = firmware_page(page);
-		break;
-	case NVME_LOG_CHANGED_NS:
-		size = changed_page(n, page, retain);
-		break;
-	case NVME_LOG_COMMANDS:
-		size = commands_page(page);
-		break;
-	default:
-		size = 0;
-		break;
-	}
-	if (size && !retain)
-		unmask(n, lid);
-	pthread_mutex_unlock(&n->pci->lock);
 	if (!size)
 		return NVME_LOG_INVALID;
 	/* SMART is the controller's alone (LPA bit 0 is clear). */
@@ -275,11 +286,29 @@ uint16_t nvme_log_get(struct nvme_worker *w, const struct nvme_batch *b, struct 
 		return NVME_INVALID_FIELD;
 	if (offset & 3 || offset > size)
 		return NVME_INVALID_FIELD;
+	pthread_mutex_lock(&n->pci->lock);
+	switch (lid) {
+	case NVME_LOG_ERROR:
+		error_page(n, page);
+		break;
+	case NVME_LOG_SMART:
+		smart_page(n, page);
+		break;
+	case NVME_LOG_FIRMWARE:
+		firmware_page(page);
+		break;
+	case NVME_LOG_CHANGED_NS:
+		changed_page(n, page, retain);
+		break;
+	default:
+		commands_page(n, page);
+		break;
+	}
+	if (!retain)
+		unmask(n, lid);
+	pthread_mutex_unlock(&n->pci->lock);
 	/* What is asked for beyond the page's end stays as the host has it. */
 	if (len > size - offset)
 		len = size - offset;
-	if (!len)
-		return NVME_OK;
-	status = nvme_admin_send(w, b, cmd, page + offset, (uint32_t)len);
-	return status;
+	return len ? nvme_admin_send(w, b, cmd, page + offset, (uint32_t)len) : NVME_OK;
 }

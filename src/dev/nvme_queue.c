@@ -11,6 +11,9 @@
 
 #include <string.h>
 
+/* Looks at a doorbell in the host's memory that changes each time, before others have a turn. */
+#define SHADOW_LOOKS 16u
+
 #define DOORBELL_TAIL(id) (2u * (id))
 #define DOORBELL_HEAD(id) (2u * (id) + 1)
 
@@ -35,18 +38,23 @@ static unsigned int pending(const struct nvme_sq *sq)
 
 /*
  * With Doorbell Buffer Config the host writes its doorbells to memory, and rings only when it goes
- * past the event index that we put beside. @v is what was there; the lock is dropped. That is
- * told before it is read once more, or a step in between would stay unnoticed.
+ * past the event index that we put beside. What was there is told before it is read once more, or a
+ * step in between would stay unnoticed. @settled: nothing new came since; otherwise somebody must
+ * look again without being rung for. The lock is dropped.
  */
-static uint32_t shadow_look(struct nvme *n, unsigned int index, uint32_t now)
+static uint32_t shadow_look(struct nvme *n, unsigned int index, uint32_t now, bool *settled)
 {
 	const uint64_t db = n->shadow_db + 4 * index, ei = n->shadow_ei + 4 * index;
 	uint32_t v, seen = now;
 
+	*settled = false;
 	pthread_mutex_unlock(&n->pci->lock);
-	while (nvme_data_write(n, ei, &seen, sizeof(seen)) &&
-	       nvme_data_read(n, db, &v, sizeof(v)) && v != seen)
-		seen = v;
+	for (unsigned int i = 0; i < SHADOW_LOOKS && !*settled; i++) {
+		*settled = !nvme_data_write(n, ei, &seen, sizeof(seen)) ||
+			   !nvme_data_read(n, db, &v, sizeof(v)) || v == seen;
+		if (!*settled)
+			seen = v;
+	}
 	pthread_mutex_lock(&n->pci->lock);
 	return seen;
 }
@@ -54,18 +62,25 @@ static uint32_t shadow_look(struct nvme *n, unsigned int index, uint32_t now)
 void nvme_queue_head(struct nvme *n, struct nvme_cq *cq)
 {
 	uint32_t head = take_doorbell(n, DOORBELL_HEAD(cq->id));
+	const bool rung = head != NVME_DOORBELL_NONE;
+	bool settled;
 
 	if (n->shadowed && cq->id)
-		head = shadow_look(n, DOORBELL_HEAD(cq->id), cq->head);
+		head = shadow_look(n, DOORBELL_HEAD(cq->id), cq->head, &settled);
 	if (head == NVME_DOORBELL_NONE || !cq->exists)
 		return;
-	/* The host cannot have taken what is not there. */
+	/* The host cannot have taken what is not there. In its memory that stays, and is told once.
+	 */
 	if (head >= cq->size ||
 	    (head + cq->size - cq->head) % cq->size > (cq->tail + cq->size - cq->head) % cq->size) {
-		nvme_log_error(n, cq->id, NULL);
-		nvme_log_event(n, NVME_EVENT_BAD_VALUE);
+		if (rung || !cq->bad) {
+			nvme_log_error(n, cq->id, NULL);
+			nvme_log_event(n, NVME_EVENT_BAD_VALUE);
+		}
+		cq->bad = true;
 		return;
 	}
+	cq->bad = false;
 	cq->head = head;
 	if (atomic_load_explicit(&n->pin, memory_order_relaxed))
 		nvme_pin(n);
@@ -87,12 +102,12 @@ static void new_tail(struct nvme *n, struct nvme_sq *sq, uint32_t tail)
 	sq->tail = tail;
 }
 
-static void set_waiting(struct nvme *n, struct nvme_sq *sq)
+static void set_waiting(struct nvme *n, struct nvme_sq *sq, bool settled)
 {
 	_Atomic uint64_t *waiting = &n->worker[sq->worker].waiting;
 	const uint64_t bit = (uint64_t)1 << sq->id;
 
-	if (pending(sq))
+	if (pending(sq) || !settled)
 		atomic_fetch_or_explicit(waiting, bit, memory_order_relaxed);
 	else if (atomic_load_explicit(waiting, memory_order_relaxed) & bit)
 		atomic_fetch_and_explicit(waiting, ~bit, memory_order_relaxed);
@@ -105,6 +120,7 @@ static unsigned int take(struct nvme_worker *w, uint16_t id)
 	struct nvme_batch *b = &w->batch;
 	struct nvme_sq *sq = &n->sq[id];
 	struct nvme_cq *cq = &n->cq[sq->cqid];
+	bool settled = true;
 	unsigned int nr;
 	uint32_t tail;
 
@@ -117,7 +133,7 @@ static unsigned int take(struct nvme_worker *w, uint16_t id)
 	    pci_fault_doorbell(n->pci, id, "tail of queue", id, tail))
 		tail = NVME_DOORBELL_NONE;
 	if (n->shadowed && id)
-		tail = shadow_look(n, DOORBELL_TAIL(id), sq->tail);
+		tail = shadow_look(n, DOORBELL_TAIL(id), sq->tail, &settled);
 	if (tail != NVME_DOORBELL_NONE)
 		new_tail(n, sq, tail);
 	nr = pending(sq);
@@ -138,7 +154,7 @@ static unsigned int take(struct nvme_worker *w, uint16_t id)
 	b->mps = nvme_page_shift(n);
 	b->durable = atomic_load_explicit(&n->cache_off, memory_order_relaxed);
 	sq->head = (sq->head + nr) % sq->size;
-	set_waiting(n, sq);
+	set_waiting(n, sq, settled);
 	return nr;
 }
 
@@ -258,6 +274,7 @@ static void complete(struct nvme_worker *w)
 bool nvme_queue_run(struct nvme_worker *w, uint16_t id)
 {
 	struct nvme *n = w->n;
+	uint64_t since;
 	unsigned int nr;
 	bool ok;
 
@@ -274,7 +291,10 @@ bool nvme_queue_run(struct nvme_worker *w, uint16_t id)
 		for (unsigned int i = 0; i < nr; i++)
 			nvme_admin_run(w, &w->batch, &w->batch.cmd[i]);
 	} else if (ok) {
+		since = nvme_now();
 		nvme_io_run(w, &w->batch);
+		atomic_fetch_add_explicit(&n->stats.busy_ns, nvme_now() - since,
+					  memory_order_relaxed);
 	}
 	pthread_mutex_lock(&n->pci->lock);
 	if (ok)

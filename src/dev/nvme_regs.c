@@ -47,6 +47,23 @@ static void settle(struct nvme *n, uint32_t reg, uint32_t seen, uint32_t value)
 					    __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
+/*
+ * One at a time, for some of what registers do waits with the lock dropped: whoever came between
+ * would start from what is half done, and an old value would be the last word.
+ */
+void nvme_regs_enter(struct nvme *n)
+{
+	while (n->scanning)
+		pthread_cond_wait(&n->idle, &n->pci->lock);
+	n->scanning = true;
+}
+
+void nvme_regs_leave(struct nvme *n)
+{
+	n->scanning = false;
+	pthread_cond_broadcast(&n->idle);
+}
+
 bool nvme_regs_touched(const struct nvme *n)
 {
 	for (unsigned int i = 0; i < NVME_REG_WORDS; i += 2) {
@@ -62,6 +79,17 @@ bool nvme_regs_touched(const struct nvme *n)
 
 /* --- the controller memory buffer --- */
 
+/* CMBSZ counts up to 2^20 - 1 units; units grow by 16. */
+uint32_t nvme_regs_cmb_size(uint64_t size)
+{
+	unsigned int szu = 0;
+
+	while (size >> 12 >> 4 * szu > 0xfffff)
+		szu++;
+	return NVME_CMBSZ_SZU(szu) | NVME_CMBSZ_SZ(size >> 12 >> 4 * szu);
+}
+
+/* Locked, with no worker busy: those look up addresses without the lock. */
 static void cmb_update(struct nvme *n)
 {
 	const bool capable = n->cmbmsc & NVME_CMBMSC_CRE;
@@ -76,7 +104,7 @@ static void cmb_update(struct nvme *n)
 	nvme_regs_store32(n, NVME_CMBSZ,
 			  capable ? NVME_CMBSZ_SQS | NVME_CMBSZ_CQS | NVME_CMBSZ_LISTS |
 					    NVME_CMBSZ_RDS | NVME_CMBSZ_WDS |
-					    NVME_CMBSZ_SZ(n->cmb_size >> 12)
+					    nvme_regs_cmb_size(n->cmb_size)
 				  : 0);
 	bad = base + n->cmb_size < base;
 	n->cmb_base = base;
@@ -131,7 +159,6 @@ static void enable(struct nvme *n)
 	nvme_queue_create_cq(n, 0, NVME_AQA_ACQS(aqa), acq, true, 0);
 	nvme_queue_create_sq(n, 0, 0, NVME_AQA_ASQS(aqa), asq);
 	n->csts = NVME_CSTS_RDY | (n->csts & NVME_CSTS_NSSRO);
-	n->power_cycles++;
 	nvme_regs_store32(n, NVME_CSTS, n->csts);
 }
 
@@ -202,13 +229,12 @@ static void scan_status(struct nvme *n)
 		n->csts &= ~(csts & NVME_CSTS_NSSRO);
 	settle(n, NVME_CSTS, csts, n->csts);
 	settle(n, NVME_NSSR, nssr, 0);
-	if (nssr != NVME_NSSR_MAGIC)
+	if (nssr != NVME_NSSR_MAGIC || !(n->cap & NVME_CAP_NSSRS))
 		return;
-	n->unsafe_shutdowns++;
-	n->cc = 0;
-	n->csts = NVME_CSTS_NSSRO;
-	nvme_regs_store32(n, NVME_CC, 0);
 	nvme_regs_reset(n);
+	nvme_regs_init(n);
+	n->csts = NVME_CSTS_NSSRO;
+	nvme_regs_store32(n, NVME_CSTS, n->csts);
 }
 
 static void accept(struct nvme *n, uint32_t reg, uint32_t writable)
@@ -227,6 +253,7 @@ void nvme_regs_scan(struct nvme *n)
 
 	if (atomic_load(&n->pci->gone))
 		return;
+	nvme_regs_enter(n);
 	for (unsigned int i = 0; i < sizeof(constant) / sizeof(constant[0]); i++)
 		settle(n, constant[i], load(n, constant[i]), n->shadow[WORD(constant[i])]);
 	accept(n, NVME_AQA, 0x0fff0fffu);
@@ -238,20 +265,26 @@ void nvme_regs_scan(struct nvme *n)
 	accept(n, NVME_CMBMSC + 4, n->cmb_size ? ~0u : 0);
 	cmbmsc = n->shadow[WORD(NVME_CMBMSC)] | (uint64_t)n->shadow[WORD(NVME_CMBMSC) + 1] << 32;
 	if (cmbmsc != n->cmbmsc) {
+		nvme_quiesce(n, NULL);
 		n->cmbmsc = cmbmsc;
 		cmb_update(n);
+		nvme_resume(n);
 	}
 	scan_masks(n);
 	scan_status(n);
 	/* Last: it latches what was written before. */
 	scan_cc(n);
+	nvme_regs_leave(n);
 }
 
 void nvme_regs_init(struct nvme *n)
 {
 	n->cap = NVME_CAP_MQES(NVME_QUEUE_MAX) | NVME_CAP_CQR | NVME_CAP_TO(TO_HALF_S) |
-		 NVME_CAP_NSSRS | NVME_CAP_CSS_NVM | NVME_CAP_MPSMAX(NVME_MPS_MAX) |
+		 NVME_CAP_CSS_NVM | NVME_CAP_MPSMAX(NVME_MPS_MAX) |
 		 (n->cmb_size ? NVME_CAP_CMBS : 0);
+	/* A reset of the subsystem would be one of all its controllers. */
+	if (!nvme_has_siblings(n))
+		n->cap |= NVME_CAP_NSSRS;
 	for (unsigned int i = 0; i < NVME_REG_WORDS; i++)
 		nvme_regs_store32(n, 4 * i, 0);
 	store64(n, NVME_CAP, n->cap);

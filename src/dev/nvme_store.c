@@ -167,7 +167,8 @@ uint16_t nvme_store_zero(struct nvme_ns *ns, uint64_t offset, uint64_t len, bool
 	do {
 		ret = fallocate(ns->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len);
 	} while (ret && errno == EINTR);
-	if (ret && errno == EOPNOTSUPP)
+	/* Block devices want blocks of their own size. */
+	if (ret && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL || errno == ENODEV))
 		status = write_zeroes(ns, offset, len);
 	else if (ret)
 		status = failed(errno);

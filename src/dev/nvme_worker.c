@@ -81,13 +81,13 @@ static bool chores(struct nvme_worker *w)
 	pthread_mutex_lock(&n->pci->lock);
 	if (!n->stopping) {
 		w->busy = true;
-		found |= atomic_exchange(&n->chores, false);
+		atomic_store(&n->chores, false);
 		/* The pin falls when the host has taken its completions. */
 		for (unsigned int i = 0; i < n->nr_queues && atomic_load(&n->pin); i++) {
 			if (n->cq[i].exists)
 				nvme_queue_head(n, &n->cq[i]);
 		}
-		nvme_log_deliver(n);
+		found |= nvme_log_deliver(n);
 		if (atomic_load_explicit(&n->nr_late, memory_order_relaxed))
 			nvme_fault_deliver(n);
 		w->busy = false;
