@@ -28,6 +28,7 @@ struct cbit_sim;
 #define CBIT_SIM_BUFS    32
 #define CBIT_SIM_MAPS    32
 #define CBIT_SIM_NAME    32
+#define CBIT_SIM_CPUS    65536
 
 /**
  * struct cbit_sim_region - memory of the machine.
@@ -81,7 +82,8 @@ struct cbit_sim_device {
  * @asid:   0: 1.
  * @viommu: devices that are not direct sit behind an AMD-Vi IOMMU that the hypervisor emulates.
  * @derived, @switches: the guest's kernel does not do as the policy says in these.
- * @cpus:   APIC ids 0 to @cpus - 1; and the @nr_ids in @ids. None: no interrupts.
+ * @cpus:   APIC ids 0 to @cpus - 1, CBIT_SIM_CPUS at most; and the @nr_ids in @ids. None: no
+ *          interrupts.
  * @ext_dest_id, @broadcast_quirk, @xt: see struct cbit_apics_config, struct cbit_viommu_config.
  */
 struct cbit_sim_guest {

@@ -92,7 +92,8 @@ int sim_op_alloc(struct cbit_sim *sim, const struct cbit_sim_op *op)
 		return sim_bad(sim, "this machine has no guest");
 	*buf = (struct sim_buf){ .guest = op->guest,
 				 .region = op->region,
-				 .size = op->pages * CBIT_PAGE_SIZE };
+				 .size = op->pages * CBIT_PAGE_SIZE,
+				 .serial = ++sim->serial };
 	buf->truth = calloc(op->pages, CBIT_PAGE_SIZE);
 	if (!buf->truth)
 		return -ENOMEM;
@@ -124,16 +125,24 @@ void sim_buf_drop(struct cbit_sim *sim, struct sim_buf *buf)
 	*buf = (struct sim_buf){ 0 };
 }
 
+/* Whether a device has it mapped, otherwise than by @but. */
+bool sim_buf_mapped(const struct cbit_sim *sim, unsigned int index, const struct sim_map *but)
+{
+	for (unsigned int i = 0; i < CBIT_SIM_MAPS; i++) {
+		if (sim->maps[i].live && sim->maps[i].buf == index && &sim->maps[i] != but)
+			return true;
+	}
+	return false;
+}
+
 int sim_op_free(struct cbit_sim *sim, const struct cbit_sim_op *op)
 {
 	struct sim_buf *buf = sim_buf_get(sim, op->buf, 0, 1);
 
 	if (!buf)
 		return -EINVAL;
-	for (unsigned int i = 0; i < CBIT_SIM_MAPS; i++) {
-		if (sim->maps[i].live && sim->maps[i].buf == op->buf)
-			return sim_refused(sim, -EBUSY, "the buffer is mapped for a device");
-	}
+	if (sim_buf_mapped(sim, op->buf, NULL))
+		return sim_refused(sim, -EBUSY, "the buffer is mapped for a device");
 	if (buf->region == SIM_KERNEL)
 		return sim_bad(sim, "coherent memory is given back with its mapping");
 	sim_buf_drop(sim, buf);

@@ -178,9 +178,9 @@ static int judge_write(struct cbit_sim *sim, const struct sim_place *place, uint
 static uint8_t *truth_at(struct cbit_sim *sim, const struct sim_map *map,
 			 const struct sim_place *place, size_t len)
 {
-	struct sim_buf *buf = &sim->bufs[map->buf];
+	struct sim_buf *buf = sim_map_buf(sim, map);
 
-	if (!place->known || !buf->used || place->spa.v < buf->spa.v ||
+	if (!place->known || !buf || len > buf->size || place->spa.v < buf->spa.v ||
 	    place->spa.v - buf->spa.v > buf->size - len)
 		return NULL;
 	return buf->truth + (place->spa.v - buf->spa.v);
@@ -218,7 +218,7 @@ static int judge(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_
 
 	if (write)
 		remember(sim, map, place, op->offset, data, len);
-	if (!sim->bufs[map->buf].used) {
+	if (!sim_map_buf(sim, map)) {
 		sim->res->outcome = CBIT_SIM_STALE;
 		return 0;
 	}
@@ -253,7 +253,7 @@ static int dma(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_ma
 	sim->stale.len = 0;
 	status = request(sim, dev, iova, write, data, len);
 	find_place(sim, op->dev, iova, &walk, &place);
-	if (write || !sim->bufs[map->buf].used)
+	if (write || !sim_map_buf(sim, map))
 		memcpy(wanted, data, len);
 	else
 		expected(sim, map, op->offset, wanted, len);

@@ -4,6 +4,7 @@
  * hypervisor see of it.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,7 +35,12 @@ static int enable_rmp(struct cbit_sim *sim, struct cbit_error *err)
 	ret = cbit_mem_frames_alloc(sim->mem,
 				    (unsigned int)((size + CBIT_PAGE_SIZE - 1) >> CBIT_PAGE_SHIFT),
 				    CBIT_KEY_HOST, &table);
-	return ret ? ret : cbit_rmp_enable(sim->mem, table, end, err);
+	if (ret)
+		return cbit_error_set(err, ret,
+				      "RMP: no room below 2 GiB for the 0x%" PRIx64
+				      " bytes that memory up to 0x%" PRIx64 " needs",
+				      size, end);
+	return cbit_rmp_enable(sim->mem, table, end, err);
 }
 
 /* A memory slot; what is not DRAM is kept from the guest's page allocator. */

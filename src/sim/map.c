@@ -19,6 +19,13 @@ struct sim_map *sim_map_get(struct cbit_sim *sim, unsigned int index)
 	return NULL;
 }
 
+struct sim_buf *sim_map_buf(struct cbit_sim *sim, const struct sim_map *map)
+{
+	struct sim_buf *buf = &sim->bufs[map->buf];
+
+	return buf->used && buf->serial == map->serial ? buf : NULL;
+}
+
 /* The leaf as it stands in DRAM now. */
 static void note_iopte(struct cbit_sim *sim, const struct sim_map *map)
 {
@@ -138,6 +145,7 @@ static int map_type1(struct cbit_sim *sim, const struct cbit_sim_op *op, struct 
 		return sim_bad(sim, "mapping %u is in use", op->map2);
 	other = &sim->maps[op->map2];
 	more.buf = op->buf2;
+	more.serial = sim->bufs[op->buf2].serial;
 	more.size = sim->bufs[op->buf2].size;
 	ret = type1_run(sim, op, map, &call, kind_of(sim, &more) == CBIT_MEM_MMIO);
 	if (ret || sim->res->outcome == CBIT_SIM_REFUSED)
@@ -206,6 +214,7 @@ int sim_op_map(struct cbit_sim *sim, const struct cbit_sim_op *op)
 	if (!map.attrs)
 		map.attrs = CBIT_ATTR_RW;
 	map.size = buf->size;
+	map.serial = buf->serial;
 	switch (op->mapper) {
 	case CBIT_SIM_TYPE1:
 		ret = map_type1(sim, op, &map);

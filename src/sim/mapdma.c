@@ -223,6 +223,9 @@ int sim_dma_unmap(struct cbit_sim *sim, struct sim_map *map)
 	int ret;
 
 	if (map->coherent) {
+		if (sim_buf_mapped(sim, map->buf, map))
+			return sim_refused(sim, -EBUSY,
+					   "the memory is mapped for a device as well");
 		cbit_dma_free_coherent(dev->dma, (size_t)map->size, CBIT_PHYS(buf->addr),
 				       map->iova);
 		free(buf->truth);
@@ -312,7 +315,10 @@ int sim_op_coherent(struct cbit_sim *sim, const struct cbit_sim_op *op)
 				 .attrs = CBIT_ATTR_RW,
 				 .coherent = true,
 				 .size = op->pages * CBIT_PAGE_SIZE };
-	*buf = (struct sim_buf){ .guest = dev->cfg.guest, .size = map->size };
+	map->serial = ++sim->serial;
+	*buf = (struct sim_buf){ .guest = dev->cfg.guest,
+				 .size = map->size,
+				 .serial = map->serial };
 	buf->truth = calloc(1, (size_t)map->size);
 	if (!buf->truth)
 		return -ENOMEM;

@@ -54,8 +54,24 @@ static int read_policies(struct scn_read *r, const yaml_node_t *root)
 			return yaml_error(&r->in, item, "policy: more than %d", SCN_POLICIES);
 		if (yaml_word(&r->in, item, "a policy", names, count, &index))
 			return -EINVAL;
+		for (unsigned int j = 0; j < i; j++) {
+			if (scn->policies[j] == cbit_policy_at(index))
+				return yaml_error(&r->in, item, "policy: '%s' is there twice",
+						  names[index]);
+		}
 		scn->policies[scn->nr_policies++] = cbit_policy_at(index);
 	}
+}
+
+/* Where the machine is described, for what only shows when it is made. */
+static unsigned int line_of(struct scn_read *r, const yaml_node_t *root)
+{
+	static const char *const keys[] = { "memory", "guest", "devices", "platform" };
+	const yaml_node_t *node = NULL;
+
+	for (size_t i = 0; i < COUNT(keys) && !node; i++)
+		node = yaml_get(&r->in, root, keys[i]);
+	return (unsigned int)(node ? node : root)->start_mark.line + 1;
 }
 
 static int read_all(struct scn_read *r)
@@ -79,6 +95,7 @@ static int read_all(struct scn_read *r)
 	ret = read_policies(r, root);
 	if (!ret)
 		ret = scn_read_machine(r, root);
+	scn->machine_line = line_of(r, root);
 	if (ret)
 		return ret;
 	steps = yaml_get(&r->in, root, "steps");
@@ -188,10 +205,10 @@ unsigned int cbit_scenario_mutants(const struct cbit_scenario *scn)
 	return scn->nr_mutants;
 }
 
-/* YAML counts characters: the byte at which character @index begins. */
+/* YAML counts characters, but no byte order mark: the byte at which character @index begins. */
 static size_t byte_of(const struct cbit_scenario *scn, size_t index)
 {
-	size_t at = 0;
+	size_t at = scn->len >= 3 && !memcmp(scn->text, "\xef\xbb\xbf", 3) ? 3 : 0;
 
 	while (at < scn->len && index) {
 		at++;

@@ -85,6 +85,7 @@ struct cbit_scenario {
 	char *name;
 	char *about;
 	struct cbit_sim_config cfg;
+	unsigned int machine_line;
 	const struct cbit_policy *policies[SCN_POLICIES];
 	unsigned int nr_policies;
 	struct scn_step *steps;

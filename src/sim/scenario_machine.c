@@ -28,10 +28,24 @@ int scn_name(struct scn_read *r, const yaml_node_t *node, const char *what, char
 	return 0;
 }
 
+/* Keys that are names of the file's own: none twice. */
+static int check_twice(struct scn_read *r, const yaml_node_t *map, unsigned int index,
+		       const yaml_node_t *key, const char *name)
+{
+	yaml_node_t *other, *value;
+
+	for (unsigned int i = 0; i < index && yaml_pair(&r->in, map, i, &other, &value); i++) {
+		if (!strcmp((const char *)other->data.scalar.value, name))
+			return yaml_error(&r->in, key, "'%s' is there twice", name);
+	}
+	return 0;
+}
+
 static int read_platform(struct scn_read *r, const yaml_node_t *node)
 {
 	static const char *const names[] = { "bare", "sme", "tsme" };
-	static const char *const keys[] = { "name", "c-bit" };
+	static const char *const keys[] = { "name", "c-bit", "snp-reads" };
+	static const char *const reads[] = { "abort", "ciphertext" };
 	struct cbit_platform *platform = &r->scn->cfg.platform;
 	const yaml_node_t *name = node;
 	unsigned int index = 1;
@@ -58,6 +72,12 @@ static int read_platform(struct scn_read *r, const yaml_node_t *node)
 		platform->c_bit = (unsigned int)c_bit;
 		if (platform->sme && platform->pa_bits > c_bit)
 			platform->pa_bits = (unsigned int)c_bit;
+		index = platform->snp_reads_ciphertext;
+		if (!ret)
+			ret = yaml_word(&r->in, yaml_get(&r->in, node, "snp-reads"),
+					"what a device's read of a private page comes to", reads,
+					COUNT(reads), &index);
+		platform->snp_reads_ciphertext = index;
 	}
 	return ret;
 }
@@ -86,9 +106,15 @@ static int read_region(struct scn_read *r, const yaml_node_t *name, const yaml_n
 	if (!ret)
 		ret = yaml_number(&r->in, yaml_get(&r->in, node, "size"), "size", UINT64_C(1) << 36,
 				  &region->size);
+	if (!ret && (!region->size || region->size & ~CBIT_PAGE_MASK))
+		ret = yaml_error(&r->in, yaml_get(&r->in, node, "size"),
+				 "size: whole pages of 4K, and one at least");
 	if (!ret)
 		ret = yaml_number(&r->in, yaml_get(&r->in, node, "base"), "base", UINT64_C(1) << 51,
 				  &region->base.v);
+	if (!ret && region->base.v & ~CBIT_PAGE_MASK)
+		ret = yaml_error(&r->in, yaml_get(&r->in, node, "base"),
+				 "base: a multiple of 0x1000");
 	if (ret)
 		return ret;
 	region->kind = kind_of[kind];
@@ -114,8 +140,11 @@ static int read_memory(struct scn_read *r, const yaml_node_t *node)
 	}
 	if (!yaml_is_map(node))
 		return yaml_error(&r->in, node, "memory: 'NAME: { kind: ... }' is needed");
-	for (unsigned int i = 0; !ret && yaml_pair(&r->in, node, i, &key, &value); i++)
+	for (unsigned int i = 0; !ret && yaml_pair(&r->in, node, i, &key, &value); i++) {
 		ret = read_region(r, key, value);
+		if (!ret)
+			ret = check_twice(r, node, i, key, cfg->regions[i].name);
+	}
 	return ret;
 }
 
@@ -135,6 +164,36 @@ static int read_devid(struct scn_read *r, const yaml_node_t *node, uint16_t *out
 		return yaml_error(&r->in, node, "addr: '%.80s' is not an address such as 01:00.0",
 				  text);
 	*out = (uint16_t)(bus << 8 | dev << 3 | fn);
+	return 0;
+}
+
+static int check_devid(struct scn_read *r, const yaml_node_t *node,
+		       const struct cbit_sim_device *dev)
+{
+	const struct cbit_sim_config *cfg = &r->scn->cfg;
+
+	for (unsigned int i = 0; node && i < cfg->nr_devices; i++) {
+		if (cfg->devices[i].devid == dev->devid)
+			return yaml_error(&r->in, node, "addr: that of %s", cfg->devices[i].name);
+	}
+	return 0;
+}
+
+static int read_bar(struct scn_read *r, const yaml_node_t *node, struct cbit_sim_device *dev)
+{
+	const struct cbit_sim_config *cfg = &r->scn->cfg;
+	char name[CBIT_SIM_NAME + 4];
+	int ret = yaml_number(&r->in, node, "bar", 1 << 30, &dev->bar);
+
+	if (ret || !node)
+		return ret;
+	if (dev->bar < CBIT_PAGE_SIZE || dev->bar & (dev->bar - 1))
+		return yaml_error(&r->in, node, "bar: a power of two from 4K to 1G");
+	snprintf(name, sizeof(name), "%s.bar", dev->name);
+	for (unsigned int i = 0; i < cfg->nr_regions; i++) {
+		if (!strcmp(cfg->regions[i].name, name))
+			return yaml_error(&r->in, node, "bar: '%s' is a region of memory", name);
+	}
 	return 0;
 }
 
@@ -175,9 +234,11 @@ static int read_device(struct scn_read *r, const yaml_node_t *name, const yaml_n
 	if (!ret)
 		ret = yaml_check_keys(&r->in, node, "a device", keys, COUNT(keys));
 	if (!ret)
-		ret = yaml_number(&r->in, yaml_get(&r->in, node, "bar"), "bar", 1 << 30, &dev->bar);
+		ret = read_bar(r, yaml_get(&r->in, node, "bar"), dev);
 	if (!ret)
 		ret = read_devid(r, yaml_get(&r->in, node, "addr"), &dev->devid);
+	if (!ret)
+		ret = check_devid(r, yaml_get(&r->in, node, "addr"), dev);
 	if (!ret)
 		ret = read_mask(r, yaml_get(&r->in, node, "mask"), &dev->mask);
 	if (!ret)
@@ -358,7 +419,10 @@ int scn_read_machine(struct scn_read *r, const yaml_node_t *root)
 		return ret;
 	if (!yaml_is_map(devices))
 		return yaml_error(&r->in, devices, "devices: 'NAME: { ... }' is needed");
-	for (unsigned int i = 0; !ret && yaml_pair(&r->in, devices, i, &key, &value); i++)
+	for (unsigned int i = 0; !ret && yaml_pair(&r->in, devices, i, &key, &value); i++) {
 		ret = read_device(r, key, value);
+		if (!ret)
+			ret = check_twice(r, devices, i, key, r->scn->cfg.devices[i].name);
+	}
 	return ret;
 }

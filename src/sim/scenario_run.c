@@ -41,6 +41,18 @@ static int run_step(struct run *run, struct cbit_sim *sim, const struct cbit_pol
 	return 0;
 }
 
+/* The machine's own words name regions and devices; here is the file. */
+static int power_on(const struct cbit_scenario *scn, const struct cbit_sim_config *cfg,
+		    struct cbit_sim **out, struct cbit_error *err)
+{
+	struct cbit_error why = { 0 };
+	int ret = cbit_sim_create(cfg, out, &why);
+
+	return ret ? cbit_error_set(err, ret, "%s:%u: %s", scn->file, scn->machine_line,
+				    why.text[0] ? why.text : strerror(-ret))
+		   : 0;
+}
+
 static int run_policy(struct run *run, const struct cbit_policy *policy, struct cbit_error *err)
 {
 	struct cbit_sim_config *cfg = malloc(sizeof(*cfg));
@@ -51,7 +63,7 @@ static int run_policy(struct run *run, const struct cbit_policy *policy, struct 
 	if (cfg && res) {
 		*cfg = run->scn->cfg;
 		cfg->policy = policy;
-		ret = cbit_sim_create(cfg, &sim, err);
+		ret = power_on(run->scn, cfg, &sim, err);
 		if (run->tell && !ret)
 			run->tell->policy(run->opaque, run->scn, policy);
 		for (unsigned int i = 0; !ret && i < run->scn->nr_steps; i++)

@@ -2,6 +2,7 @@
 /*
  * Reading a scenario: the steps.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -455,6 +456,7 @@ static int read_under(struct scn_read *r, const yaml_node_t *node, struct scn_st
 	return ret;
 }
 
+/* In words, for terminals too: bytes may be anything. */
 static char *tell(struct scn_read *r, const yaml_node_t *map)
 {
 	yaml_node_t *key, *value;
@@ -475,7 +477,39 @@ static char *tell(struct scn_read *r, const yaml_node_t *map)
 		free(text);
 		return NULL;
 	}
+	for (char *p = text; *p; p++) {
+		if (iscntrl((unsigned char)*p))
+			*p = '?';
+	}
 	return text;
+}
+
+/* What only one kind of mapper takes is not passed over in silence by another. */
+static int check_mapper(struct scn_read *r, const yaml_node_t *map, const struct cbit_sim_op *op)
+{
+	static const struct {
+		enum operand operand;
+		bool by_api; /* the DMA API alone; else all but it */
+	} some[] = { { OP_OFFSET, true },  { OP_LEN, true },     { OP_DIRECTION, true },
+		     { OP_ATTRS, true },   { OP_RIGHTS, false }, { OP_IOVA, false },
+		     { OP_AND_MAP, false } };
+	const yaml_node_t *node;
+
+	for (size_t i = 0; i < COUNT(some); i++) {
+		const char *name = operand_names[some[i].operand];
+
+		node = yaml_get(&r->in, map, name);
+		if (node && some[i].by_api != (op->mapper == CBIT_SIM_DMA))
+			return yaml_error(&r->in, node, "%s: %s has no such thing", name,
+					  cbit_sim_mapper_name(op->mapper));
+	}
+	node = yaml_get(&r->in, map, operand_names[OP_AND_MAP]);
+	if (node && op->mapper != CBIT_SIM_TYPE1)
+		return yaml_error(&r->in, node, "and-map: a call of type1's only");
+	node = yaml_get(&r->in, map, operand_names[OP_IOVA]);
+	return node && !op->iova.v
+		       ? yaml_error(&r->in, node, "iova: not 0, which is for none given")
+		       : 0;
 }
 
 static int read_step(struct scn_read *r, const yaml_node_t *map, struct scn_step *step)
@@ -507,6 +541,8 @@ static int read_step(struct scn_read *r, const yaml_node_t *map, struct scn_step
 		ret = read_operands(r, map, verb, step);
 	if (!ret && !yaml_get(&r->in, map, "and-map") != !yaml_get(&r->in, map, "and-buffer"))
 		ret = yaml_error(&r->in, map, "and-map and and-buffer go together");
+	if (!ret && verb->kind == CBIT_SIM_MAP)
+		ret = check_mapper(r, map, &step->op);
 	if (!ret)
 		ret = read_subject(r, map, subject, verb, step);
 	if (!ret && yaml_get(&r->in, map, "expect"))

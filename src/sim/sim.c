@@ -180,6 +180,10 @@ static int power_on(struct cbit_sim *sim, struct cbit_error *err)
 	    sim->cfg.nr_devices > CBIT_SIM_DEVICES)
 		return cbit_error_set(err, -EINVAL, "a policy, %d regions, %d devices at most",
 				      CBIT_SIM_REGIONS, CBIT_SIM_DEVICES);
+	if (sim->cfg.guest.nr_ids > sizeof(sim->cfg.guest.ids) / sizeof(sim->cfg.guest.ids[0]) ||
+	    sim->cfg.guest.cpus > CBIT_SIM_CPUS)
+		return cbit_error_set(err, -EINVAL, "a guest of more than %d CPUs, or too many ids",
+				      CBIT_SIM_CPUS);
 	for (unsigned int i = 0; i < sim->cfg.nr_devices; i++) {
 		if (sim->cfg.devices[i].guest && !sim->cfg.guest.present)
 			return cbit_error_set(err, -EINVAL, "device %s: there is no guest",

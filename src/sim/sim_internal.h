@@ -32,6 +32,7 @@ struct sim_region {
  * @addr:  where its owner's kernel has it: an SPA on the host, a GPA in the guest.
  * @spa:   where that is.
  * @truth: what its owner last wrote, or let a device write.
+ * @serial: no two buffers of a machine have had the same.
  */
 struct sim_buf {
 	bool used;
@@ -42,10 +43,12 @@ struct sim_buf {
 	struct cbit_spa spa;
 	uint64_t size;
 	uint8_t *truth;
+	uint64_t serial;
 };
 
 /*
  * @live:   not unmapped yet; @used: it was made, and a device may still try the address.
+ * @serial: of the buffer: when it is not live, another one may be in that place.
  * @offset: of the first byte in the buffer.
  * @coherent: the buffer came with it.
  * @shadow: of a mapping that bounces: what the device is to find, @wrote which bytes of it the
@@ -55,6 +58,7 @@ struct sim_map {
 	bool used;
 	bool live;
 	unsigned int buf;
+	uint64_t serial;
 	unsigned int dev;
 	enum cbit_sim_mapper mapper;
 	unsigned int attrs;
@@ -97,6 +101,7 @@ struct cbit_sim {
 	unsigned int nr_regions;
 	struct sim_device devices[CBIT_SIM_DEVICES];
 	struct sim_buf bufs[CBIT_SIM_BUFS];
+	uint64_t serial; /* of the last one */
 	struct sim_map maps[CBIT_SIM_MAPS];
 	struct cbit_sim_result *res; /* of the operation under way */
 	struct cbit_event stale;     /* the last DMA through a stale entry; valid if len is not 0 */
@@ -167,6 +172,7 @@ void sim_pattern(uint8_t seed, uint8_t *out, size_t len);
 
 /* buffer.c */
 int sim_op_alloc(struct cbit_sim *sim, const struct cbit_sim_op *op);
+bool sim_buf_mapped(const struct cbit_sim *sim, unsigned int index, const struct sim_map *but);
 int sim_op_free(struct cbit_sim *sim, const struct cbit_sim_op *op);
 void sim_buf_drop(struct cbit_sim *sim, struct sim_buf *buf);
 struct sim_buf *sim_buf_get(struct cbit_sim *sim, unsigned int index, uint64_t offset,
@@ -177,6 +183,8 @@ int sim_op_map(struct cbit_sim *sim, const struct cbit_sim_op *op);
 int sim_op_unmap(struct cbit_sim *sim, const struct cbit_sim_op *op);
 int sim_op_flush(struct cbit_sim *sim, const struct cbit_sim_op *op);
 struct sim_map *sim_map_get(struct cbit_sim *sim, unsigned int index);
+/* NULL when it has been given back. */
+struct sim_buf *sim_map_buf(struct cbit_sim *sim, const struct sim_map *map);
 
 int sim_iova_place(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_map *map);
 void sim_map_drop(struct sim_map *map);

@@ -59,26 +59,43 @@ static int message_at(struct yaml_in *in, const yaml_mark_t *mark, const char *f
 	return ret;
 }
 
+static int not_yaml(struct yaml_in *in, const yaml_parser_t *parser)
+{
+	if (parser->error == YAML_MEMORY_ERROR)
+		return -ENOMEM;
+	return message_at(in, &parser->problem_mark, "not YAML: %s",
+			  parser->problem ? parser->problem : "cannot be read");
+}
+
 /*
  * Files nest a handful of levels. The library's time grows with the square of them, so that a
- * megabyte of brackets would take it minutes: nothing below DEEPEST is given to it.
+ * megabyte of brackets would take it minutes: nothing below DEEPEST is given to it. Nor is a file
+ * of several documents, or with something else behind the first: only that one would be read.
  */
 #define DEEPEST 32
 
-static int check_depth(struct yaml_in *in, const char *text, size_t len)
+static int check_events(struct yaml_in *in, const char *text, size_t len)
 {
 	yaml_parser_t parser;
 	yaml_event_t event;
-	unsigned int depth = 0;
+	unsigned int depth = 0, documents = 0;
 	bool end = false;
 	int ret = 0;
 
 	if (!yaml_parser_initialize(&parser))
 		return -ENOMEM;
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
-	/* what is no YAML is told by yaml_in_load() */
-	while (!ret && !end && yaml_parser_parse(&parser, &event)) {
+	while (!ret && !end) {
+		if (!yaml_parser_parse(&parser, &event)) {
+			ret = not_yaml(in, &parser);
+			break;
+		}
 		switch (event.type) {
+		case YAML_DOCUMENT_START_EVENT:
+			if (documents++)
+				ret = message_at(in, &event.start_mark,
+						 "a second document: a file is one");
+			break;
 		case YAML_SEQUENCE_START_EVENT:
 		case YAML_MAPPING_START_EVENT:
 			if (++depth > DEEPEST)
@@ -89,8 +106,6 @@ static int check_depth(struct yaml_in *in, const char *text, size_t len)
 		case YAML_MAPPING_END_EVENT:
 			depth--;
 			break;
-		/* nothing behind the first document is read */
-		case YAML_DOCUMENT_END_EVENT:
 		case YAML_STREAM_END_EVENT:
 			end = true;
 			break;
@@ -109,21 +124,16 @@ int yaml_in_load(struct yaml_in *in, const char *file, const char *text, size_t 
 	int ret;
 
 	*in = (struct yaml_in){ .file = file };
-	ret = check_depth(in, text, len);
+	ret = check_events(in, text, len);
 	if (ret)
 		return ret;
 	if (!yaml_parser_initialize(&parser))
 		return -ENOMEM;
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
-	if (!yaml_parser_load(&parser, &in->doc)) {
-		if (parser.error == YAML_MEMORY_ERROR)
-			ret = -ENOMEM;
-		else
-			ret = message_at(in, &parser.problem_mark, "not YAML: %s",
-					 parser.problem ? parser.problem : "cannot be read");
-	} else {
+	if (yaml_parser_load(&parser, &in->doc))
 		in->loaded = true;
-	}
+	else
+		ret = not_yaml(in, &parser);
 	yaml_parser_delete(&parser);
 	return ret;
 }

@@ -12,7 +12,7 @@
 
 #include <yaml.h>
 
-/* @message: the first error, allocated. @depth guards against aliases that point upward. */
+/* @message: the first error, allocated. */
 struct yaml_in {
 	const char *file;
 	yaml_document_t doc;

@@ -76,6 +76,16 @@ section_sim() {
 		want_err '^cbit: standard output: No space left on device$'
 	done
 	end
+	begin "sim: README and docs/findings.md name the findings that there are"
+	printf 'steps: [{alloc: x, expect: {findings: [x]}}]\n' >"$T/ids.yaml"
+	try 20 "$cbit" sim "$T/ids.yaml"
+	sed -n 's/.*is not a finding; one of: //p' "$err" | tr -d ' ' | tr ',' '\n' | sort >"$T/ids"
+	[ "$(wc -l <"$T/ids")" -ge 20 ] || because "no list of findings"
+	for file in README.md docs/findings.md; do
+		sed -n '/^## .*[Ff]indings/,/^## Limits/s/^| `\([a-z-]*\)` |.*/\1/p' "$here/../$file" | sort >"$T/named"
+		diff "$T/ids" "$T/named" >"$T/diff" || because "$file: $(grep '^[<>]' "$T/diff")"
+	done
+	end
 	bad "no file of YAML" "[0-9]+:[0-9]+: not YAML: " <<<'a: [1'
 	bad "an unknown key" "2:1: 'polcy' is not a key of a scenario; one of: name, about, " <<<$'name: x\npolcy: complete\nsteps: []'
 	bad "an unknown operation" "2:5: 'aloc' is not an operation .*; one of: alloc, free, " <<<$'steps:\n  - aloc: x'
@@ -91,6 +101,40 @@ section_sim() {
 	bad "a control character" "1:7: name: has a control character in it" <<<$'name: "\\e[2J"\nsteps: [{alloc: x}]'
 	bad "a control character is not shown" "1:17: a buffer: '\?\[2J' is not a name" <<<'steps: [{alloc: "\e[2J"}]'
 	bad "an ASID of the host" "1:27: asid: from 1 to 15" <<<$'guest: { kind: sev, asid: 0 }\nsteps: [{alloc: x}]'
+	bad "a region twice" "1:30: 'ram' is there twice" <<<$'memory: { ram: { size: 1M }, ram: { size: 2M } }\nsteps: [{alloc: x}]'
+	bad "a device twice" "1:19: 'nic' is there twice" <<<$'devices: { nic: , nic: { bar: 4K } }\nsteps: [{alloc: x}]'
+	bad "a policy twice" "1:20: policy: 'complete' is there twice" <<<$'policy: [complete, complete]\nsteps: [{alloc: x}]'
+	bad "a region with the name of a window" "2:24: bar: 'nic.bar' is a region of memory" \
+		<<<$'memory: { nic.bar: { size: 1M } }\ndevices: { nic: { bar: 4K } }\nsteps: [{alloc: x}]'
+	bad "a region of half a page" "1:24: size: whole pages of 4K" <<<$'memory: { ram: { size: 2050 } }\nsteps: [{alloc: x}]'
+	bad "a BAR of three pages" "1:24: bar: a power of two from 4K to 1G" <<<$'devices: { nic: { bar: 12K } }\nsteps: [{alloc: x}]'
+	bad "an address twice" "1:47: addr: that of a" \
+		<<<$'devices: { a: { addr: "01:00.0" }, b: { addr: "01:00.0" } }\nsteps: [{alloc: x}]'
+	bad "regions that overlap" "2: region b: 0x100000000\.\.0x1000fffff overlaps a at " \
+		<<<$'name: x\nmemory: { a: { size: 1M, base: 4G }, b: { size: 1M, base: 4G } }\nsteps: [{alloc: x}]'
+	bad "an RMP without room" "1: RMP: no room below 2 GiB for the 0x[0-9a-f]+ bytes that memory up to 0x800000000000 needs" \
+		<<<$'memory: { ram: { base: 0x7fffff000000 } }\nguest: { kind: sev-snp }\nsteps: [{alloc: x}]'
+	bad "a second document" "2:1: a second document: a file is one" <<<$'steps: [{alloc: x}]\n---\nsteps: [{alloc: y}]'
+	bad "something behind the document" "3:1: not YAML: " <<<$'steps: [{alloc: x}]\n...\n[[[ garbage'
+	bad "aliases that point upward" "1:8: a step is 'OPERATION: NAME' and its operands" <<<'steps: &a [*a]'
+	bad "an operand of another mapper" "3:44: offset: type1 has no such thing" \
+		<<<$'devices: { nic: }\nsteps: [ {alloc: x},\n  {map: m, buffer: x, device: nic, offset: 64} ]'
+	bad "an operand of type1 for the DMA API" "3:56: iova: dma-api has no such thing" \
+		<<<$'devices: { nic: }\nsteps: [ {alloc: x},\n  {map: m, buffer: x, device: nic, via: dma-api, iova: 4096} ]'
+	bad "IOVA 0, which nobody would get" "3:42: iova: not 0" \
+		<<<$'devices: { nic: }\nsteps: [ {alloc: x},\n  {map: m, buffer: x, device: nic, iova: 0} ]'
+	begin "sim: bytes for a terminal are not"
+	printf 'steps: [{alloc: x}, {write: x, bytes: "\\e[2J\\n!"}]\n' >"$T/bytes.yaml"
+	try 20 "$cbit" sim "$T/bytes.yaml"
+	want_rc 0
+	want_out 'write x, bytes \?\[2J\?!$'
+	end
+	begin "sim: a byte order mark, and each expectation can fail"
+	printf '\357\273\277name: x\nsteps: [{alloc: x, expect: {outcome: ok}}]\n' >"$T/bom.yaml"
+	try 20 "$cbit" sim --prove "$T/bom.yaml"
+	want_rc 0
+	want_out '^  1 expectations, each proven able to fail$'
+	end
 	bad "brackets without end, at once" "1:39: nested deeper than 32 levels" < <(printf 'steps: %0100000d' 0 | tr 0 '[')
 	bad "braces without end, at once" "1:[0-9]+: nested deeper than 32 levels" < <(printf 'steps: %050000d' 0 | sed 's/0/{a: /g')
 }

@@ -215,6 +215,12 @@ static void test_config(void **state)
 	cfg.regions[0].size = 5;
 	assert_int_equal(cbit_sim_create(&cfg, &sim, &err), -EINVAL);
 	cfg = config("sme");
+	cfg.guest.nr_ids = 17;
+	assert_int_equal(cbit_sim_create(&cfg, &sim, &err), -EINVAL);
+	cfg.guest.nr_ids = 0;
+	cfg.guest.cpus = CBIT_SIM_CPUS + 1;
+	assert_int_equal(cbit_sim_create(&cfg, &sim, &err), -EINVAL);
+	cfg = config("sme");
 	cfg.policy = NULL;
 	assert_int_equal(cbit_sim_create(&cfg, &sim, &err), -EINVAL);
 }
@@ -259,12 +265,75 @@ static void test_same(void **state)
 	cbit_sim_destroy(y);
 }
 
+/*
+ * A device that goes on with an old mapping meets pages that were given back; another buffer in
+ * the same place, and a smaller one, is not taken for the one that was there.
+ */
+static void test_given_back(void **state)
+{
+	const struct cbit_sim_config cfg = config("sme");
+	struct cbit_sim *sim = machine(&cfg);
+	struct cbit_sim_result res;
+
+	(void)state;
+	done(sim, &(struct cbit_sim_op){ .kind = CBIT_SIM_ALLOC, .pages = 4 }, &res);
+	done(sim, &(struct cbit_sim_op){ .kind = CBIT_SIM_MAP, .dev = 1 }, &res);
+	done(sim, &(struct cbit_sim_op){ .kind = CBIT_SIM_DMA_READ, .dev = 1, .len = 0x4000 },
+	     &res);
+	done(sim, &(struct cbit_sim_op){ .kind = CBIT_SIM_UNMAP_NO_FLUSH }, &res);
+	done(sim, &(struct cbit_sim_op){ .kind = CBIT_SIM_FREE }, &res);
+	done(sim, &(struct cbit_sim_op){ .kind = CBIT_SIM_ALLOC, .pages = 1 }, &res);
+	done(sim, &(struct cbit_sim_op){ .kind = CBIT_SIM_WRITE, .len = 64, .seed = 9 }, &res);
+	done(sim,
+	     &(struct cbit_sim_op){
+		     .kind = CBIT_SIM_DMA_READ, .dev = 1, .offset = 0x3000, .len = 0x1000 },
+	     &res);
+	assert_int_equal(res.outcome, CBIT_SIM_STALE);
+	assert_string_equal(res.findings[0], "stale-iotlb");
+	done(sim, &(struct cbit_sim_op){ .kind = CBIT_SIM_DMA_WRITE, .dev = 1, .len = 0x4000 },
+	     &res);
+	assert_int_equal(res.outcome, CBIT_SIM_STALE);
+	/* it was not the new owner who let the device write there */
+	done(sim, &(struct cbit_sim_op){ .kind = CBIT_SIM_CHECK, .len = 64 }, &res);
+	assert_int_equal(res.outcome, CBIT_SIM_STALE);
+	assert_int_equal(res.wanted[0], 9);
+	assert_int_equal(res.seen[0], 0);
+	cbit_sim_destroy(sim);
+}
+
+/* Coherent memory that another device has mapped as well is not given back. */
+static void test_coherent_in_use(void **state)
+{
+	const struct cbit_sim_config cfg = config("sme");
+	struct cbit_sim *sim = machine(&cfg);
+	struct cbit_sim_result res;
+
+	(void)state;
+	done(sim, &(struct cbit_sim_op){ .kind = CBIT_SIM_COHERENT, .pages = 2 }, &res);
+	done(sim,
+	     &(struct cbit_sim_op){
+		     .kind = CBIT_SIM_MAP, .map = 1, .dev = 1, .mapper = CBIT_SIM_DMA },
+	     &res);
+	assert_int_equal(res.outcome, CBIT_SIM_OK);
+	done(sim, &(struct cbit_sim_op){ .kind = CBIT_SIM_UNMAP }, &res);
+	assert_int_equal(res.outcome, CBIT_SIM_REFUSED);
+	assert_int_equal(res.error, -EBUSY);
+	done(sim, &(struct cbit_sim_op){ .kind = CBIT_SIM_SYNC_CPU, .map = 1 }, &res);
+	assert_int_equal(res.outcome, CBIT_SIM_PLAINTEXT);
+	done(sim, &(struct cbit_sim_op){ .kind = CBIT_SIM_UNMAP, .map = 1 }, &res);
+	assert_int_equal(res.outcome, CBIT_SIM_PLAINTEXT);
+	done(sim, &(struct cbit_sim_op){ .kind = CBIT_SIM_UNMAP }, &res);
+	assert_int_equal(res.outcome, CBIT_SIM_OK);
+	cbit_sim_destroy(sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bad),      cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_reserved), cmocka_unit_test(test_stages),
-		cmocka_unit_test(test_config),   cmocka_unit_test(test_same),
+		cmocka_unit_test(test_bad),        cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_reserved),   cmocka_unit_test(test_stages),
+		cmocka_unit_test(test_config),     cmocka_unit_test(test_same),
+		cmocka_unit_test(test_given_back), cmocka_unit_test(test_coherent_in_use),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
