@@ -195,9 +195,13 @@ static int complete(const struct cbit_policy *policy, const struct cbit_policy_d
 			      "the device's mask does not reach the address, and a bounce is not "
 			      "allowed");
 	}
-	/* a derived policy may set it where it should be clear */
-	if (c || (ask->iommu && !mmio && !policy->iommu_shared_clear))
+	if (c)
 		set_c(ask, out);
+	/* a derived policy may set it where it should be clear */
+	if (!c && c_mask(ask) && ask->iommu && !mmio && !policy->iommu_shared_clear) {
+		set_c(ask, out);
+		say(out, "complete: iommu_map()", "C-bit set on a shared page");
+	}
 	return 0;
 }
 

@@ -239,6 +239,21 @@ static enum cbit_sim_fault fault_of(const struct cbit_sim *sim)
 	return CBIT_SIM_FAULT_IOMMU;
 }
 
+/* Of a bounce the slots are written, which only the tables, or the address, lead to. */
+static void look_before_slots(struct cbit_sim *sim, const struct cbit_sim_op *op, uint64_t iova)
+{
+	struct cbit_sim_result *mine = sim->res;
+	struct cbit_sim_result look = { 0 };
+	struct sim_place place;
+	struct sim_walk walk;
+
+	sim->res = &look; /* the way is told once */
+	find_place(sim, op->dev, iova, &walk, &place);
+	sim->res = mine;
+	if (place.known)
+		sim_look_before(sim, op, place.spa);
+}
+
 static int dma(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_map *map, bool write,
 	       uint8_t *data, uint8_t *wanted)
 {
@@ -251,6 +266,8 @@ static int dma(struct cbit_sim *sim, const struct cbit_sim_op *op, struct sim_ma
 	int ret = 0;
 
 	sim->stale.len = 0;
+	if (write && map->shadow)
+		look_before_slots(sim, op, iova);
 	status = request(sim, dev, iova, write, data, len);
 	find_place(sim, op->dev, iova, &walk, &place);
 	if (write || !sim_map_buf(sim, map))

@@ -154,37 +154,44 @@ static int dispatch(struct cbit_sim *sim, const struct cbit_sim_op *op)
 	}
 }
 
-/* Where a write is about to go, and what DRAM holds there; a bounce buffer is not known yet. */
-static struct cbit_spa look_before(struct cbit_sim *sim, const struct cbit_sim_op *op)
+/* What DRAM holds where a write is about to go. */
+void sim_look_before(struct cbit_sim *sim, const struct cbit_sim_op *op, struct cbit_spa at)
+{
+	size_t len = op->len < CBIT_SIM_SEEN ? (size_t)op->len : CBIT_SIM_SEEN;
+
+	sim->before = cbit_mem_raw(sim->mem, at, sim->res->before, len) ? CBIT_SPA(0) : at;
+}
+
+/* For the buffer itself; where a bounce goes is found out when the device does it. */
+static void look_before(struct cbit_sim *sim, const struct cbit_sim_op *op)
 {
 	const struct sim_buf *buf = NULL;
 	uint64_t at = op->offset;
+
+	sim->before = CBIT_SPA(0);
 
 	if (op->kind == CBIT_SIM_WRITE && op->buf < CBIT_SIM_BUFS) {
 		buf = &sim->bufs[op->buf];
 	} else if (op->kind == CBIT_SIM_DMA_WRITE && op->map < CBIT_SIM_MAPS &&
 		   sim->maps[op->map].used) {
-		buf = &sim->bufs[sim->maps[op->map].buf];
+		buf = sim_map_buf(sim, &sim->maps[op->map]);
 		at += sim->maps[op->map].offset;
 	}
-	if (!buf || !buf->used || at > buf->size || buf->size - at < CBIT_SIM_SEEN)
-		return CBIT_SPA(0);
-	at += buf->spa.v;
-	return cbit_mem_raw(sim->mem, CBIT_SPA(at), sim->res->before, CBIT_SIM_SEEN) ? CBIT_SPA(0)
-										     : CBIT_SPA(at);
+	if (buf && buf->used && op->len && at < buf->size && op->len <= buf->size - at)
+		sim_look_before(sim, op, CBIT_SPA(buf->spa.v + at));
 }
 
 int cbit_sim_do(struct cbit_sim *sim, const struct cbit_sim_op *op, struct cbit_sim_result *result)
 {
-	struct cbit_spa before;
 	int ret;
 
 	memset(result, 0, sizeof(*result));
 	sim->res = result;
 	sim->told_private = false;
-	before = look_before(sim, op);
+	look_before(sim, op);
 	ret = dispatch(sim, op);
-	result->before_valid = before.v && result->dram_valid && result->spa.v == before.v;
+	result->before_valid =
+		sim->before.v && result->dram_valid && result->spa.v == sim->before.v;
 	drain_events(sim);
 	sim->res = NULL;
 	return ret;

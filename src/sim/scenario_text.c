@@ -68,6 +68,10 @@ static const char *who_accessed(const struct cbit_sim *sim, const struct cbit_si
 	case CBIT_SIM_RAW:
 		return "dram chip";
 	case CBIT_SIM_CHECK:
+	/* given back to the CPU, which looks at it */
+	case CBIT_SIM_UNMAP:
+	case CBIT_SIM_SYNC_CPU:
+	case CBIT_SIM_COHERENT:
 		return "owner";
 	default:
 		return op->dev < CBIT_SIM_DEVICES ? cbit_sim_config(sim)->devices[op->dev].name

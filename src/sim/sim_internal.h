@@ -106,6 +106,7 @@ struct cbit_sim {
 	struct cbit_sim_result *res; /* of the operation under way */
 	struct cbit_event stale;     /* the last DMA through a stale entry; valid if len is not 0 */
 	bool told_private;           /* that a device met a private page */
+	struct cbit_spa before;      /* where res->before was read; 0 for nowhere */
 };
 
 /* hostmem.c: the host's kernel: pages and the mapping of them that its CPUs use */
@@ -200,6 +201,7 @@ int sim_op_dma(struct cbit_sim *sim, const struct cbit_sim_op *op, bool write);
 int sim_op_dma_copy(struct cbit_sim *sim, const struct cbit_sim_op *op);
 
 /* op.c */
+void sim_look_before(struct cbit_sim *sim, const struct cbit_sim_op *op, struct cbit_spa at);
 int sim_bad(struct cbit_sim *sim, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int sim_refused(struct cbit_sim *sim, int error, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

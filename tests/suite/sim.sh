@@ -57,6 +57,19 @@ section_sim() {
 	want_out 'page table of the vIOMMU level 1, IOVA 0x[0-9a-f]+: entry at GPA 0x[0-9a-f]+ \(host key\)'
 	want_out '^        DRAM held '
 	end
+	begin "sim: explain tells what DRAM held of a bounce, who reads what is given back, and why C is set"
+	try 20 "$cbit" explain --platform snp-guest --mapper dma-swiotlb
+	want_rc 0
+	awk '/^    [0-9]+\./ { step = $2 " " $3 } /^        DRAM held / { print step ": held" }
+		/^        [a-z-]+ reads / { print step ": " $1 " reads" }' "$out" >"$T/steps"
+	cp "$T/steps" "$out"
+	want_out '^dma-write by: held$'
+	want_out '^unmap : owner reads$'
+	try 20 "$cbit" explain "$scenarios/viommu-shared-set-clear.yaml"
+	want_rc 0
+	want_out '^      complete: iommu_map\(\): C-bit set on a shared page$'
+	[ "$(grep -c 'iommu_map(): C-bit set on a shared page' "$out")" -eq 2 ] || because "not both mappings"
+	end
 	begin "sim: explain lists what there is"
 	try 20 "$cbit" explain --memory rom
 	want_rc 125

@@ -265,6 +265,50 @@ static void test_same(void **state)
 	cbit_sim_destroy(y);
 }
 
+/* What DRAM held before a write, at the end of a buffer and in a bounce buffer too. */
+static void test_before(void **state)
+{
+	struct cbit_sim_config cfg = config("sme");
+	struct cbit_sim_op write = { .kind = CBIT_SIM_DMA_WRITE, .dev = 1, .len = 24, .seed = 3 };
+	struct cbit_sim_result res;
+	struct cbit_sim *sim;
+	uint8_t dram[24];
+
+	(void)state;
+	cfg.regions[0].guest = cfg.regions[0].size;
+	cfg.guest.present = true;
+	cfg.guest.kind = CBIT_GUEST_SEV;
+	cfg.guest.npt_c = true;
+	cfg.devices[1].guest = cfg.devices[1].direct = true;
+	sim = machine(&cfg);
+	done(sim, &(struct cbit_sim_op){ .kind = CBIT_SIM_ALLOC, .pages = 1, .guest = true }, &res);
+	for (unsigned int way = 0; way < 2; way++) {
+		write.offset = 4096 - 24;
+		if (way)
+			done(sim,
+			     &(struct cbit_sim_op){ .kind = CBIT_SIM_MAP,
+						    .dev = 1,
+						    .mapper = CBIT_SIM_DMA,
+						    .dir = CBIT_DMA_BIDIRECTIONAL },
+			     &res);
+		else
+			write.kind = CBIT_SIM_WRITE;
+		write.who = CBIT_SIM_GUEST_CPU;
+		done(sim, &write, &res);
+		assert_int_equal(res.outcome, CBIT_SIM_PLAINTEXT);
+		assert_true(res.before_valid);
+		memcpy(dram, res.dram, sizeof(dram));
+		assert_true(memcmp(dram, res.before, sizeof(dram)) != 0);
+		write.seed++;
+		done(sim, &write, &res);
+		assert_true(res.before_valid);
+		assert_memory_equal(res.before, dram, sizeof(dram));
+		write.kind = CBIT_SIM_DMA_WRITE;
+		write.seed++;
+	}
+	cbit_sim_destroy(sim);
+}
+
 /*
  * A device that goes on with an old mapping meets pages that were given back; another buffer in
  * the same place, and a smaller one, is not taken for the one that was there.
@@ -330,10 +374,15 @@ static void test_coherent_in_use(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bad),        cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_reserved),   cmocka_unit_test(test_stages),
-		cmocka_unit_test(test_config),     cmocka_unit_test(test_same),
-		cmocka_unit_test(test_given_back), cmocka_unit_test(test_coherent_in_use),
+		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_reserved),
+		cmocka_unit_test(test_stages),
+		cmocka_unit_test(test_config),
+		cmocka_unit_test(test_same),
+		cmocka_unit_test(test_before),
+		cmocka_unit_test(test_given_back),
+		cmocka_unit_test(test_coherent_in_use),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
