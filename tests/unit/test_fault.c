@@ -241,7 +241,9 @@ static struct faulty *faulty(const char *spec)
 	reg_write(rig->pci[0], 0x03, 0x08, 1);
 	cbit_pci_set_irqs_enabled(rig->pci[0], 2, 16);
 	pattern(rig, SRC_AT, 0x200000, 1);
-	reset_channel(rig);
+	/* with a fault by time it may be gone before it has answered */
+	if (!strstr(spec, "time="))
+		reset_channel(rig);
 	return f;
 }
 
@@ -529,7 +531,7 @@ static bool comes(struct cbit_pci *pci, bool up)
 
 static void test_link_by_time(void **state)
 {
-	struct faulty *f = faulty("link-down,time=20ms,for=20ms");
+	struct faulty *f = faulty("link-down,time=50ms,for=1s");
 	struct rig *rig = &f->rig;
 	struct cbit_pci *pci = rig->pci[0];
 
