@@ -82,7 +82,15 @@ struct cbit_domain_owner {
 };
 
 /**
- * cbit_domain_create() - a translation domain with an empty amdv1 table, mode 4 growing to 6.
+ * cbit_iommu_describe() - the mapping that covers @iova of @devid, as the owner of the device's
+ * domain tells it, for an event that a device met before the IOMMU did. Return: false, and @out as
+ * it was, when there is none. Called as cbit_iommu_tell().
+ */
+bool cbit_iommu_describe(struct cbit_iommu *iommu, uint16_t devid, struct cbit_iova iova,
+			 struct cbit_mapping_info *out);
+
+/**
+ * cbit_domain_create() - a translation domain with an empty amdv1 table, mode 3 growing to 6.
  * @owner: copied; may be NULL.
  * Return: 0, -ENOMEM, -ENOSPC when the 16-bit domain ids are used up.
  */

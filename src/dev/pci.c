@@ -158,15 +158,17 @@ void cbit_pci_close(struct cbit_pci *pci)
 /* A driver's mistake, unless the device is being closed under its engine. */
 static enum pci_dma no_master(struct cbit_pci *pci, uint64_t iova, size_t len, bool write)
 {
-	const struct cbit_event ev = { .type = CBIT_EVENT_DMA_NO_MASTER,
-				       .devid = pci->devid,
-				       .write = write,
-				       .iova = CBIT_IOVA(iova),
-				       .len = len };
+	struct cbit_event ev = { .type = CBIT_EVENT_DMA_NO_MASTER,
+				 .devid = pci->devid,
+				 .write = write,
+				 .iova = CBIT_IOVA(iova),
+				 .len = len };
 
 	/* Nor is it one when the device has lost its link. */
-	if (atomic_load(&pci->in_use) && !atomic_load(&pci->gone))
+	if (atomic_load(&pci->in_use) && !atomic_load(&pci->gone)) {
+		cbit_iommu_describe(pci->host.iommu, pci->devid, ev.iova, &ev.mapping);
 		cbit_iommu_tell(pci->host.iommu, &ev);
+	}
 	return PCI_DMA_DISABLED;
 }
 

@@ -97,6 +97,28 @@ void cbit_dma_note_refused(struct dma *d, size_t from)
 	d->n++;
 }
 
+bool cbit_iommu_describe(struct cbit_iommu *iommu, uint16_t devid, struct cbit_iova iova,
+			 struct cbit_mapping_info *out)
+{
+	struct cbit_mapping_info info = { 0 };
+	struct cbit_domain *domain;
+	bool found = false;
+
+	pthread_rwlock_rdlock(&iommu->lock);
+	domain = iommu->domains[iommu->attached[devid]];
+	if (domain)
+		cbit_domain_pin(domain);
+	cbit_iommu_unlock(iommu);
+	if (!domain)
+		return false;
+	if (domain->owner.describe)
+		found = domain->owner.describe(domain->owner.opaque, iova, &info);
+	cbit_domain_unpin(domain);
+	if (found)
+		*out = info;
+	return found;
+}
+
 void cbit_dma_tell(struct dma *d)
 {
 	const struct cbit_observer *observer = d->q.iommu->observer;

@@ -35,6 +35,15 @@ section_abi() {
 		env CBIT_CLIENTS="$clients" CBIT_SELFTESTS="$selftests" "$build/tests/abi/test_tables"
 }
 
+# want_trace LINE FUNCTION: below such a line of a finding is a backtrace with that function and its
+# place in the source.
+want_trace() {
+	awk -v head="^    $1" -v place="^        #[0-9]+ .*[+]0x[0-9a-f]+ $2 [(].*[.]c:[0-9]+[)]" '
+		/^    [a-z]/ { below = $0 ~ head }
+		below && $0 ~ place { found = 1 }
+		END { exit !found }' "$err" || because "no backtrace with $2 below $1"
+}
+
 # Each "expect FUNCTION LINE" of client_trace is in a backtrace.
 want_places() {
 	local word function line
@@ -317,6 +326,7 @@ section_clients() {
 	want_rc 1
 	want_out "^span: the memory's half arrived, the BAR's half lost"
 	want_findings mmio-encrypted=1
+	want_trace mapping: main
 	end
 	# A patch that was posted for it: it clears the C-bit of the memory as well.
 	begin "client: one mapping across memory and a BAR, posted-mmio"
@@ -324,6 +334,7 @@ section_clients() {
 	want_rc 1
 	want_out "^span: the memory's half lost, the BAR's half arrived"
 	want_findings wrong-key=1
+	want_trace mapping: main
 	end
 	for what in '' doorbell; do
 		begin "client: idle for five seconds${what:+, its $what mapped}"
@@ -362,15 +373,19 @@ section_clients() {
 		case $what in
 		unmap-*)
 			want_findings unmapped-nothing=1
+			want_trace call: main
 			want_err '^    (below|above):   mapping call [0-9]+: IOVA 0x1'
 			;;
 		exists)
 			want_findings map-exists-ignored=1
+			want_trace mapping: exists
+			want_trace call: exists
 			want_err '^    call:    VFIO_IOMMU_MAP_DMA .* length 0x2000 rw .*refused \(EEXIST\)'
 			want_err '^    dma:     device 0000:01:00.0 write IOVA 0x20001000 .*older'
 			;;
 		set-iommu)
 			want_findings map-before-set-iommu=3
+			want_trace call: set_iommu
 			want_err '^    call:    VFIO_IOMMU_MAP_DMA .* has no group'
 			want_err '^    call:    VFIO_IOMMU_UNMAP_DMA .* 1 group and no IOMMU'
 			;;
@@ -393,7 +408,8 @@ section_clients() {
 		want_findings unmapped-while-mapped=1
 		want_err '^    mapping: call 1 of process [0-9]+: IOVA 0x10000000 length 0x4000 rw'
 		want_err '^    call:    .*: client address 0x[0-9a-f]+ length 0x3000$'
-		want_err '^        #[0-9]+ .*/client_giveup\+0x[0-9a-f]+ give_up \('
+		want_trace mapping: main
+		want_trace call: give_up
 		end
 		begin "client: memory given up after the unmap, $what"
 		run -- "$clients/client_giveup" "$what" right
@@ -426,10 +442,13 @@ section_clients() {
 	run -- "$clients/client_faults" read-only
 	want_rc 0
 	want_findings write-to-read-only=1
+	want_trace mapping: main
 	end
 	begin "client: DMA with bus mastering off"
 	run -- "$clients/client_faults" bus-master
 	want_rc 0
 	want_findings bus-master-off=1
+	want_err '^    mapping: call [0-9]+ of process [0-9]+: IOVA 0x1000000 '
+	want_trace mapping: main
 	end
 }

@@ -338,6 +338,29 @@ static void test_ids(void **state)
 	rig_free(r);
 }
 
+/* What a device needs that met an event before the IOMMU did. */
+static void test_describe(void **state)
+{
+	struct rig *r = rig_new(true);
+	struct cbit_mapping_info info = { .id = 3 };
+	struct cbit_domain *nobodys;
+
+	(void)state;
+	assert_true(cbit_iommu_describe(r->iommu, DEV, CBIT_IOVA(0x5000), &info));
+	assert_int_equal(info.id, 7);
+	assert_int_equal(info.iova.v, 0x5000);
+	/* a device that is blocked, and one whose domain nobody owns */
+	info.id = 3;
+	assert_false(cbit_iommu_describe(r->iommu, DEV + 1, CBIT_IOVA(0x5000), &info));
+	assert_int_equal(cbit_domain_create(r->iommu, NULL, &nobodys), 0);
+	assert_int_equal(cbit_domain_attach(nobodys, DEV + 1), 0);
+	assert_false(cbit_iommu_describe(r->iommu, DEV + 1, CBIT_IOVA(0x5000), &info));
+	assert_int_equal(info.id, 3);
+	assert_int_equal(r->described, 1);
+	cbit_domain_destroy(nobodys);
+	rig_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -346,6 +369,7 @@ int main(void)
 		cmocka_unit_test(test_iotlb_tags), cmocka_unit_test(test_map_error),
 		cmocka_unit_test(test_log_codes),  cmocka_unit_test(test_log_overflow),
 		cmocka_unit_test(test_check),      cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_describe),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
