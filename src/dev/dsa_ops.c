@@ -192,6 +192,21 @@ static void move(struct work *w)
 	}
 }
 
+/*
+ * A chunk of a move from its end on was refused after @done bytes of it. Whoever goes on later
+ * takes what is done from the end, so none of this chunk counts, and what it wrote over the source
+ * is put back.
+ */
+static void take_back(struct work *w, uint64_t at, size_t n, size_t done)
+{
+	uint64_t shift = w->desc->destination - w->desc->source;
+
+	w->out->completed = (uint32_t)w->done;
+	if (w->out->status & DSA_STATUS_WRITE && shift < n)
+		pci_dma_write(w->dsa->pci, w->desc->destination + at, w->dsa->chunk[0] + shift,
+			      done < n - shift ? done : n - shift, NULL);
+}
+
 /* Sides that overlap, the later one first where the other order would overwrite the source. */
 static void move_overlapping(struct work *w)
 {
@@ -204,8 +219,11 @@ static void move_overlapping(struct work *w)
 		uint64_t at = down ? d->size - w->done - n : w->done;
 
 		if (!get(w, d->source + at, w->dsa->chunk[0], n) ||
-		    !put(w, d->destination + at, w->dsa->chunk[0], n))
+		    !put(w, d->destination + at, w->dsa->chunk[0], n)) {
+			if (down)
+				take_back(w, at, n, w->out->completed - w->done);
 			return;
+		}
 		w->done += n;
 	}
 }

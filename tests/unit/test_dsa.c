@@ -138,6 +138,25 @@ static void test_operations(void **state)
 	assert_int_equal(swerr(rig), 0);
 }
 
+static void map_part(struct rig *rig, uint64_t from, uint64_t to, unsigned int attrs)
+{
+	if (from < to)
+		assert_int_equal(cbit_domain_map(rig->domain, CBIT_IOVA(IOVA(from)),
+						 CBIT_SPA(rig->ram.v + from), to - from, attrs),
+				 0);
+}
+
+/* Test memory anew, but for one page that may only be read if @hole. */
+static void map_anew(struct rig *rig, uint64_t page, bool hole)
+{
+	const unsigned int attrs = rig_ram_attrs(rig);
+
+	assert_int_equal(cbit_domain_unmap(rig->domain, CBIT_IOVA(RAM_IOVA), RAM_SIZE, NULL), 0);
+	map_part(rig, 0, page, attrs);
+	map_part(rig, page, page + 4096, hole ? attrs & ~CBIT_ATTR_WRITE : attrs);
+	map_part(rig, page + 4096, RAM_SIZE, attrs);
+}
+
 static void test_overlap(void **state)
 {
 	static const int shifts[] = { 1, -1, 64, -64, 0x50000, -0x50000 };
@@ -158,6 +177,54 @@ static void test_overlap(void **state)
 		assert_int_equal(c.status, 1);
 		assert_int_equal(c.result, shifts[i] > 0);
 		ram_read(rig, SRC_AT + 0x80000 + (uint64_t)(int64_t)shifts[i], got, len);
+		assert_memory_equal(got, want, len);
+	}
+	free(want);
+	free(got);
+}
+
+/*
+ * A move that overlaps and is refused in the middle tells from which end it went and how far, so
+ * that the rest can be moved once its memory is there.
+ */
+static void test_overlap_resumed(void **state)
+{
+	const uint32_t len = 0x61000, at = 0x600000;
+	static const struct {
+		int32_t shift;
+		uint32_t hole; /* a page of the destination, from its start */
+	} cases[] = { { 0x3000, 0x5000 },  { 0x3000, 0x50000 }, { 0x50000, 0x1000 },
+		      { 0x3000, 0x60000 }, { -0x3000, 0x5000 }, { -0x3000, 0x50000 } };
+	struct rig *rig = *state;
+	uint8_t *want = malloc(len), *got = malloc(len);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct desc d = make(MEMMOVE, DONE, len);
+		const uint64_t to = at + (uint64_t)(int64_t)cases[i].shift;
+		const uint64_t hole = to + cases[i].hole;
+		struct comp c;
+
+		for (uint32_t k = 0; k < len; k++)
+			want[k] = (uint8_t)(k * 31 + (k >> 8) + i);
+		ram_write(rig, at, want, len);
+		d.src = IOVA(at);
+		d.dst = IOVA(to);
+		/* for reading it is there: it is a part of the source as well */
+		map_anew(rig, hole, true);
+		c = run(rig, &d);
+		assert_int_equal(c.status, 0x83);
+		assert_int_equal(c.fault, IOVA(hole));
+		assert_int_equal(c.result, cases[i].shift > 0);
+		assert_true(c.done < len);
+		map_anew(rig, hole, false);
+		d.size -= c.done;
+		if (!c.result) {
+			d.src += c.done;
+			d.dst += c.done;
+		}
+		c = run(rig, &d);
+		assert_int_equal(c.status, 1);
+		ram_read(rig, to, got, len);
 		assert_memory_equal(got, want, len);
 	}
 	free(want);
@@ -326,8 +393,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_identity), T(test_operations),      cmocka_unit_test(test_specs),
-		T(test_overlap),  T(test_bad_descriptors), T(test_faults),
-		T(test_batch),
+		T(test_overlap),  T(test_overlap_resumed), T(test_bad_descriptors),
+		T(test_faults),   T(test_batch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
