@@ -8,6 +8,7 @@
  * means that what it moved counts for nothing.
  */
 #include "dsa.h"
+#include "pci_fault.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -145,19 +146,39 @@ static bool tell(struct dsa *dsa, const struct dsa_job *job, bool batch,
 	return true;
 }
 
+/* The descriptor is done, but nobody is told yet. False: it was made void meanwhile. */
+static bool late(struct dsa *dsa, uint64_t until_ns)
+{
+	const uint64_t generation = atomic_load(&dsa->generation);
+
+	while (atomic_load(&dsa->generation) == generation && !dsa->stop &&
+	       pci_fault_wait(until_ns, &dsa->wake, &dsa->pci->lock))
+		continue;
+	return atomic_load(&dsa->generation) == generation;
+}
+
 /* One descriptor that is no batch, from its checks to its record. *@failed: not a success. */
 static bool carry_out(struct dsa *dsa, const struct dsa_job *job, bool batch, bool *failed)
 {
+	struct pci_fault_end end_as = { 0 };
 	struct dsa_completion c = { 0 };
 
 	c.status = (uint8_t)dsa_check(dsa, job, batch, &c.value);
-	if (c.status == DSA_SUCCESS) {
+	if (c.status == DSA_SUCCESS && pci_faulty(dsa->pci)) {
+		end_as = pci_fault_command(dsa->pci, job->wq, "descriptor with its record at IOVA",
+					   job->desc.completion, DSA_HW_ERROR, DSA_STATUS_MASK);
+		if (end_as.fail)
+			c.status = (uint8_t)end_as.status;
+	}
+	if (c.status == DSA_SUCCESS && !end_as.fail) {
 		uint64_t generation = begin(dsa);
 
 		dsa_operate(dsa, &job->desc, generation, &c);
 		if (!end(dsa, generation))
 			return false;
 	}
+	if (end_as.until_ns && !late(dsa, end_as.until_ns))
+		return false;
 	*failed = c.status != DSA_SUCCESS;
 	return tell(dsa, job, batch, &c);
 }
@@ -325,6 +346,8 @@ static void kick(struct dsa *dsa, bool inline_ok)
 	if (dsa->running)
 		return;
 	dsa->running = true;
+	/* Nobody waits in the write of a portal. */
+	inline_ok &= !(pci_faulty(dsa->pci) && pci_fault_delays(dsa->pci));
 	if (inline_ok && run(dsa, small)) {
 		dsa->running = false;
 	} else if (worker_ready(dsa)) {
@@ -342,6 +365,9 @@ void dsa_engine_submit(struct dsa *dsa, unsigned int wq, const struct dsa_desc *
 {
 	struct dsa_error e = { .wq = wq, .desc = desc };
 
+	if (pci_faulty(dsa->pci) &&
+	    pci_fault_doorbell(dsa->pci, wq, "portal of queue", wq, DSA_OPCODE(desc->op)))
+		return;
 	/* A dedicated queue is written by posted writes: what it cannot take is lost, and told. */
 	if (!(dsa->enabled >> wq & 1))
 		e.code = DSA_WQ_OFF;
@@ -375,6 +401,8 @@ void dsa_engine_abort(struct dsa *dsa, uint32_t wqs)
 		dsa->busy = false;
 		dsa->in_batch = false;
 		atomic_fetch_add(&dsa->generation, 1);
+		/* One that is late is waited for no longer. */
+		pthread_cond_broadcast(&dsa->wake);
 	}
 }
 

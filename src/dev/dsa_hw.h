@@ -211,10 +211,12 @@ enum dsa_status {
 	DSA_COMPLETION_FAULT = 0x1a,
 	DSA_COMPLETION_ALIGN = 0x1b,
 	DSA_BAD_ALIGN = 0x1c,
+	DSA_HW_ERROR = 0x20,
 	/* No public document that we could read numbers these two. */
 	DSA_WQ_OFF = 0x51,
 	DSA_WQ_FULL = 0x52,
 };
 #define DSA_STATUS_WRITE 0x80u
+#define DSA_STATUS_MASK  0x7fu
 
 #endif

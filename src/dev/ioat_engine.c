@@ -219,7 +219,7 @@ static bool execute(struct ioat *ioat)
 
 	if (pci_faulty(ioat->pci) && !error) {
 		end_as = pci_fault_command(ioat->pci, 0, "descriptor at IOVA", at,
-					   IOAT_ERR_WRITE_DATA);
+					   IOAT_ERR_WRITE_DATA, UINT32_MAX);
 		error = end_as.status;
 	}
 	for (uint64_t offset = 0; !error && offset < size; offset += IOAT_CHUNK) {

@@ -28,11 +28,11 @@ static uint16_t media_status(const struct nvme_batch *b, const struct nvme_cmd *
 
 uint16_t nvme_fault_command(struct nvme *n, const struct nvme_batch *b, struct nvme_cmd *cmd)
 {
-	struct pci_fault_end end =
-		pci_fault_command(n->pci, b->sqid, "command", cmd->sqe.cid, media_status(b, cmd));
+	struct pci_fault_end end = pci_fault_command(n->pci, b->sqid, "command", cmd->sqe.cid,
+						     media_status(b, cmd), NVME_STATUS_MASK);
 
 	cmd->until_ns = end.until_ns;
-	return end.fail ? end.status & NVME_STATUS_MASK : NVME_OK;
+	return end.fail ? (uint16_t)end.status : NVME_OK;
 }
 
 bool nvme_fault_hold(struct nvme *n, const struct nvme_batch *b, const struct nvme_cmd *cmd,

@@ -82,6 +82,13 @@ void cbit_pci_destroy(struct cbit_pci *pci)
 {
 	if (!pci)
 		return;
+	/* A link that came back would reset a model that is not there; one of a VF looks at its PF.
+	 */
+	pci_fault_stop(pci->faults);
+	for (unsigned int i = 0; i < pci->total_vfs; i++) {
+		if (pci->vfs[i])
+			pci_fault_stop(pci->vfs[i]->faults);
+	}
 	pci->model->destroy(pci);
 	pci_log_destroy(pci);
 	pci_fault_destroy(pci->faults);

@@ -74,16 +74,26 @@ int cbit_pci_set_faults(struct cbit_pci *pci, struct cbit_fault_plan *plan)
 	return 0;
 }
 
-void pci_fault_destroy(struct pci_faults *faults)
+void pci_fault_stop(struct pci_faults *faults)
 {
+	bool started;
+
 	if (!faults)
 		return;
 	pthread_mutex_lock(&faults->lock);
 	faults->stop = true;
+	started = faults->started;
+	faults->started = false;
 	pthread_cond_signal(&faults->wake);
 	pthread_mutex_unlock(&faults->lock);
-	if (faults->started)
+	if (started)
 		pthread_join(faults->thread, NULL);
+}
+
+void pci_fault_destroy(struct pci_faults *faults)
+{
+	if (!faults)
+		return;
 	pthread_cond_destroy(&faults->wake);
 	pthread_mutex_destroy(&faults->lock);
 	free(faults);
@@ -198,17 +208,27 @@ static void fill_memory(struct cbit_pci *pci, int value)
 	}
 }
 
-static void go(struct pci_faults *faults, const struct hit *hit)
+/* Virtual functions are behind the same link. */
+static void lose(struct cbit_pci *pci, bool removed)
 {
-	struct cbit_pci *pci = faults->pci;
-	bool removed = hit->rule->kind == CBIT_FAULT_REMOVAL;
-
 	pthread_mutex_lock(&pci->lock);
 	if (atomic_load(&pci->gone) != PCI_REMOVED)
 		atomic_store(&pci->gone, removed ? PCI_REMOVED : PCI_LINK_DOWN);
 	pci_config_gone(pci);
 	fill_memory(pci, 0xff);
 	pthread_mutex_unlock(&pci->lock);
+	for (unsigned int i = 0; i < pci->total_vfs; i++) {
+		if (pci->vfs[i])
+			lose(pci->vfs[i], removed);
+	}
+}
+
+static void go(struct pci_faults *faults, const struct hit *hit)
+{
+	struct cbit_pci *pci = faults->pci;
+	bool removed = hit->rule->kind == CBIT_FAULT_REMOVAL;
+
+	lose(pci, removed);
 
 	pthread_mutex_lock(&faults->lock);
 	faults->req_at = removed ? now_ns() + REQ_NS : faults->req_at;
@@ -217,12 +237,19 @@ static void go(struct pci_faults *faults, const struct hit *hit)
 	pthread_mutex_unlock(&faults->lock);
 	tell(faults, hit, NULL, removed ? "the device is gone" : "the link is down");
 	signal_index(pci, removed ? PCI_IRQ_REQ : PCI_IRQ_ERR);
+	for (unsigned int i = 0; i < pci->total_vfs; i++) {
+		if (pci->vfs[i])
+			signal_index(pci->vfs[i], removed ? PCI_IRQ_REQ : PCI_IRQ_ERR);
+	}
 }
 
 bool pci_fault_link_restored(struct cbit_pci *pci)
 {
 	int gone = PCI_LINK_DOWN;
 
+	/* A virtual function has no link of its own. */
+	if (pci->pf && atomic_load(&pci->pf->gone))
+		return false;
 	if (!atomic_compare_exchange_strong(&pci->gone, &gone, PCI_PRESENT))
 		return false;
 	fill_memory(pci, 0);
@@ -238,6 +265,10 @@ static void come_back(struct cbit_pci *pci)
 		pci_config_unconfigured(pci);
 	}
 	pthread_mutex_unlock(&pci->lock);
+	for (unsigned int i = 0; i < pci->total_vfs; i++) {
+		if (pci->vfs[i])
+			come_back(pci->vfs[i]);
+	}
 }
 
 /* --- what comes by time --- */
@@ -338,7 +369,7 @@ void pci_fault_opened(struct pci_faults *faults, bool open)
 	if (!faults->opened_at)
 		faults->opened_at = now_ns();
 	pthread_cond_signal(&faults->wake);
-	if (open && !faults->started && needs_clock(faults)) {
+	if (open && !faults->started && !faults->stop && needs_clock(faults)) {
 		/* Signals are for the program around us, but for what a thread brings about. */
 		sigfillset(&all);
 		sigdelset(&all, SIGBUS);
@@ -400,7 +431,7 @@ bool pci_fault_doorbell(struct cbit_pci *pci, unsigned int queue, const char *na
 }
 
 struct pci_fault_end pci_fault_command(struct cbit_pci *pci, unsigned int queue, const char *name,
-				       uint64_t number, uint32_t status)
+				       uint64_t number, uint32_t status, uint32_t mask)
 {
 	struct event ev = { .kind = CBIT_FAULT_COMPLETION, .queue = queue };
 	struct pci_fault_end end = { 0 };
@@ -408,7 +439,8 @@ struct pci_fault_end pci_fault_command(struct cbit_pci *pci, unsigned int queue,
 
 	if (count(pci->faults, &ev, &hit)) {
 		end.fail = true;
-		end.status = hit.rule->has_status ? hit.rule->status : status;
+		/* A rule for several kinds of devices may have a status that this one has not. */
+		end.status = hit.rule->status & mask ? hit.rule->status & mask : status;
 		tell(pci->faults, &hit, NULL, "queue %u, %s 0x%llx: not carried out, status 0x%x",
 		     queue, name, (unsigned long long)number, end.status);
 	}

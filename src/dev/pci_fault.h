@@ -14,6 +14,11 @@ static inline bool pci_faulty(const struct cbit_pci *pci)
 	return __builtin_expect(pci->faults != NULL, 0);
 }
 
+/*
+ * pci_fault_stop() - nothing comes by time any more: the model may go away. Twice does no harm.
+ * pci_fault_destroy() - after that, and after the model, whose engine asks until it has stopped.
+ */
+void pci_fault_stop(struct pci_faults *faults);
 void pci_fault_destroy(struct pci_faults *faults);
 
 /* pci_fault_opened() - the device was opened, or closed. With no lock held. */
@@ -49,10 +54,10 @@ struct pci_fault_end {
 /*
  * pci_fault_command() - a command of @queue is about to be carried out. @name and @number: for the
  * message;
- * @status: what the model fails with unless the rule says otherwise.
+ * @status: what the model fails with unless the rule says otherwise, @mask: bits that a status has.
  */
 struct pci_fault_end pci_fault_command(struct cbit_pci *pci, unsigned int queue, const char *name,
-				       uint64_t number, uint32_t status);
+				       uint64_t number, uint32_t status, uint32_t mask);
 
 /* pci_fault_delays() - may a command of this device have to wait? */
 bool pci_fault_delays(const struct cbit_pci *pci);

@@ -117,7 +117,7 @@ static void enable(struct rig *rig)
 	assert_int_equal(command(rig, EN_WQ, 1), 0);
 }
 
-static int setup(void **state)
+static inline int setup(void **state)
 {
 	struct rig *rig = malloc(sizeof(*rig));
 
@@ -134,7 +134,7 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
+static inline int teardown(void **state)
 {
 	rig_down(*state);
 	free(*state);

@@ -91,6 +91,8 @@ static void test_completion_errors(void **state)
 		{ "completion-error,queue=1", NVME_IO_FLUSH, NVME_INTERNAL },
 		{ "completion-error,queue=1,status=0x282", NVME_IO_READ, 0x282 },
 		{ "completion-error,queue=1,status=0x4", NVME_IO_WRITE, NVME_DATA_TRANSFER },
+		/* no status of a command: a fault all the same */
+		{ "completion-error,queue=1,status=0x8000", NVME_IO_WRITE, NVME_WRITE_FAULT },
 	};
 
 	(void)state;
@@ -116,6 +118,29 @@ static void test_completion_errors(void **state)
 		assert_int_equal(faults(f), 1);
 		done(f);
 	}
+}
+
+/* Commands of one queue by chance: the same seed, the same ones. */
+static void test_probability(void **state)
+{
+	uint64_t failed[2] = { 0 };
+
+	(void)state;
+	for (unsigned int round = 0; round < 2; round++) {
+		struct faulty *f = faulty("completion-error,queue=1,probability=0.5,seed=5");
+
+		for (unsigned int i = 0; i < 64; i++) {
+			uint16_t status = write8(f, 1, 0).status;
+
+			assert_true(status == NVME_OK || status == NVME_WRITE_FAULT);
+			failed[round] |= (uint64_t)(status != NVME_OK) << i;
+			assert_int_equal(write8(f, 2, 8).status, NVME_OK);
+		}
+		assert_int_equal(faults(f), __builtin_popcountll(failed[round]));
+		done(f);
+	}
+	assert_true(failed[0] == failed[1]);
+	assert_in_range(__builtin_popcountll(failed[0]), 16, 48);
 }
 
 static void test_admin_error(void **state)
@@ -319,10 +344,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_completion_errors), cmocka_unit_test(test_admin_error),
-		cmocka_unit_test(test_delayed),           cmocka_unit_test(test_delayed_deleted),
-		cmocka_unit_test(test_stuck_doorbell),    cmocka_unit_test(test_lost_interrupt),
-		cmocka_unit_test(test_iommu_fault),       cmocka_unit_test(test_fetch_fault),
-		cmocka_unit_test(test_removal),           cmocka_unit_test(test_link_down),
+		cmocka_unit_test(test_probability),       cmocka_unit_test(test_delayed),
+		cmocka_unit_test(test_delayed_deleted),   cmocka_unit_test(test_stuck_doorbell),
+		cmocka_unit_test(test_lost_interrupt),    cmocka_unit_test(test_iommu_fault),
+		cmocka_unit_test(test_fetch_fault),       cmocka_unit_test(test_removal),
+		cmocka_unit_test(test_link_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
