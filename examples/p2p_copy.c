@@ -5,6 +5,7 @@
  *
  * This is an ordinary VFIO program. It knows the kernel's interface and nothing else: it runs as
  * it is on a machine with an IOMMU and two such devices, and under "cbit run" without either.
+ * How the engine is driven is in ioat_small.c.
  *
  * usage: p2p_copy [BDF_A BDF_B]      (default: the first two words of $CBIT_DEVICES)
  * Device A is an I/OAT DMA engine, device B anything with a BAR2 that can be mapped.
@@ -13,40 +14,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
 
-/* I/OAT: the few registers that one copy needs, at their places in BAR0. */
-#define IOAT_CHANNEL       0x80 /* where the channel's registers begin */
-#define CHANCTRL           0x00 /* 16 bits */
-#define CHANCMD            0x04 /* 8 bits */
-#define DMACOUNT           0x06 /* 16 bits: writing it starts the engine */
-#define CHANSTS            0x08 /* 64 bits, state in the low three */
-#define CHAINADDR          0x10 /* 64 bits: IOVA of the first descriptor */
-#define CHANERR            0x28 /* 32 bits */
-#define CMD_RESET          0x20 /* clears itself */
-#define CTRL_STOP_ON_ERROR 0x0008
-#define STATE_MASK         7u
-#define STATE_DONE         1u
-#define STATE_HALTED       3u
-
-struct ioat_descriptor {
-	uint32_t size;
-	uint32_t control; /* 0: a copy, no interrupt, no completion record */
-	uint64_t source;
-	uint64_t target;
-	uint64_t next;
-	uint64_t reserved[4];
-};
+#include "ioat_small.h"
 
 struct device {
 	const char *bdf;
@@ -178,38 +156,17 @@ static void dma_unmap(int container, uint64_t iova, size_t size)
 		fail("VFIO_IOMMU_UNMAP_DMA");
 }
 
-static bool passed(const struct timespec *start, time_t seconds)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec - start->tv_sec > seconds;
-}
-
 /* Runs one descriptor and waits for the engine. */
 static void run_engine(volatile uint8_t *bar0, uint64_t descriptor_iova)
 {
-	volatile uint8_t *chan = bar0 + IOAT_CHANNEL;
-	struct timespec start;
-	uint64_t state;
+	uint32_t chanerr = 0;
+	int ret = ioat_run(bar0, descriptor_iova, &chanerr);
 
 	errno = 0;
-	clock_gettime(CLOCK_MONOTONIC, &start);
-	*(chan + CHANCMD) = CMD_RESET;
-	while (*(chan + CHANCMD) & CMD_RESET)
-		if (passed(&start, 5))
-			fail("the engine does not come out of reset");
-
-	*(volatile uint64_t *)(chan + CHAINADDR) = descriptor_iova;
-	*(volatile uint16_t *)(chan + CHANCTRL) = CTRL_STOP_ON_ERROR;
-	*(volatile uint16_t *)(chan + DMACOUNT) = 1;
-	do {
-		state = *(volatile uint64_t *)(chan + CHANSTS) & STATE_MASK;
-		if (passed(&start, 5))
-			fail("the engine does not finish (state %u)", (unsigned int)state);
-	} while (state != STATE_DONE && state != STATE_HALTED);
-	if (state == STATE_HALTED)
-		fail("the engine halted, CHANERR 0x%x", *(volatile uint32_t *)(chan + CHANERR));
+	if (ret == -EIO)
+		fail("the engine halted, CHANERR 0x%x", chanerr);
+	if (ret)
+		fail("the engine does not finish");
 	printf("the engine reports success\n");
 }
 

@@ -141,19 +141,21 @@ static void enable(struct engine *e)
 
 static void arm(struct engine *e)
 {
-	struct {
-		struct vfio_irq_set set;
-		int32_t fd;
-	} irqs = { .set = { .argsz = sizeof(irqs),
-			    .flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
-			    .index = VFIO_PCI_MSIX_IRQ_INDEX,
-			    .count = 1 } };
+	/* The header, and behind it one descriptor. */
+	_Alignas(struct vfio_irq_set) uint8_t arg[sizeof(struct vfio_irq_set) + sizeof(int32_t)];
+	const struct vfio_irq_set set = {
+		.argsz = sizeof(arg),
+		.flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+		.index = VFIO_PCI_MSIX_IRQ_INDEX,
+		.count = 1,
+	};
 
 	e->interrupt = eventfd(0, EFD_CLOEXEC);
 	if (e->interrupt < 0)
 		fail("eventfd");
-	irqs.fd = e->interrupt;
-	if (ioctl(e->device, VFIO_DEVICE_SET_IRQS, &irqs) < 0)
+	memcpy(arg, &set, sizeof(set));
+	memcpy(arg + sizeof(set), &e->interrupt, sizeof(int32_t));
+	if (ioctl(e->device, VFIO_DEVICE_SET_IRQS, arg) < 0)
 		fail("VFIO_DEVICE_SET_IRQS");
 	*(e->bar0 + INTRCTRL) = MSIX_CONTROL;
 }

@@ -2,7 +2,7 @@
 /*
  * An address space for DMA that several devices share, by either of the kernel's ways: a container
  * with type1, or iommufd. For examples that have more to tell than how VFIO is opened; p2p_copy.c
- * and p2p_dmabuf.c go through each step. All functions say what went wrong and exit with status 2.
+ * goes through each step itself. All functions say what went wrong and exit with status 2.
  */
 #ifndef EXAMPLES_VFIO_SPACE_H
 #define EXAMPLES_VFIO_SPACE_H

@@ -16,25 +16,6 @@
 
 #define SECONDS 5
 
-/* User and system time of all the supervisor's threads, in clock ticks. */
-static unsigned long ticks(void)
-{
-	unsigned long user, system;
-	char path[64], line[1024], *end;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", getppid());
-	f = fopen(path, "re");
-	VC_REQUIRE(f && fgets(line, sizeof(line), f), "%s", path);
-	fclose(f);
-	end = strrchr(line, ')');
-	/* After the name come the state and ten numbers, then these two (proc(5)). */
-	VC_REQUIRE(end && sscanf(end + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
-				 &user, &system) == 2,
-		   "what is '%s'?", line);
-	return user + system;
-}
-
 int main(int argc, char **argv)
 {
 	bool doorbell = argc > 1 && !strcmp(argv[1], "doorbell");
@@ -54,9 +35,9 @@ int main(int argc, char **argv)
 		munmap((void *)(uintptr_t)d->bar0, d->bar0_size);
 	}
 	usleep(500000);
-	used = ticks();
+	used = vc_supervisor_ticks();
 	sleep(SECONDS);
-	used = ticks() - used;
+	used = vc_supervisor_ticks() - used;
 	printf("%lu ticks of %lu allowed\n", used, limit);
 	if (used >= limit)
 		return 1;

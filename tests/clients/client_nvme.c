@@ -345,24 +345,6 @@ static int check(const char *disk, const char *path)
 	return bad ? 1 : 0;
 }
 
-/* User and system time of all the supervisor's threads, in clock ticks. */
-static unsigned long ticks(void)
-{
-	unsigned long user, system;
-	char path[64], line[1024], *end;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", getppid());
-	f = fopen(path, "re");
-	VC_REQUIRE(f && fgets(line, sizeof(line), f), "%s", path);
-	fclose(f);
-	end = strrchr(line, ')');
-	VC_REQUIRE(end && sscanf(end + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
-				 &user, &system) == 2,
-		   "what is '%s'?", line);
-	return user + system;
-}
-
 static int idle(void)
 {
 	const unsigned int seconds = 5;
@@ -375,9 +357,9 @@ static int idle(void)
 	for (int i = 0; i < 1000; i++)
 		nc_do(&nc, 1, nc_io(&nc, NC_READ, 0, 1, 0));
 	usleep(500000);
-	used = ticks();
+	used = vc_supervisor_ticks();
 	sleep(seconds);
-	used = ticks() - used;
+	used = vc_supervisor_ticks() - used;
 	/* After all that silence it still reacts. */
 	clock_gettime(CLOCK_MONOTONIC, &a);
 	nc_do(&nc, 1, nc_io(&nc, NC_READ, 0, 1, 0));

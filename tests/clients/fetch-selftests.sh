@@ -16,7 +16,6 @@ set -eu
 # shellcheck source=tests/clients/newer-suite.sh
 . "$(dirname "$0")/newer-suite.sh"
 
-cache=${1:-${CBIT_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/cbit}}
 suite=${CBIT_KERNEL_SUITE:-sid}
 want=${CBIT_KERNEL_SOURCE:-}
 programs='vfio_dma_mapping_test vfio_dma_mapping_mmio_test vfio_pci_driver_test
@@ -33,11 +32,7 @@ failed() {
 	exit "${3:-1}"
 }
 
-if ! mkdir -p "$cache" 2>/dev/null || ! [ -w "$cache" ]; then
-	log "cannot write to $cache; set CBIT_CACHE to a directory of yours"
-	exit 1
-fi
-cache=$(cd "$cache" && pwd)
+suite_cache "${1:-}"
 out=$cache/selftests
 have_all() {
 	[ -f "$out/.complete" ] || return 1

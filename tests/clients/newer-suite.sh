@@ -1,7 +1,18 @@
 # shellcheck shell=sh disable=SC2154
-# Sourced: packages of another Debian suite than this machine's. The mirror and its key are those that
-# this machine's apt uses; apt's own state is not touched. The caller sets $work, an empty directory of its
-# own, and defines cannot MESSAGE, which ends it with status 77, and failed MESSAGE LOG STATUS.
+# Sourced by what fetches programs and packages: the cache directory, and packages of another Debian suite than
+# this machine's. The mirror and its key are those that this machine's apt uses; apt's own state is not touched.
+# The caller sets $work, an empty directory of its own, and defines log MESSAGE, cannot MESSAGE, which ends it
+# with status 77, and failed MESSAGE LOG STATUS.
+
+# suite_cache [DIR]: makes it the working cache directory, $cache, by its whole path. The caller defines log.
+suite_cache() {
+	cache=${1:-${CBIT_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/cbit}}
+	if ! mkdir -p "$cache" 2>/dev/null || ! [ -w "$cache" ]; then
+		log "cannot write to $cache; set CBIT_CACHE to a directory of yours"
+		exit 1
+	fi
+	cache=$(cd "$cache" && pwd)
+}
 
 apt_newer() {
 	newer_tool=$1

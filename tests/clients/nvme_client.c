@@ -58,18 +58,19 @@ static void *get_memory(size_t size, enum nc_memory kind)
 
 static void arm(struct nc *nc)
 {
-	struct {
-		struct vfio_irq_set set;
-		int32_t fd;
-	} arg = { .set = { .argsz = sizeof(arg),
-			   .flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
-			   .index = VFIO_PCI_MSIX_IRQ_INDEX,
-			   .count = 1 } };
+	_Alignas(struct vfio_irq_set) uint8_t arg[sizeof(struct vfio_irq_set) + sizeof(int32_t)];
+	const struct vfio_irq_set set = {
+		.argsz = sizeof(arg),
+		.flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+		.index = VFIO_PCI_MSIX_IRQ_INDEX,
+		.count = 1,
+	};
 
 	nc->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	VC_REQUIRE(nc->eventfd >= 0, "eventfd");
-	arg.fd = nc->eventfd;
-	VC_REQUIRE(!ioctl(nc->dev->fd, VFIO_DEVICE_SET_IRQS, &arg), "SET_IRQS");
+	memcpy(arg, &set, sizeof(set));
+	memcpy(arg + sizeof(set), &nc->eventfd, sizeof(int32_t));
+	VC_REQUIRE(!ioctl(nc->dev->fd, VFIO_DEVICE_SET_IRQS, arg), "SET_IRQS");
 }
 
 static void create_queues(struct nc *nc)

@@ -108,4 +108,7 @@ void vc_fill(void *p, size_t size, unsigned int seed);
 bool vc_filled(const void *p, size_t size, unsigned int seed);
 void vc_hex(const char *label, const void *p, size_t size);
 
+/* User and system time of all threads of the supervisor, our parent, in clock ticks. */
+unsigned long vc_supervisor_ticks(void);
+
 #endif

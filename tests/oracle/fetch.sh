@@ -12,7 +12,6 @@
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-cache=${1:-${CBIT_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/cbit}}
 suite=${CBIT_KERNEL_SUITE:-sid}
 want=${CBIT_KERNEL_SOURCE:-}
 log() { printf 'oracle: %s\n' "$*" >&2; }
@@ -26,19 +25,16 @@ failed() {
 	exit "${3:-1}"
 }
 
+# shellcheck source=tests/clients/newer-suite.sh
+. "$here/../clients/newer-suite.sh"
+suite_cache "${1:-}"
 out=$cache/oracle
-if ! mkdir -p "$out" 2>/dev/null || ! [ -w "$out" ]; then
-	log "cannot write to $out; set CBIT_CACHE to a directory of yours"
-	exit 1
-fi
-out=$(cd "$out" && pwd)
+mkdir -p "$out"
 exec 9>"$out/.lock"
 flock 9
 work=$(mktemp -d "$out/work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
-# shellcheck source=tests/clients/newer-suite.sh
-. "$here/../clients/newer-suite.sh"
 
 get() {
 	(cd "$work" && apt_newer apt-get download "$1" >"$work/apt.log" 2>&1) ||

@@ -34,25 +34,6 @@ static void die(const char *what)
 	exit(2);
 }
 
-void probe_seed(uint64_t seed)
-{
-	probe.random = seed * UINT64_C(0xd1342543de82ef95) ^ seed << 32;
-}
-
-uint64_t probe_random(void)
-{
-	uint64_t z = probe.random += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
-uint64_t probe_below(uint64_t n)
-{
-	return probe_random() % n;
-}
-
 static uint64_t physical(uint64_t va)
 {
 	uint64_t entry;

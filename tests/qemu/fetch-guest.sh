@@ -11,7 +11,8 @@
 # used as it is. Exit status: 77 when packages cannot be had, 1 when something else fails.
 set -eu
 
-cache=${CBIT_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/cbit}
+# shellcheck source=tests/clients/newer-suite.sh
+. "$(dirname "$0")/../clients/newer-suite.sh"
 modules='ioatdma dmatest vfio-pci vfio_iommu_type1 nvme ext4 crc32c_generic virtio_blk virtio_pci'
 log() { printf 'fetch-guest: %s\n' "$*" >&2; }
 cannot() {
@@ -20,11 +21,7 @@ cannot() {
 	exit "${2:-77}"
 }
 
-if ! mkdir -p "$cache" 2>/dev/null || ! [ -w "$cache" ]; then
-	log "cannot write to $cache; set CBIT_CACHE to a directory of yours"
-	exit 1
-fi
-cache=$(cd "$cache" && pwd)
+suite_cache ''
 out=$cache/guest
 stamp=$(sha256sum <"$0")
 [ "${1:-}" = tools ] && want=$out/tools.img || want=$out/initrd

@@ -12,7 +12,6 @@ set -eu
 # shellcheck source=tests/clients/newer-suite.sh
 . "$(dirname "$0")/../clients/newer-suite.sh"
 
-cache=${CBIT_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/cbit}
 suite=${CBIT_QEMU_SUITE:-sid}
 log() { printf 'fetch-qemu: %s\n' "$*" >&2; }
 cannot() {
@@ -24,11 +23,7 @@ failed() {
 	tail -n 10 "$2" >&2
 	exit "${3:-1}"
 }
-if ! mkdir -p "$cache" 2>/dev/null || ! [ -w "$cache" ]; then
-	log "cannot write to $cache; set CBIT_CACHE to a directory of yours"
-	exit 1
-fi
-cache=$(cd "$cache" && pwd)
+suite_cache ''
 out=$cache/qemu-$suite
 stamp=$(sha256sum <"$0")
 
