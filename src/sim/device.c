@@ -22,9 +22,33 @@ static enum road road_of(const struct sim_device *dev)
 	return dev->cfg.guest && dev->cfg.emulated ? HYPERVISOR : HOST_IOMMU;
 }
 
+/* As an IOMMU tells of it; of the address nothing is an entry but the C-bit that it may carry. */
+static void tell_failed(struct cbit_sim *sim, const struct sim_device *dev, struct cbit_mem *view,
+			enum cbit_event_type type, uint64_t addr, bool write, size_t len)
+{
+	const struct cbit_spa at = CBIT_SPA(addr & ~sim->guest_c);
+	const struct cbit_mem_region *region = cbit_mem_find(view, at);
+	const struct cbit_event ev = {
+		.type = type,
+		.devid = dev->cfg.devid,
+		.write = write,
+		.spa_valid = true,
+		.kind = region ? region->kind : CBIT_MEM_DRAM,
+		.iova = CBIT_IOVA(addr),
+		.spa = at,
+		.len = len,
+		.entry = addr & sim->guest_c,
+		.c_mask = sim->guest_c,
+		.region = region ? region->name : NULL,
+	};
+
+	sim->observer.event(sim->observer.opaque, &ev);
+}
+
 /* Requests that meet no IOMMU: the hypervisor's own, and a trusted device's. */
-static enum cbit_dma_status by_view(struct cbit_sim *sim, struct cbit_mem *view, uint64_t addr,
-				    bool write, uint8_t *data, size_t len)
+static enum cbit_dma_status by_view(struct cbit_sim *sim, const struct sim_device *dev,
+				    struct cbit_mem *view, uint64_t addr, bool write, uint8_t *data,
+				    size_t len)
 {
 	const struct cbit_bus bus = { addr };
 
@@ -34,9 +58,11 @@ static enum cbit_dma_status by_view(struct cbit_sim *sim, struct cbit_mem *view,
 	case CBIT_MEM_WRONG_KEY:
 		return CBIT_DMA_OK;
 	case CBIT_MEM_REFUSED:
+		tell_failed(sim, dev, view, CBIT_EVENT_RMP_FAULT, addr, write, len);
 		sim->res->fault = CBIT_SIM_FAULT_DMA_RMP;
 		return CBIT_DMA_FAULT;
 	default:
+		tell_failed(sim, dev, view, CBIT_EVENT_DMA_ABORT, addr, write, len);
 		return CBIT_DMA_ABORT;
 	}
 }
@@ -48,9 +74,10 @@ static enum cbit_dma_status request(struct cbit_sim *sim, const struct sim_devic
 
 	switch (road_of(dev)) {
 	case HYPERVISOR:
-		return by_view(sim, cbit_guest_hypervisor_view(sim->guest), iova, write, data, len);
+		return by_view(sim, dev, cbit_guest_hypervisor_view(sim->guest), iova, write, data,
+			       len);
 	case TRUSTED:
-		return by_view(sim, cbit_guest_view(sim->guest), iova, write, data, len);
+		return by_view(sim, dev, cbit_guest_view(sim->guest), iova, write, data, len);
 	case GUEST_IOMMU:
 		iommu = cbit_viommu_hardware(sim->viommu);
 		break;
