@@ -25,10 +25,11 @@ struct options {
 	bool prove;
 	char **files;
 	int nr_files;
+	int told; /* reports that were printed */
 };
 
 static const struct argp_option option_list[] = {
-	{ "format", KEY_FORMAT, "FORMAT", 0, "text (default) or json", 0 },
+	{ "format", KEY_FORMAT, "FORMAT", 0, "text (default) or json; of several files a list", 0 },
 	{ "policy", KEY_POLICY, "NAME", 0,
 	  "run under this policy instead of those that the file names", 0 },
 	{ "quiet", KEY_QUIET, NULL, 0, "print only scenarios that fail", 0 },
@@ -106,7 +107,8 @@ static int prove(const struct options *o, const char *file, const struct cbit_sc
 		int fails = text ? mutant_fails(o, file, text) : -1;
 
 		if (!fails)
-			printf("%s:%s: and the scenario still holds\n", file, what);
+			fprintf(o->format == CBIT_SCENARIO_JSON ? stderr : stdout,
+				"%s:%s: and the scenario still holds\n", file, what);
 		idle += !fails;
 		free(text);
 		free(what);
@@ -118,7 +120,18 @@ static int prove(const struct options *o, const char *file, const struct cbit_sc
 	return idle ? 1 : 0;
 }
 
-static int run_file(const struct options *o, const char *file)
+/* Several reports are one JSON text: a list. */
+static void print_report(struct options *o, const char *report)
+{
+	bool json = o->format == CBIT_SCENARIO_JSON;
+
+	if (json && o->nr_files > 1)
+		fputs(o->told ? ",\n" : "[\n", stdout);
+	printf("%s%s", report, json && o->nr_files == 1 ? "\n" : "");
+	o->told++;
+}
+
+static int run_file(struct options *o, const char *file)
 {
 	struct cbit_scenario *scn = scenario_load(file);
 	struct cbit_error err;
@@ -135,7 +148,7 @@ static int run_file(const struct options *o, const char *file)
 	} else {
 		code = failed ? 1 : 0;
 		if (!o->quiet || failed)
-			printf("%s%s", report, o->format == CBIT_SCENARIO_JSON ? "\n" : "");
+			print_report(o, report);
 		if (!code && o->prove)
 			code = prove(o, file, scn);
 	}
@@ -166,5 +179,7 @@ int cmd_sim(int argc, char **argv)
 		if (one > code)
 			code = one;
 	}
+	if (o.format == CBIT_SCENARIO_JSON && o.nr_files > 1)
+		puts(o.told ? "\n]" : "[]");
 	return code;
 }

@@ -35,7 +35,8 @@ static const struct {
 	{ "EBUSY", -EBUSY },   { "EOPNOTSUPP", -EOPNOTSUPP }, { "ERANGE", -ERANGE },
 	{ "ENOSPC", -ENOSPC }, { "EFAULT", -EFAULT },         { "EPERM", -EPERM },
 	{ "ENOTTY", -ENOTTY }, { "ENODEV", -ENODEV },         { "ENOMEM", -ENOMEM },
-	{ "EIO", -EIO },
+	{ "EIO", -EIO },       { "EOVERFLOW", -EOVERFLOW },   { "ETIMEDOUT", -ETIMEDOUT },
+	{ "ENXIO", -ENXIO },
 };
 
 /* The words of a key, NULL for a key without. */
@@ -119,6 +120,11 @@ static int read_findings(struct scn_read *r, const yaml_node_t *node, struct scn
 			return yaml_error(&r->in, item, "findings: more than %d", SCN_FINDINGS);
 		if (yaml_word(&r->in, item, "a finding", ids, count, &index))
 			return -EINVAL;
+		for (unsigned int j = 0; j < i; j++) {
+			if (e->findings[j] == ids[index])
+				return yaml_error(&r->in, item, "findings: '%s' is there twice",
+						  ids[index]);
+		}
 		e->findings[e->nr_findings++] = ids[index];
 	}
 	return add_mutant(r, SCN_FINDING_IDS, node, e->nr_findings ? "[]" : "[mmio-encrypted]");

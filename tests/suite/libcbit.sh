@@ -100,6 +100,12 @@ lib_headers() {
 	sed -n 's/^#include <cbit\/\(.*\)>$/\1/p' "$prefix/include/cbit/cbit.h" | sort >"$T/found"
 	want_same "headers" "$T/expected" "$T/found"
 	end
+	begin "libcbit: docs/libcbit.md names every public header"
+	grep -vE '^(api|cbit)\.h$' "$T/expected" >"$T/wanted"
+	sed -n '/^## The headers/,/^## Rules/p' "$lib_root/docs/libcbit.md" | grep -oE '^\| .*' |
+		grep -oE '\[[a-z]+\.h\]' | tr -d '[]' | sort >"$T/found"
+	want_same "headers" "$T/wanted" "$T/found"
+	end
 	for compiler in 'gcc -std=c17' 'clang -std=c17' 'g++ -std=c++11' 'g++ -std=c++20' 'clang++ -std=c++11' 'clang++ -std=c++20'; do
 		language=c
 		case $compiler in *++*) language=c++ ;; esac

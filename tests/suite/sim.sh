@@ -44,6 +44,20 @@ section_sim() {
 	try 20 python3 -m json.tool "$T/json"
 	want_rc 0
 	end
+	begin "sim: --format json of several files is one JSON text, whatever becomes of them"
+	printf 'steps: [{alloc: x}, {write: x, expect: {outcome: lost}}]\n' >"$T/wrong.yaml"
+	try 20 "$cbit" sim --format json "$scenarios/tsme.yaml" "$T/none.yaml" "$T/wrong.yaml" "$scenarios/type1-bar.yaml"
+	want_rc 125
+	cp "$out" "$T/json"
+	try 20 python3 -c 'import json, sys
+runs = json.load(open(sys.argv[1]))
+print([run["failed"] for run in runs])' "$T/json"
+	want_rc 0
+	want_out '^\[0, 1, 0\]$'
+	try 20 "$cbit" sim --format json --quiet "$scenarios/tsme.yaml" "$scenarios/type1-bar.yaml"
+	want_rc 0
+	want_out '^\[\]$'
+	end
 	begin "sim: explain tells entries and decisions"
 	try 20 "$cbit" explain --policy linux-7.2 "$scenarios/type1-bar.yaml"
 	want_rc 0
@@ -114,6 +128,8 @@ section_sim() {
 	bad "a control character" "1:7: name: has a control character in it" <<<$'name: "\\e[2J"\nsteps: [{alloc: x}]'
 	bad "a control character is not shown" "1:17: a buffer: '\?\[2J' is not a name" <<<'steps: [{alloc: "\e[2J"}]'
 	bad "an ASID of the host" "1:27: asid: from 1 to 15" <<<$'guest: { kind: sev, asid: 0 }\nsteps: [{alloc: x}]'
+	bad "a finding twice" "1:58: findings: 'wrong-key' is there twice" \
+		<<<'steps: [{alloc: x, expect: {findings: [wrong-key,        wrong-key]}}]'
 	bad "a region twice" "1:30: 'ram' is there twice" <<<$'memory: { ram: { size: 1M }, ram: { size: 2M } }\nsteps: [{alloc: x}]'
 	bad "a device twice" "1:19: 'nic' is there twice" <<<$'devices: { nic: , nic: { bar: 4K } }\nsteps: [{alloc: x}]'
 	bad "a policy twice" "1:20: policy: 'complete' is there twice" <<<$'policy: [complete, complete]\nsteps: [{alloc: x}]'
