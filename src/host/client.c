@@ -187,7 +187,7 @@ static int install(void *opaque, void *caller, struct cbit_file *file)
 	int fd, ret;
 
 	if (device) {
-		fd = host_devfile_open(host, file);
+		fd = host_devfile_open(host, file, true);
 	} else if (cbit_vfio_dmabuf(file, &info)) {
 		return install_dmabuf(host, caller, file, info.flags & O_CLOEXEC);
 	} else {
@@ -197,25 +197,11 @@ static int install(void *opaque, void *caller, struct cbit_file *file)
 	if (fd < 0)
 		return fd;
 	ret = host_install_fd(caller, fd, true);
-	if (ret < 0 && !device) {
+	/* Where the client is gone, its file never was: the vfio room takes it back itself. */
+	if (device)
+		host_devfile_given(host, file, ret >= 0);
+	else if (ret < 0)
 		host_sock_cancel(host, file);
-	} else if (ret < 0) {
-		/* The client is gone: its file never was. The vfio room takes it back itself. */
-		struct host_devfile *dev = NULL;
-
-		pthread_mutex_lock(&host->files_lock);
-		for (unsigned int i = 0; i < host->nr_devfiles; i++) {
-			struct host_devfile *d = &host->devfiles[i];
-
-			if (d->nr_open && d->open[d->nr_open - 1] == file)
-				dev = d;
-		}
-		if (dev) {
-			dev->nr_open--;
-			dev->skip++; /* the close below will be seen by inotify */
-		}
-		pthread_mutex_unlock(&host->files_lock);
-	}
 	close(fd);
 	return ret;
 }

@@ -94,11 +94,11 @@ static bool make_room(struct host *host, struct host_devfile *dev)
 	const unsigned int max = sizeof(dev->open) / sizeof(dev->open[0]);
 	unsigned int i = 0;
 
-	if (dev->nr_open < max)
+	if (dev->nr_open + dev->nr_giving < max)
 		return true;
-	while (i < max && cbit_vfio_cdev(dev->open[i]))
+	while (i < dev->nr_open && cbit_vfio_cdev(dev->open[i]))
 		i++;
-	if (i == max || dev->nr_surplus == sizeof(dev->surplus) / sizeof(dev->surplus[0]))
+	if (i == dev->nr_open || dev->nr_surplus == sizeof(dev->surplus) / sizeof(dev->surplus[0]))
 		return false;
 	dev->surplus[dev->nr_surplus++] = dev->open[i];
 	for (dev->nr_open--; i < dev->nr_open; i++)
@@ -107,7 +107,7 @@ static bool make_room(struct host *host, struct host_devfile *dev)
 	return true;
 }
 
-int host_devfile_open(struct host *host, struct cbit_file *file)
+int host_devfile_open(struct host *host, struct cbit_file *file, bool giving)
 {
 	struct cbit_device_info info;
 	struct host_devfile *dev;
@@ -127,6 +127,8 @@ int host_devfile_open(struct host *host, struct cbit_file *file)
 		fd = open(path, O_RDWR | O_CLOEXEC);
 		if (fd < 0)
 			fd = -errno;
+		else if (giving)
+			dev->giving[dev->nr_giving++] = file;
 		else
 			dev->open[dev->nr_open++] = file;
 	}
@@ -134,13 +136,37 @@ int host_devfile_open(struct host *host, struct cbit_file *file)
 	return fd;
 }
 
+void host_devfile_given(struct host *host, struct cbit_file *file, bool arrived)
+{
+	pthread_mutex_lock(&host->files_lock);
+	for (unsigned int i = 0; i < host->nr_devfiles; i++) {
+		struct host_devfile *dev = &host->devfiles[i];
+
+		for (unsigned int k = 0; k < dev->nr_giving; k++) {
+			if (dev->giving[k] != file)
+				continue;
+			dev->giving[k--] = dev->giving[--dev->nr_giving];
+			if (arrived)
+				dev->open[dev->nr_open++] = file;
+			else
+				dev->skip++; /* our own close of it will be seen by inotify */
+		}
+	}
+	pthread_mutex_unlock(&host->files_lock);
+}
+
 struct cbit_file *host_devfile_current(const struct host_devfile *dev)
 {
+	/* The client may use a descriptor before we have heard that it arrived. */
+	for (unsigned int i = dev->nr_giving; i--;) {
+		if (cbit_vfio_granted(dev->giving[i]))
+			return dev->giving[i];
+	}
 	for (unsigned int i = dev->nr_open; i--;) {
 		if (cbit_vfio_granted(dev->open[i]))
 			return dev->open[i];
 	}
-	return dev->open[dev->nr_open - 1];
+	return dev->nr_open ? dev->open[dev->nr_open - 1] : NULL;
 }
 
 /* Does anybody have a device file open or mapped still? Undecided (-1) where leases are off. */
@@ -172,17 +198,19 @@ static struct cbit_file *take(struct host_devfile *dev)
 static void closed(struct host *host, struct host_devfile *dev, bool event)
 {
 	struct cbit_file *files[sizeof(dev->open) / sizeof(dev->open[0])];
-	int used = in_use(dev);
 	unsigned int nr = 0;
+	int used;
 
 	pthread_mutex_lock(&host->files_lock);
+	/* With the lock held: a file that is opened after the look is none of those to release. */
+	used = in_use(dev);
 	if (!used) {
 		dev->skip = 0;
 		while (dev->nr_open)
 			files[nr++] = take(dev);
 	} else if (event && dev->skip) {
 		dev->skip--;
-	} else if (event && dev->nr_open > (used > 0)) {
+	} else if (event && dev->nr_open && dev->nr_open + dev->nr_giving > (used > 0)) {
 		/* Which one it was cannot be told, but for the last it does not matter. */
 		files[nr++] = take(dev);
 	}

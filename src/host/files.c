@@ -213,8 +213,8 @@ int host_fd_lookup(struct host *host, pid_t tid, int fd, struct host_fd *out)
 	/* Which of its files a device's descriptor stands for changes with each open and close. */
 	if (out->dev) {
 		pthread_mutex_lock(&host->files_lock);
-		out->kind = out->dev->nr_open ? HOST_FD_DEVICE : HOST_FD_OTHER;
-		out->file = out->dev->nr_open ? host_devfile_current(out->dev) : NULL;
+		out->file = host_devfile_current(out->dev);
+		out->kind = out->file ? HOST_FD_DEVICE : HOST_FD_OTHER;
 		pthread_mutex_unlock(&host->files_lock);
 	}
 	return 0;

@@ -153,6 +153,9 @@ struct host_devfile {
 	struct cbit_pci *pci;
 	struct cbit_file *open[16]; /* files given out, the newest last */
 	unsigned int nr_open;
+	/* Files whose descriptors are being handed over: until then no close can be theirs. */
+	struct cbit_file *giving[16];
+	unsigned int nr_giving;
 	/* Taken out of @open for want of room, to be released with the next closes. */
 	struct cbit_file *surplus[16];
 	unsigned int nr_surplus;
@@ -164,7 +167,12 @@ struct host_devfile *host_devfile_find(struct host *host, uint16_t devid);
 struct host_devfile *host_devfile_get(struct host *host, uint16_t devid);
 struct host_devfile *host_devfile_by_inode(struct host *host, uint64_t dev, uint64_t ino);
 void *host_devfile_bar_memory(void *opaque, uint16_t devid, unsigned int bar, uint64_t size);
-int host_devfile_open(struct host *host, struct cbit_file *file);
+/*
+ * A descriptor to hand over, or a negative errno. A file that its owner takes back when that fails
+ * is @giving until host_devfile_given() says what came of it.
+ */
+int host_devfile_open(struct host *host, struct cbit_file *file, bool giving);
+void host_devfile_given(struct host *host, struct cbit_file *file, bool arrived);
 void host_devfile_drain(struct host *host);
 /* What a descriptor of an open device file stands for: the newest that may be used, if any. */
 struct cbit_file *host_devfile_current(const struct host_devfile *dev);

@@ -200,7 +200,7 @@ static int open_node(struct host_call *call, const struct vfs_node *node)
 	if (ret)
 		return ret;
 	if (node->kind == CBIT_FILE_DEVICE) {
-		fd = host_devfile_open(host, file);
+		fd = host_devfile_open(host, file, false);
 		ret = fd < 0 ? fd : 0;
 	} else {
 		ret = host_sock_open(host, file, &fd);
