@@ -23,12 +23,16 @@
 #define FLAG_OF     0x800u
 #define FLAGS_ARITH (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
 
+/* Elements that are moved at once: the tracer has other threads to look after. */
+#define STRING_MAX 4096u
+
 struct emu {
 	pid_t tid;
 	struct user_regs_struct *regs;
 	struct user_fpregs_struct fp;
 	bool have_fp;
 	bool fp_changed;
+	bool again; /* the instruction is not at its end */
 	ZydisDecodedInstruction insn;
 	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
 	bool (*locate)(void *opaque, uint64_t addr, struct host_access *out);
@@ -308,18 +312,39 @@ static int two_operands(struct emu *e)
 	return 0;
 }
 
-/* MOVS and STOS, once or repeated. */
+/*
+ * MOVS and STOS, once or repeated. A repeated one may be interrupted between two elements, as by
+ * the processor: the program goes on with it by itself once it has left the registers, or meets
+ * memory that is not there.
+ */
 static int string_op(struct emu *e, unsigned int len, bool movs)
 {
 	bool rep = (e->insn.attributes & ZYDIS_ATTRIB_HAS_REP) != 0;
 	int64_t step = e->regs->eflags & FLAG_DF ? -(int64_t)len : (int64_t)len;
 	uint64_t v = e->regs->rax;
 
-	while (!rep || e->regs->rcx) {
-		if (movs && mem_read(e, e->regs->rsi, &v, len))
-			return -ENOSYS;
-		if (mem_write(e, e->regs->rdi, &v, len))
-			return -ENOSYS;
+	/* The other widths of addresses, and segments, nobody uses for this. */
+	if (e->insn.address_width != 64 ||
+	    (e->insn.attributes & (ZYDIS_ATTRIB_HAS_SEGMENT_FS | ZYDIS_ATTRIB_HAS_SEGMENT_GS)))
+		return -ENOSYS;
+	for (unsigned int n = 0; !rep || e->regs->rcx; n++) {
+		struct host_access from, to;
+		bool reads = movs && e->locate(e->opaque, e->regs->rsi, &from);
+		bool writes = e->locate(e->opaque, e->regs->rdi, &to);
+
+		e->again = n && (n == STRING_MAX || (!reads && !writes));
+		if (e->again)
+			break;
+		if (reads)
+			cbit_pci_bar_read(from.pci, from.bar, from.pos, &v, len);
+		else if (movs)
+			e->again = host_copy_in(e->tid, &v, e->regs->rsi, len) != 0;
+		if (writes && !e->again)
+			cbit_pci_bar_write(to.pci, to.bar, to.pos, &v, len);
+		else if (!e->again)
+			e->again = host_copy_out(e->tid, e->regs->rdi, &v, len) != 0;
+		if (e->again)
+			return n ? 0 : -ENOSYS;
 		if (movs)
 			e->regs->rsi += (uint64_t)step;
 		e->regs->rdi += (uint64_t)step;
@@ -457,7 +482,8 @@ int host_insn_emulate(pid_t tid, struct user_regs_struct *regs, bool *regs_chang
 	}
 	if (e.fp_changed && ptrace(PTRACE_SETFPREGS, tid, 0, &e.fp))
 		return -ENOSYS;
-	regs->rip += e.insn.length;
+	if (!e.again)
+		regs->rip += e.insn.length;
 	*regs_changed = true;
 	return 0;
 }

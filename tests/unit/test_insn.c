@@ -267,6 +267,7 @@ static uint64_t moved(uint64_t v)
 static int emulate(struct fixture *f, struct cpu *cpu, const struct insn *insn, char *text)
 {
 	bool changed = false;
+	uint64_t rip;
 	int ret;
 
 	copy_out(f->pid, CODE + SHIFT, insn->code, insn->len);
@@ -277,8 +278,12 @@ static int emulate(struct fixture *f, struct cpu *cpu, const struct insn *insn, 
 	cpu->regs.rdi = moved(cpu->regs.rdi);
 	cpu->regs.rip = moved(cpu->regs.rip);
 	assert_int_equal(ptrace(PTRACE_SETFPREGS, f->pid, 0, &cpu->fp), 0);
-	ret = host_insn_emulate(f->pid, &cpu->regs, &changed, locate, f, text, 128);
-	assert_true(changed == !ret);
+	rip = cpu->regs.rip;
+	do { /* where a repeated one is left to the processor: the same again */
+		changed = false;
+		ret = host_insn_emulate(f->pid, &cpu->regs, &changed, locate, f, text, 128);
+		assert_true(changed == !ret);
+	} while (!ret && cpu->regs.rip == rip);
 	assert_int_equal(ptrace(PTRACE_GETFPREGS, f->pid, 0, &cpu->fp), 0);
 	cbit_pci_bar_read(f->pci, 2, 0, cpu->window, LEN);
 	copy_in(f->pid, cpu->plain, PLAIN, LEN);
@@ -405,6 +410,88 @@ static void test_edges(void **state)
 	assert_int_equal(cpu.regs.rip, CODE);
 }
 
+/* Once more at @rdi and @rsi for @count elements: how many were carried out before it was left. */
+static uint64_t repeat(struct fixture *f, const char *code, uint64_t rdi, uint64_t rsi,
+		       uint64_t count)
+{
+	bool changed = false;
+	struct cpu cpu;
+	char text[128];
+
+	start(f, &cpu, 0);
+	copy_out(f->pid, CODE, code, strlen(code));
+	cpu.regs.rdi = rdi;
+	cpu.regs.rsi = rsi;
+	cpu.regs.rcx = count;
+	cpu.regs.eflags &= ~UINT64_C(0x400);
+	assert_int_equal(
+		host_insn_emulate(f->pid, &cpu.regs, &changed, locate, f, text, sizeof(text)), 0);
+	assert_true(changed);
+	assert_int_equal(cpu.regs.rdi, rdi + count - cpu.regs.rcx);
+	assert_int_equal(cpu.regs.rip, CODE + (cpu.regs.rcx ? 0 : strlen(code)));
+	return count - cpu.regs.rcx;
+}
+
+/* A repeated instruction is left where the processor can go on by itself, and never takes long. */
+static void test_repeat(void **state)
+{
+	static const char stos[] = "\xf3\xaa", movs[] = "\xf3\xa4", stos32[] = "\x67\xf3\xaa";
+	const uint64_t window = WINDOW + SHIFT;
+	struct fixture *f = *state;
+	bool changed = false;
+	struct cpu cpu, before;
+	char text[128];
+
+	assert_int_equal(repeat(f, stos, window, 0, 100), 100);
+	/* out of the registers, where other memory follows, or none does */
+	assert_int_equal(repeat(f, stos, window + LEN - 16, 0, UINT64_C(1) << 40), 16);
+	assert_int_equal(repeat(f, movs, PLAIN, window + LEN - 16, UINT64_C(1) << 40), 16);
+	assert_int_equal(repeat(f, movs, PLAIN + LEN - 24, window, 1000), 24);
+	assert_int_equal(repeat(f, movs, window, PLAIN + LEN - 24, 1000), 24);
+	/* at the very first element the instruction fails, whole */
+	start(f, &cpu, 0);
+	copy_out(f->pid, CODE, movs, strlen(movs));
+	cpu.regs.rsi = 0x1000;
+	cpu.regs.rdi = window;
+	cpu.regs.rcx = 8;
+	before = cpu;
+	assert_int_equal(
+		host_insn_emulate(f->pid, &cpu.regs, &changed, locate, f, text, sizeof(text)),
+		-ENOSYS);
+	assert_false(changed);
+	assert_memory_equal(&before.regs, &cpu.regs, sizeof(cpu.regs));
+	/* addresses of 32 bits, whose registers wrap elsewhere */
+	copy_out(f->pid, CODE, stos32, strlen(stos32));
+	assert_int_equal(
+		host_insn_emulate(f->pid, &cpu.regs, &changed, locate, f, text, sizeof(text)),
+		-ENOSYS);
+}
+
+static bool anywhere(void *opaque, uint64_t addr, struct host_access *out)
+{
+	struct fixture *f = opaque;
+
+	*out = (struct host_access){ .pci = f->pci, .bar = 2, .pos = addr % LEN };
+	return true;
+}
+
+static void test_repeat_bounded(void **state)
+{
+	static const char stos[] = "\xf3\xaa";
+	struct fixture *f = *state;
+	bool changed = false;
+	struct cpu cpu;
+	char text[128];
+
+	start(f, &cpu, 0);
+	copy_out(f->pid, CODE, stos, strlen(stos));
+	cpu.regs.rcx = UINT64_C(1) << 40;
+	assert_int_equal(
+		host_insn_emulate(f->pid, &cpu.regs, &changed, anywhere, f, text, sizeof(text)), 0);
+	assert_int_equal(cpu.regs.rip, CODE);
+	assert_in_range((UINT64_C(1) << 40) - cpu.regs.rcx, 1, 1 << 16);
+}
+
 /* MOVDIR64B, which many processors lack: 64 bytes from memory to where a register points. */
 static void test_line(void **state)
 {
@@ -440,10 +527,8 @@ static void test_line(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_same_as_native),
-		T(test_refused),
-		T(test_edges),
-		T(test_line),
+		T(test_same_as_native), T(test_refused), T(test_edges),
+		T(test_line),           T(test_repeat),  T(test_repeat_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
