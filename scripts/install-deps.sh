@@ -73,9 +73,11 @@ fi
 echo "install-deps: installing $missing" >&2
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+# Another apt may be at work, the one of unattended upgrades for example: wait for it.
 apt() {
 	# shellcheck disable=SC2086 # both are lists of words
-	$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends "$@"
+	$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends \
+		-o DPkg::Lock::Timeout=300 "$@"
 }
 # The package lists may be absent or old: read them anew only when the first try fails.
 # shellcheck disable=SC2086

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,12 +106,17 @@ static void store(struct host *host, const struct vfs_node *node, const char *te
 
 bool host_attr_event(struct host *host, struct host_sock *sock)
 {
+	struct pollfd fd = { .fd = sock->end, .events = POLLIN };
 	char text[64];
 	ssize_t n;
 
-	while ((n = recv(sock->end, text, sizeof(text) - 1, MSG_DONTWAIT)) > 0) {
+	while ((n = recv(sock->end, text, sizeof(text) - 1, MSG_DONTWAIT)) >= 0) {
+		/* An empty write looks like the end, which hangs up. */
+		if (!n && (poll(&fd, 1, 0) < 0 || fd.revents & POLLHUP))
+			return false;
 		text[n] = 0;
-		store(host, sock->attr, text);
+		if (n)
+			store(host, sock->attr, text);
 	}
-	return n < 0 && (errno == EAGAIN || errno == EINTR);
+	return errno == EAGAIN || errno == EINTR;
 }

@@ -4,10 +4,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -110,34 +108,12 @@ static int lock(void *opaque, struct cbit_owner *o, int64_t pages)
 
 static int get_eventfd(void *opaque, void *caller, int fd)
 {
-	int own = host_get_fd(opaque, ((struct host_call *)caller)->tid, fd);
-	char path[64], text[64];
-	ssize_t n;
-
-	if (own < 0)
-		return own == -EPERM || own == -ENOMEM ? own : -EBADF;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", own);
-	n = readlink(path, text, sizeof(text) - 1);
-	text[n > 0 ? n : 0] = 0;
-	if (strcmp(text, "anon_inode:[eventfd]") != 0) {
-		close(own);
-		return -EINVAL;
-	}
-	return own;
+	return host_eventfd_get(opaque, ((struct host_call *)caller)->tid, fd);
 }
 
 static void signal_eventfd(void *opaque, int fd)
 {
-	const uint64_t one = 1;
-
-	struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
-
-	(void)opaque;
-	/* As in the kernel a full counter stays full; and a write to one would wait for ever. */
-	if (poll(&poll_fd, 1, 0) != 1 || !(poll_fd.revents & POLLOUT))
-		return;
-	if (write(fd, &one, sizeof(one)) != sizeof(one))
-		return;
+	host_eventfd_signal(opaque, fd);
 }
 
 static void put_eventfd(void *opaque, int fd)

@@ -331,6 +331,13 @@ void host_watcher_destroy(struct host_watcher *w);
  */
 int host_watch(struct host_watcher *w, int fd, void (*call)(void *ctx), void *ctx);
 
+/* eventfd.c: eventfds of the program's, as descriptors of our own, and their signals */
+struct host_signaller;
+int host_eventfd_get(struct host *host, pid_t tid, int fd);
+void host_eventfd_signal(struct host *host, int fd);
+/* Whoever waits for long to signal one, or @all, waits no more. True when somebody is at it. */
+bool host_eventfds_unblock(struct host *host, bool all);
+
 /* Which file of ours a descriptor is */
 enum host_fd_kind {
 	HOST_FD_OTHER,
@@ -402,6 +409,8 @@ struct host {
 	} tids[256];
 
 	struct host_watcher watcher;
+	pthread_mutex_t signallers_lock;
+	struct host_signaller *signallers; /* threads that write to eventfds, see eventfd.c */
 
 	pthread_mutex_t files_lock;
 	struct host_sock *socks;

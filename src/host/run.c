@@ -205,6 +205,7 @@ int host_run(const struct host_config *config, int *status, struct host_stats *s
 	struct host host = { .config = config,
 			     .owners_lock = PTHREAD_MUTEX_INITIALIZER,
 			     .files_lock = PTHREAD_MUTEX_INITIALIZER,
+			     .signallers_lock = PTHREAD_MUTEX_INITIALIZER,
 			     .drain = PTHREAD_MUTEX_INITIALIZER,
 			     .pagemaps = { .lock = PTHREAD_MUTEX_INITIALIZER },
 			     .heaps = { .lock = PTHREAD_MUTEX_INITIALIZER },

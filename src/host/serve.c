@@ -256,6 +256,7 @@ static void *housekeeper_main(void *opaque)
 			break;
 		if (fds[1].revents)
 			forward_signal(host);
+		host_eventfds_unblock(host, false);
 		again = host_files_look(host, !n, LAST_LOOK_MS);
 		if (n)
 			continue;
@@ -341,6 +342,9 @@ void host_serve_stop(struct host *host)
 
 	if (!crew)
 		return;
+	/* No program is left that could read what somebody of ours waits to write. */
+	while (host_eventfds_unblock(host, true))
+		usleep(1000);
 	pthread_mutex_lock(&crew->lock);
 	__atomic_store_n(&crew->stop, true, __ATOMIC_RELAXED);
 	pthread_cond_broadcast(&crew->wake);

@@ -331,6 +331,9 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 	int code = errno;
 
 	(void)context;
+	/* Our own, to end a wait; see eventfd.c. */
+	if (info->si_code == SI_TKILL && info->si_pid == getpid())
+		return;
 	for (unsigned int i = 0; i < MAX_HELD; i++) {
 		struct host_shm_map *map = __atomic_load_n(&held[i].map, __ATOMIC_RELAXED);
 

@@ -233,6 +233,15 @@ client_basics() {
 	want_out 'all right$'
 	end
 
+	for what in dying string beyond eventfd attribute; do
+		begin "client: rude handling, $what"
+		run --device ioat,sriov=2 -- "$clients/client_rude" "$what"
+		want_rc 0
+		want_out 'all right$'
+		want_no_err 'cannot carry out|ERROR'
+		end
+	done
+
 	begin "client: shared and private memory hold the same bytes"
 	run --stats -- "$clients/client_shared" equal
 	want_rc 0

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Test client: what only a hostile program does, or one that dies at the wrong moment. Whatever
+ * comes of it for the program, cbit goes on, and lets go of it.
+ *
+ * usage: client_rude CASE
+ *   dying      processes killed while they open and close one device by many threads
+ *   string     a repeated string instruction that runs out of a BAR into a GiB of memory
+ *   beyond     the same into memory that is not there: SIGSEGV, just there
+ *   eventfd    an interrupt's eventfd filled up just before it is signalled; nobody reads it
+ *   attribute  an empty write to an attribute, and then one with a number
+ * Exit status 0 when all went as under Linux.
+ */
+#include "vfio_client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct vc c;
+
+static void *open_and_close(void *opaque)
+{
+	(void)opaque;
+	for (;;) {
+		int fd = ioctl(c.dev[0].group, VFIO_GROUP_GET_DEVICE_FD, c.dev[0].bdf);
+
+		if (fd >= 0)
+			close(fd);
+	}
+	return NULL;
+}
+
+static void dying(void)
+{
+	for (useconds_t i = 0; i < 150; i++) {
+		pid_t pid[2];
+
+		for (int k = 0; k < 2; k++) {
+			pid[k] = fork();
+			if (!pid[k]) {
+				pthread_t thread;
+
+				for (int n = 0; n < 3; n++)
+					pthread_create(&thread, NULL, open_and_close, NULL);
+				open_and_close(NULL);
+			}
+		}
+		usleep(2000 + i * 7919 % 6000);
+		for (int k = 0; k < 2; k++)
+			kill(pid[k], SIGKILL);
+		for (int k = 0; k < 2; k++)
+			VC_REQUIRE(waitpid(pid[k], NULL, 0) == pid[k], "waitpid");
+	}
+	VC_REQUIRE(vc_engine_state(&c.dev[0]) <= IOAT_ARMED, "the device does not answer");
+}
+
+/* Two pages of registers where memory follows, by the same file over and over or, @gap, none. */
+static uint8_t *bar_and_memory(bool gap)
+{
+	const size_t size = (size_t)1 << 30, piece = (size_t)1 << 21;
+	struct vfio_region_info info = { .argsz = sizeof(info) };
+	int fd = memfd_create("memory", 0);
+	uint8_t *p =
+		mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	VC_REQUIRE(p != MAP_FAILED && fd >= 0 && !ftruncate(fd, (off_t)piece), "memory");
+	for (size_t at = 0; at < size && !gap; at += piece)
+		VC_REQUIRE(mmap(p + at, piece, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+				0) == p + at,
+			   "mmap");
+	VC_REQUIRE(!ioctl(c.dev[0].fd, VFIO_DEVICE_GET_REGION_INFO, &info), "region 0");
+	VC_REQUIRE(mmap(p, 2 * VC_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, c.dev[0].fd,
+			(off_t)(info.offset + VC_PAGE)) == p,
+		   "BAR0");
+	return p;
+}
+
+static void store_bytes(uint8_t *to, size_t n)
+{
+	__asm__ volatile("rep stosb" : "+D"(to), "+c"(n) : "a"(0) : "memory");
+}
+
+static void string(void)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		uint8_t *p = bar_and_memory(false);
+
+		alarm(1);
+		for (;;)
+			store_bytes(p, (size_t)1 << 30);
+	}
+	VC_REQUIRE(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
+			   WTERMSIG(status) == SIGALRM,
+		   "no alarm, status %x", (unsigned int)status);
+}
+
+static sigjmp_buf after_fault;
+static void *volatile fault_at;
+
+static void on_fault(int sig, siginfo_t *info, void *context)
+{
+	(void)context;
+	fault_at = info->si_addr;
+	siglongjmp(after_fault, sig);
+}
+
+static void beyond(void)
+{
+	struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
+	uint8_t *p = bar_and_memory(true);
+	int sig;
+
+	sigaction(SIGSEGV, &action, NULL);
+	sigaction(SIGBUS, &action, NULL);
+	sig = sigsetjmp(after_fault, 1);
+	if (!sig) {
+		store_bytes(p, 4 * VC_PAGE);
+		vc_die("no fault");
+	}
+	VC_REQUIRE(sig == SIGSEGV && fault_at == p + 2 * VC_PAGE, "signal %d at %p, not %p", sig,
+		   (void *)fault_at, (void *)(p + 2 * VC_PAGE));
+}
+
+static int event;
+static volatile unsigned long copies;
+
+static void *fill(void *opaque)
+{
+	const uint64_t most = UINT64_MAX - 1;
+	ssize_t n;
+
+	(void)opaque;
+	do
+		n = write(event, &most, sizeof(most));
+	while (n > 0 || errno == EINTR);
+	return NULL;
+}
+
+/* Empties it now and then; when the device stands still after that, it waits: die there. */
+static void *watch(void *opaque)
+{
+	unsigned long before;
+	uint64_t v;
+
+	(void)opaque;
+	for (int i = 0; i < 800; i++) {
+		VC_REQUIRE(read(event, &v, sizeof(v)) == sizeof(v), "read");
+		usleep(500);
+		before = copies;
+		usleep(4000);
+		if (copies == before)
+			break;
+	}
+	kill(getpid(), SIGKILL);
+	return NULL;
+}
+
+static void interrupt_for_ever(void)
+{
+	struct vfio_irq_set hdr = {
+		.argsz = sizeof(hdr) + sizeof(int32_t),
+		.flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+		.index = VFIO_PCI_MSIX_IRQ_INDEX,
+		.count = 1,
+	};
+	struct vc_device *d = &c.dev[0];
+	uint8_t irq[sizeof(hdr) + sizeof(event)];
+	uint8_t *memory = vc_memory(2 * VC_PAGE, VC_PAGE, 0);
+	pthread_t thread;
+
+	vc_open(&c, 0, 1, VFIO_TYPE1v2_IOMMU);
+	event = eventfd(0, 0);
+	memcpy(irq, &hdr, sizeof(hdr));
+	memcpy(irq + sizeof(hdr), &event, sizeof(event));
+	VC_REQUIRE(!ioctl(d->fd, VFIO_DEVICE_SET_IRQS, irq), "SET_IRQS");
+	vc_engine(&c, d, 0x1000000);
+	vc_map(&c, memory, 0x10000000, 2 * VC_PAGE);
+	d->bar0[3] = 8; /* INTRCTRL: MSI-X */
+	pthread_create(&thread, NULL, fill, NULL);
+	pthread_create(&thread, NULL, watch, NULL);
+	for (;; copies++) {
+		*d->desc = (struct ioat_desc){ .size = 64,
+					       .control = 1, /* interrupt when done */
+					       .source = 0x10000000,
+					       .target = 0x10001000,
+					       .next = d->desc_iova };
+		vc_engine_start(d, 1);
+		vc_engine_wait(d);
+	}
+}
+
+static void eventfds(void)
+{
+	int status;
+
+	vc_close(&c);
+	for (int i = 0; i < 3; i++) {
+		pid_t pid = fork();
+
+		if (!pid)
+			interrupt_for_ever();
+		VC_REQUIRE(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
+				   WTERMSIG(status) == SIGKILL,
+			   "status %x", (unsigned int)status);
+	}
+	vc_open(&c, 0, 1, VFIO_TYPE1v2_IOMMU);
+}
+
+static void attribute(void)
+{
+	char path[128], text[8] = "";
+	int fd, i = 0;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/sriov_numvfs", c.dev[0].bdf);
+	fd = open(path, O_WRONLY);
+	VC_REQUIRE(fd >= 0, "%s", path);
+	vc_close(&c);
+	VC_REQUIRE(!write(fd, "", 0), "an empty write");
+	/* The attribute is looked at before this is answered. */
+	VC_REQUIRE(!access(path, F_OK), "%s", path);
+	VC_REQUIRE(write(fd, "2", 1) == 1, "the write after an empty one");
+	do {
+		FILE *f = fopen(path, "r");
+
+		VC_REQUIRE(f && fgets(text, sizeof(text), f), "%s", path);
+		fclose(f);
+	} while (strcmp(text, "2\n") != 0 && ++i < 100);
+	VC_REQUIRE(i < 100, "there are '%s' virtual functions", text);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		void (*run)(void);
+	} cases[] = {
+		{ "dying", dying },      { "string", string },       { "beyond", beyond },
+		{ "eventfd", eventfds }, { "attribute", attribute },
+	};
+
+	vc_open(&c, 0, 1, VFIO_TYPE1v2_IOMMU);
+	for (size_t i = 0; argc == 2 && i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (!strcmp(argv[1], cases[i].name)) {
+			cases[i].run();
+			printf("%s: all right\n", argv[1]);
+			return 0;
+		}
+	}
+	vc_die("no such case");
+}
