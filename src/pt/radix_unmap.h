@@ -29,6 +29,17 @@ static inline bool radix_retire(struct cbit_pt *pt, const struct mem_view *view,
 	return true;
 }
 
+/* Leaves of their level's own size that follow one another, of @n entries; how many there were. */
+static inline unsigned int radix_drop_singles(uint64_t *slot, unsigned int n, unsigned int level)
+{
+	unsigned int i = 0;
+
+	do
+		radix_store(&slot[i++], 0);
+	while (i < n && fmt_single(radix_load(&slot[i]), level));
+	return i;
+}
+
 /* @base: IOVA of entry 0 of @table, which is at @table_spa. */
 static void radix_unmap_table(struct radix_unmap *u, uint64_t *table, uint64_t table_spa,
 			      unsigned int level, uint64_t base)
@@ -50,16 +61,14 @@ static void radix_unmap_table(struct radix_unmap *u, uint64_t *table, uint64_t t
 			continue;
 		}
 		/* Most are leaves of the level's own size, one after the other. */
-		while (fmt_single(entry, level) && base + ((uint64_t)at << item) >= u->first) {
-			radix_store(&table[at], 0);
-			u->removed += radix_bytes(item);
-			gone++;
-			if (++at == to)
-				goto out;
-			entry = radix_load(&table[at]);
-		}
-		if (!(entry & RADIX_PRESENT))
+		if (fmt_single(entry, level) && base + ((uint64_t)at << item) >= u->first) {
+			unsigned int n = radix_drop_singles(&table[at], to - at, level);
+
+			u->removed += (uint64_t)n << item;
+			gone += (int)n;
+			at += n;
 			continue;
+		}
 		kind = fmt_kind(entry, level, 0);
 		if (kind == FMT_LEAF) {
 			unsigned int lg2 = fmt_leaf_lg2(entry, level);
@@ -87,7 +96,6 @@ static void radix_unmap_table(struct radix_unmap *u, uint64_t *table, uint64_t t
 		}
 		at++;
 	}
-out:
 	radix_count(u->view, table_spa, -gone);
 }
 
