@@ -280,6 +280,26 @@ static void test_parts(void **state)
 	free(t.page);
 }
 
+/* One write over the border between two pages of bits, of which nothing else touches the second. */
+static void test_border(void **state)
+{
+	const struct cbit_pci_log_range all = { RAM_IOVA, RAM_IOVA + SPACE - 1 };
+	struct rig *rig = *state;
+	struct told t = { .page = calloc(1, PAGES) };
+
+	start(rig, KIB(4), &all, 1);
+	for (uint64_t border = MIB(128); border < SPACE; border += MIB(128)) {
+		put(rig, border - KIB(4), KIB(8));
+		t.bytes = 0;
+		assert_int_equal(read_log(rig, &t, border, KIB(4)), 0);
+		assert_int_equal(t.bytes, KIB(4));
+		assert_int_equal(read_log(rig, &t, 0, SPACE), 0);
+		assert_int_equal(t.bytes, KIB(8));
+	}
+	cbit_pci_log_stop(rig->pci[0]);
+	free(t.page);
+}
+
 static void test_page_sizes(void **state)
 {
 	static const struct {
@@ -439,7 +459,7 @@ static void test_seen_is_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_true_set),   T(test_ranges),         T(test_parts),
+		T(test_true_set),   T(test_ranges),         T(test_parts),        T(test_border),
 		T(test_page_sizes), T(test_nothing_missed), T(test_seen_is_told),
 	};
 
