@@ -88,5 +88,8 @@ void vfio_memory_config_write(struct vfio_device *dev, uint32_t pos, const void 
 	    (pm && (*pm & PCI_PM_STATE_MASK) == PCI_PM_D3HOT) || flr)
 		vfio_dmabuf_move(dev, true);
 	cbit_pci_config_write(dev->pci, pos, buf, len);
+	/* However it is reset, a device runs afterwards (include/uapi/linux/vfio.h). */
+	if (flr && !cbit_pci_removed(dev->pci))
+		vfio_mig_reset(dev);
 	vfio_memory_on(dev);
 }
