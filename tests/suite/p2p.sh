@@ -21,7 +21,27 @@ p2p_arrived() {
 	want_findings
 }
 
+# One copy into a BAR three times: what changes is the policy and how the BAR is mapped.
+p2p_side_by_side() {
+	local -a machine=(--platform sme --device ioat --device "ioat,membar=1M")
+	local policy
+
+	begin "p2p: by dma-buf under complete and linux-7.2, by type1 under linux-7.2"
+	for policy in complete linux-7.2; do
+		run "${machine[@]}" --policy "$policy" -- "$examples/p2p_dmabuf"
+		want_rc 0
+		want_out '^the bytes arrived: 4096 of 4096$'
+		want_findings
+	done
+	run "${machine[@]}" --policy linux-7.2 -- "$examples/p2p_copy"
+	want_rc 1
+	want_out '^the copy was lost: 0 of 4096 bytes arrived$'
+	want_findings mmio-encrypted=1
+	end
+}
+
 section_p2p() {
+	p2p_side_by_side
 	p2p linux-7.2 type1 512 1
 	want_out "^A read into B's CMB: 0 of 8192 bytes arrived, the rest was lost$"
 	want_out '^the I/OAT engine copied into the CMB: 0 of 8192 bytes arrived, the rest was lost$'

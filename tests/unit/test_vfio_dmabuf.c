@@ -4,6 +4,7 @@
  * drivers/vfio/pci/vfio_pci_dmabuf.c, drivers/iommu/iommufd/pages.c).
  */
 #include <pthread.h>
+#include <sched.h>
 
 #include "iommufd_rig.h"
 
@@ -492,47 +493,74 @@ static void test_change_process(void **state)
 
 #define ROUNDS 300
 
+struct racer {
+	struct rig *r;
+	pthread_t thread;
+	bool stop;
+	unsigned int late;
+};
+
+/* Does anything arrive in the BAR while its dma-buf is revoked? It cannot be mapped anew then. */
+static bool arrives(struct rig *r)
+{
+	const uint64_t *word = (const uint64_t *)bar_bytes(r);
+	uint64_t before = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+
+	for (unsigned int i = 0; i < 20; i++)
+		sched_yield();
+	return __atomic_load_n(word, __ATOMIC_ACQUIRE) != before;
+}
+
 static void *resetter(void *arg)
 {
-	struct rig *r = arg;
+	struct racer *me = arg;
 
 	for (int i = 0; i < ROUNDS; i++) {
-		config_write(r, 0, 4, 0);
-		config_write(r, 0, 4, 2);
-		client_ioctl(r->c, r->cdev[0], UAPI_DEVICE_RESET, 0);
+		config_write(me->r, 0, 4, 0);
+		me->late += arrives(me->r);
+		config_write(me->r, 0, 4, 2);
+		client_ioctl(me->r->c, me->r->cdev[0], UAPI_DEVICE_RESET, 0);
 	}
 	return NULL;
 }
 
-static void *reader(void *arg)
+static void *writer(void *arg)
 {
-	struct rig *r = arg;
+	struct racer *me = arg;
 
-	for (int i = 0; i < ROUNDS; i++)
-		rig_reaches(r, 1, 0x10000);
+	for (uint64_t n = 1; !__atomic_load_n(&me->stop, __ATOMIC_RELAXED); n++)
+		rig_dma_write(me->r, 1, 0x10000, &n, sizeof(n));
 	return NULL;
 }
 
-/* Maps and unmaps while the device is reset: never may an entry outlive its dma-buf. */
+/*
+ * Maps and unmaps while the device is reset and DMA goes on: never may an entry outlive its
+ * dma-buf, or a write come after it.
+ */
 static void test_race(void **state)
 {
 	struct rig *r = *state;
 	int fd = (int)rig_dmabuf(r, 0, BAR, 0, BAR_SIZE);
-	pthread_t threads[2];
+	struct racer reset = { .r = r }, write = { .r = r };
 
-	assert_int_equal(pthread_create(&threads[0], NULL, resetter, r), 0);
-	assert_int_equal(pthread_create(&threads[1], NULL, reader, r), 0);
+	assert_int_equal(pthread_create(&reset.thread, NULL, resetter, &reset), 0);
+	assert_int_equal(pthread_create(&write.thread, NULL, writer, &write), 0);
 	for (int i = 0; i < ROUNDS; i++) {
 		long ret = rig_map_file(r, 1, 0x10000, fd, 0, BAR_SIZE);
 
 		assert_true(ret == 0 || ret == -ENODEV);
 		if (!ret && i % 3)
 			assert_int_equal(rig_copy(r, 1, 0x10000, 1, 0x40000, P, 7), 0);
+		/* now and then it stays until it is revoked */
+		for (int k = 0; !ret && !(i & 7) && k < 200 && rig_reaches(r, 1, 0x10000); k++)
+			sched_yield();
 		if (!ret)
 			assert_int_equal(rig_unmap(r, 1, 0, UINT64_MAX), 0);
 	}
-	pthread_join(threads[0], NULL);
-	pthread_join(threads[1], NULL);
+	pthread_join(reset.thread, NULL);
+	__atomic_store_n(&write.stop, true, __ATOMIC_RELAXED);
+	pthread_join(write.thread, NULL);
+	assert_int_equal(reset.late, 0);
 	assert_int_equal(rig_map_file(r, 1, 0x10000, fd, 0, BAR_SIZE), 0);
 	assert_true(rig_reaches(r, 1, 0x10000));
 	config_write(r, 0, 4, 0);
