@@ -16,10 +16,11 @@ if [ "${1:-}" = --check ]; then
 fi
 build='gcc libc6-dev make meson ninja-build pkg-config libseccomp-dev libzydis-dev libcmocka-dev'
 build="$build libssl-dev libjansson-dev libyaml-dev libbsd-dev libdw-dev"
-# bc to uuid-dev: to build the kernel's VFIO selftests; dpdk-dev: DPDK's dmadev_autotest.
+# bc to uuid-dev: to build the kernel's VFIO selftests; dpdk-dev: DPDK's dmadev_autotest; dpdk-doc: its
+# example applications.
 # The sanitizers' runtime goes by clang's version, which is Debian 12's where nothing tells.
 rt=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
-tests="bc bison flex rsync libelf-dev xz-utils uuid-dev dpdk-dev libdpdk-dev clang libclang-rt-${rt:-14}-dev"
+tests="bc bison flex rsync libelf-dev xz-utils uuid-dev dpdk-dev libdpdk-dev dpdk-doc clang libclang-rt-${rt:-14}-dev"
 # qemu-system-x86: a guest on our devices.
 tests="$tests valgrind util-linux procps jq g++ binutils qemu-system-x86 qemu-utils"
 case ${1:-} in

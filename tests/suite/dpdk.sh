@@ -1,5 +1,83 @@
 # shellcheck shell=bash disable=SC2016,SC2034,SC2054,SC2154
-# Section dpdk: DPDK's own test, and a program of ours on DPDK, by its I/OAT and DSA drivers.
+# Section dpdk: DPDK's own test, one of its example applications, and a program of ours on DPDK, by its I/OAT
+# and DSA drivers.
+
+# le BYTES NUMBER: little-endian.
+le() {
+	local i
+	for ((i = 0; i < $1; i++)); do
+		printf '%b' "\\x$(printf %02x $(($2 >> 8 * i & 255)))"
+	done
+}
+
+# packets COUNT LENGTH: a capture file with as many Ethernet frames, of random bytes.
+packets() {
+	local i
+	le 4 $((0xa1b2c3d4)) && le 2 2 && le 2 4 && le 4 0 && le 4 0 && le 4 65536 && le 4 1
+	for ((i = 0; i < $1; i++)); do
+		le 4 "$i" && le 4 0 && le 4 "$2" && le 4 "$2"
+		head -c "$2" /dev/urandom
+	done
+}
+
+# DPDK's "DMA Device forwarding", as Debian packages it: frames come from one capture file, each is copied by
+# the device, the copies go into another.
+dpdk_forward() {
+	local source=/usr/share/dpdk/examples/dma/dmafwd.c device count=500 len=1400 differ
+	if ! [ -f "$source" ] || ! pkg-config --exists libdpdk; then
+		if [ -n "${CI:-}" ]; then
+			not_ok "dpdk: the example dmafwd has been installed"
+		else
+			skip "dpdk: the example dmafwd" "no $source, or no libdpdk (packages dpdk-doc, libdpdk-dev)"
+		fi
+		return
+	fi
+	begin "dpdk: the example dmafwd builds"
+	# shellcheck disable=SC2046 # options
+	try 120 "${CC:-cc}" -O2 -w -DALLOW_EXPERIMENTAL_API $(pkg-config --cflags libdpdk) -o "$T/dmafwd" "$source" \
+		$(pkg-config --libs libdpdk)
+	want_rc 0
+	end
+	packets "$count" "$len" >"$T/in.pcap"
+	# It goes on until somebody ends it; each second it tells what it has done.
+	cat >"$T/forward.sh" <<-'END'
+		count=$1
+		shift
+		log=$(mktemp)
+		"$@" >"$log" &
+		program=$!
+		for i in $(seq 120); do
+			grep -q "Total completed ops: $count\$" "$log" && break
+			kill -0 $program 2>/dev/null || break
+			sleep 0.5
+		done
+		kill -INT $program
+		wait $program
+		status=$?
+		cat "$log"
+		rm -f "$log"
+		exit $status
+	END
+	for device in ioat dsa; do
+		begin "dpdk: the example dmafwd forwards frames by $device"
+		rm -f "$T/out.pcap"
+		limit=90 run --stats --device "$device" -- sh "$T/forward.sh" "$count" "$T/dmafwd" \
+			--no-huge -m 1024 --iova-mode=va --lcores '0@0,1@0' -a 0000:01:00.0 --no-telemetry --no-shconf \
+			--vdev "net_pcap0,rx_pcap=$T/in.pcap,tx_pcap=$T/out.pcap" -- -c hw --no-mac-updating -s 512 -i 1
+		want_rc 0
+		want_out "^Packets sent: +$count\$"
+		want_out "Total completed ops: $count\$"
+		want_out 'Total failed ops: 0$'
+		want_err "^cbit: stat dma-bytes-by-pointer [1-9]"
+		# The same but for the file's header (24 bytes) and the times, the first 8 bytes of each record.
+		differ=$(cmp -l "$T/in.pcap" "$T/out.pcap" 2>&1 | awk -v size=$((len + 16)) \
+			'!/^ *[0-9]/ || ($1 > 24 && ($1 - 25) % size >= 8) { n++ } END { print n + 0 }')
+		[ "$differ" = 0 ] || because "the frames that came out are not those that went in: $differ bytes differ"
+		[ "$(stat -c %s "$T/in.pcap")" = "$(stat -c %s "$T/out.pcap")" ] || because "not as many bytes of frames"
+		want_dpdk_findings
+		end
+	done
+}
 
 # Those of DPDK give their memory up at the end with the device still set up for it, and say nothing.
 want_dpdk_findings() {
@@ -58,6 +136,8 @@ section_dpdk() {
 		end
 	done
 
+	dpdk_forward
+
 	if ! [ -x "$clients/client_dpdk" ]; then
 		if [ -n "${CI:-}" ]; then
 			not_ok "dpdk: client_dpdk has been built"
@@ -71,6 +151,13 @@ section_dpdk() {
 		dpdk_program "$device" va "the program's addresses, pages of 4 KiB" --no-huge --no-shconf --iova-mode=va
 		end
 	done
+	begin "dpdk: a fault of dsa is an error to DPDK"
+	run --device dsa --fault completion-error,after=20 -- "$clients/client_dpdk" -l 0 -m 64 -a 0000:01:00.0 \
+		--no-telemetry --no-huge --no-shconf --iova-mode=va
+	want_rc 1
+	want_out '^not ok 0000:01:00.0.*: an operation failed'
+	want_err '^cbit: fault 1: completion-error: device 0000:01:00\.0: queue 0, .*: not carried out, status 0x20 \(event 21\)$'
+	end
 	# Without huge pages DPDK never asks for physical addresses.
 	begin "dpdk: copies and fills, ioat, IOVAs were to be physical, small pages"
 	dpdk_program ioat va "the program's addresses, pages of 4 KiB" --no-huge --no-shconf --iova-mode=pa
