@@ -277,6 +277,11 @@ void nvme_bar_write(struct cbit_pci *pci, unsigned int bar, uint64_t offset, uns
 /* nvme_worker.c */
 int nvme_workers_start(struct nvme *n);
 void nvme_workers_stop(struct nvme *n);
+/*
+ * nvme_worker_look() - look at everything once and do what there is to do. Of the worker's thread,
+ * or of a test that has started none. True if there was something.
+ */
+bool nvme_worker_look(struct nvme_worker *w);
 /* nvme_kick() - a worker shall look now. Any thread. */
 void nvme_kick(struct nvme *n, unsigned int worker);
 /*

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define PRP_SIZE 8u
+#define PRP_SIZE sizeof(uint64_t)
 /* Entries of a list that are read at a time. */
 #define PRP_CHUNK 128u
 #define SGL_CHUNK 64u

@@ -174,7 +174,7 @@ static uint16_t compare(struct nvme_cmd *cmd)
 
 		if (status)
 			return status;
-		if (memcmp(block, cmd->data + done, len))
+		if (memcmp(block, cmd->data + done, len) != 0)
 			return NVME_COMPARE_FAILED;
 		done += len;
 	}

@@ -230,8 +230,8 @@ static void commands_page(const struct nvme *n, uint8_t *page)
 	};
 
 	for (unsigned int i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		memcpy(page + 1024 * commands[i].io + 4 * commands[i].opcode, &commands[i].effects,
-		       sizeof(commands[i].effects));
+		memcpy(page + (size_t)1024 * commands[i].io + (size_t)4 * commands[i].opcode,
+		       &commands[i].effects, sizeof(commands[i].effects));
 	if (nvme_has_siblings(n))
 		memset(page + sizeof(uint32_t) * NVME_ADM_FORMAT, 0, sizeof(uint32_t));
 }

@@ -98,8 +98,7 @@ static bool chores(struct nvme_worker *w)
 	return found;
 }
 
-/* One look at everything. True if there was something. */
-static bool look(struct nvme_worker *w)
+bool nvme_worker_look(struct nvme_worker *w)
 {
 	struct nvme *n = w->n;
 	uint64_t live = atomic_load_explicit(&w->live, memory_order_relaxed);
@@ -143,7 +142,7 @@ static void *worker_main(void *arg)
 			last = nvme_now();
 			continue;
 		}
-		if (look(w)) {
+		if (nvme_worker_look(w)) {
 			last = nvme_now();
 			looks = 0;
 			continue;
