@@ -56,6 +56,15 @@ try() {
 	[ "$rc" -ne 124 ] || because "still running after $seconds s"
 }
 
+# try_cpu SECONDS COMMAND...: as try, in so much processor time; how long it waits for one is not its affair.
+try_cpu() {
+	local seconds=$1 TIMEFORMAT='%U %S'
+	shift
+	{ time try $((seconds * 20)) "$@"; } 2>"$T/time"
+	awk -v most="$seconds" '{ exit $1 + $2 > most }' "$T/time" ||
+		because "user and system time $(cat "$T/time") s, together more than $seconds"
+}
+
 because() {
 	why="$why    * $1"$'\n'
 }

@@ -90,7 +90,7 @@ print([run["failed"] for run in runs])' "$T/json"
 	want_err "--memory 'rom': one of dram, cxl-ram, coherent, coherent-plain, mmio"
 	end
 	begin "sim: the matrix has its cells, and in time"
-	try 20 "$cbit" matrix
+	try_cpu 2 "$cbit" matrix
 	want_rc 0
 	want_out '^2900 cells, each carried out$'
 	want_out '^    device       read abort \(-\) +write lost \(-\)$'
