@@ -25,7 +25,7 @@ int cmd_devices(int argc, char **argv)
 	static const struct argp argp = {
 		.doc = "List the device models with their options, the policies and the platforms.",
 	};
-	static const char *const platforms[] = { "bare", "sme", "tsme" };
+	static const char *const platforms[] = { "bare", "sme", "tsme", "sev-guest", "snp-guest" };
 	const struct cbit_policy *policy;
 	struct cbit_platform platform;
 
@@ -43,7 +43,11 @@ int cmd_devices(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(platforms) / sizeof(platforms[0]); i++) {
 		if (cbit_platform_preset(platforms[i], &platform))
 			continue;
-		if (platform.sme)
+		if (platform.sev)
+			printf("  %-12s the program runs inside a guest with %s; C-bit at position "
+			       "%u\n",
+			       platforms[i], platform.snp ? "SEV-SNP" : "SEV", platform.c_bit);
+		else if (platform.sme)
 			printf("  %-12s C-bit at position %u, %u-bit physical addresses\n",
 			       platforms[i], platform.c_bit, platform.pa_bits);
 		else

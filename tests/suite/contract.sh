@@ -99,7 +99,9 @@ section_contract() {
 	want_out '^ +run +'
 	end
 	contract 0 "cbit devices" "$cbit" devices
-	want_out 'ioat'
+	for word in ioat dsa nvme lost-interrupt linux-7.2 complete bare sme tsme sev-guest snp-guest; do
+		want_out "^ *$word +[a-zA-Z]"
+	done
 	end
 }
 
