@@ -74,15 +74,24 @@ fi
 echo "install-deps: installing $missing" >&2
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-# Another apt may be at work, the one of unattended upgrades for example: wait for it.
+# Another apt may be at work, the one of unattended upgrades for example. For dpkg's lock apt-get waits
+# by itself, for those of its lists and archives it does not.
+until=$(($(date +%s) + ${CBIT_APT_WAIT:-600}))
 apt() {
-	# shellcheck disable=SC2086 # both are lists of words
-	$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends \
-		-o DPkg::Lock::Timeout=300 "$@"
+	while :; do
+		rc=0
+		# shellcheck disable=SC2086 # a list of words
+		$as_root env LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends \
+			-o DPkg::Lock::Timeout="${CBIT_APT_WAIT:-600}" "$@" >"$log" 2>&1 || rc=$?
+		if [ "$rc" -eq 0 ] || ! grep -q '^E: Could not get lock' "$log" || [ "$(date +%s)" -ge "$until" ]; then
+			return "$rc"
+		fi
+		sleep 2
+	done
 }
 # The package lists may be absent or old: read them anew only when the first try fails.
 # shellcheck disable=SC2086
-if apt install $missing >"$log" 2>&1; then
+if apt install $missing; then
 	exit 0
 fi
 if [ -n "$as_root" ] && grep -q '^sudo:' "$log"; then
@@ -90,7 +99,7 @@ if [ -n "$as_root" ] && grep -q '^sudo:' "$log"; then
 fi
 echo "install-deps: reading the package lists" >&2
 # shellcheck disable=SC2086
-if { apt update && apt install $missing; } >"$log" 2>&1; then
+if apt update && apt install $missing; then
 	exit 0
 fi
 tail -n 20 "$log" >&2
