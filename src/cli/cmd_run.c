@@ -158,6 +158,8 @@ static void parse_memlock(struct argp_state *state, struct options *o, const cha
 	o->host.memlock_size = strtoull(arg, &end, 10);
 	unit = *end ? strchr(units, *end) : NULL;
 	if (unit) {
+		if (o->host.memlock_size > UINT64_MAX >> 10 * (unit - units + 1))
+			errno = ERANGE;
 		o->host.memlock_size <<= 10 * (unit - units + 1);
 		end++;
 	}
@@ -271,10 +273,17 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return 0;
 }
 
+/* A line of which the program may have chosen some words: a terminal is not to obey them. */
 static void say(void *opaque, const char *text)
 {
+	char line[512];
+	size_t n = 0;
+
 	(void)opaque;
-	fprintf(stderr, "cbit: %s\n", text);
+	for (; text[n] && n < sizeof(line) - 1; n++)
+		line[n] = (char)((unsigned char)text[n] < ' ' || text[n] == 0x7f ? '?' : text[n]);
+	line[n] = 0;
+	fprintf(stderr, "cbit: %s\n", line);
 }
 
 static void print_stats(const struct host_stats *stats)
@@ -323,15 +332,18 @@ static int write_reports(const struct options *o, struct cbit_report *report)
 	for (unsigned int i = 0; i < nr; i++, r++) {
 		char *text = r->json ? cbit_report_json(report) : cbit_report_text(report);
 		FILE *out = r->file ? fopen(r->file, "we") : stderr;
+		bool good =
+			text && out && fputs(text, out) >= 0 && (!r->json || fputc('\n', out) >= 0);
 
-		if (!text || !out || fputs(text, out) < 0 || (r->json && fputc('\n', out) < 0)) {
+		/* What is not flushed yet may still find no room. */
+		if (out && r->file && fclose(out))
+			good = false;
+		if (!good) {
 			fprintf(stderr, "cbit: cannot write the report to %s: %s\n",
 				r->file ? r->file : "stderr", strerror(errno));
 			ret = EXIT_CBIT;
 		}
 		closing |= !r->json && !r->file;
-		if (out && r->file && fclose(out))
-			ret = EXIT_CBIT;
 		free(text);
 	}
 	if (!closing) {
@@ -397,7 +409,7 @@ int cmd_run(int argc, char **argv)
 	print_plan(o.host.faults);
 	ret = host_run(&o.host, &status, &stats, &err);
 	if (ret == -ENOEXEC) {
-		fprintf(stderr, "cbit: %s\n", err.text);
+		say(NULL, err.text);
 		code = exit_status(status);
 	} else if (ret) {
 		fprintf(stderr, "cbit: %s\n", err.text);

@@ -49,7 +49,7 @@ void host_getdents(struct host_call *call)
 		call->error = -EBADF;
 		return;
 	}
-	limit = a[2] < sizeof(buf) ? (size_t)a[2] : sizeof(buf);
+	limit = (uint32_t)a[2] < sizeof(buf) ? (uint32_t)a[2] : sizeof(buf);
 	pos = lseek(fd, 0, SEEK_CUR);
 	for (child = info.node->child; child; child = child->next, n++) {
 		struct dirent_abi entry = { .ino = 0x1000 + child->id,

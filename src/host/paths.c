@@ -478,13 +478,13 @@ static void finish(struct host_call *call, const struct path_call *pc, const str
 		call->error = put_statx(call, &st, pc->out);
 		break;
 	case DO_READLINK:
-		if (node->type != VFS_LINK || (int64_t)pc->size <= 0) {
+		if (node->type != VFS_LINK || (int)pc->size <= 0) {
 			call->error = -EINVAL;
 			break;
 		}
 		len = strlen(node->text);
-		if (len > pc->size)
-			len = (size_t)pc->size;
+		if (len > (uint32_t)pc->size)
+			len = (uint32_t)pc->size;
 		call->error = host_copy_out(call->tid, pc->out, node->text, len);
 		call->val = (int64_t)len;
 		break;

@@ -32,6 +32,13 @@ static struct cbit_frame *frames_of(const struct cbit_report *report, uint32_t t
 	return frames;
 }
 
+/* Names come from the program's files, and may hold what a terminal would obey. */
+static void put_name(FILE *out, const char *name)
+{
+	for (; *name; name++)
+		fputc((unsigned char)*name < ' ' || *name == 0x7f ? '?' : *name, out);
+}
+
 void report_text_frames(FILE *out, const struct cbit_report *report, uint32_t trace)
 {
 	unsigned int nr = 0;
@@ -40,11 +47,18 @@ void report_text_frames(FILE *out, const struct cbit_report *report, uint32_t tr
 	for (unsigned int i = 0; i < nr; i++) {
 		const struct cbit_frame *f = &frames[i];
 
-		fprintf(out, "        #%u %s+0x%" PRIx64, i, f->module, f->offset);
-		if (f->function[0])
-			fprintf(out, " %s", f->function);
-		if (f->file[0])
-			fprintf(out, " (%s:%u)", f->file, f->line);
+		fprintf(out, "        #%u ", i);
+		put_name(out, f->module);
+		fprintf(out, "+0x%" PRIx64, f->offset);
+		if (f->function[0]) {
+			fputc(' ', out);
+			put_name(out, f->function);
+		}
+		if (f->file[0]) {
+			fputs(" (", out);
+			put_name(out, f->file);
+			fprintf(out, ":%u)", f->line);
+		}
 		fputc('\n', out);
 	}
 	free(frames);
@@ -91,6 +105,21 @@ void report_text_call(FILE *out, const struct cbit_report *report, const struct 
 	text_neighbour(out, "above:", &f->call.above);
 }
 
+/* JSON is of Unicode, and a file's name need not be. */
+static json_t *json_name(const char *name)
+{
+	char plain[sizeof(((struct cbit_frame *)NULL)->module)];
+	json_t *o = json_string(name);
+	size_t n = 0;
+
+	if (o)
+		return o;
+	for (; name[n] && n < sizeof(plain) - 1; n++)
+		plain[n] = (char)((unsigned char)name[n] < 0x80 ? name[n] : '?');
+	plain[n] = 0;
+	return json_string(plain);
+}
+
 json_t *report_json_hex(uint64_t v)
 {
 	return json_sprintf("0x%" PRIx64, v);
@@ -109,12 +138,12 @@ void report_json_frames(json_t *to, const struct cbit_report *report, uint32_t t
 	list = json_array();
 	for (unsigned int i = 0; i < nr; i++) {
 		o = json_object();
-		json_object_set_new(o, "module", json_string(frames[i].module));
+		json_object_set_new(o, "module", json_name(frames[i].module));
 		json_object_set_new(o, "offset", report_json_hex(frames[i].offset));
 		if (frames[i].function[0])
-			json_object_set_new(o, "function", json_string(frames[i].function));
+			json_object_set_new(o, "function", json_name(frames[i].function));
 		if (frames[i].file[0]) {
-			json_object_set_new(o, "file", json_string(frames[i].file));
+			json_object_set_new(o, "file", json_name(frames[i].file));
 			json_object_set_new(o, "line", json_integer((json_int_t)frames[i].line));
 		}
 		json_array_append_new(list, o);

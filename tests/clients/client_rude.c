@@ -8,7 +8,8 @@
  *   string     a repeated string instruction that runs out of a BAR into a GiB of memory
  *   beyond     the same into memory that is not there: SIGSEGV, just there
  *   eventfd    an interrupt's eventfd filled up just before it is signalled; nobody reads it
- *   attribute  an empty write to an attribute, and then one with a number
+ *   attribute  an empty write to an attribute, then one with a number, and one for the terminal
+ *   wide       lengths that are 32 bits wide, in registers with more above
  * Exit status 0 when all went as under Linux.
  */
 #include "vfio_client.h"
@@ -24,6 +25,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -240,6 +242,21 @@ static void attribute(void)
 		fclose(f);
 	} while (strcmp(text, "2\n") != 0 && ++i < 100);
 	VC_REQUIRE(i < 100, "there are '%s' virtual functions", text);
+	VC_REQUIRE(write(fd, "\033[2J", 4) == 4, "words for the terminal");
+}
+
+static void wide(void)
+{
+	const long none = 1l << 32;
+	char buf[4096];
+	int fd = open("/sys/bus/pci/devices", O_RDONLY | O_DIRECTORY);
+
+	VC_REQUIRE(fd >= 0, "/sys/bus/pci/devices");
+	VC_REQUIRE(syscall(SYS_getdents64, fd, buf, none) < 0 && errno == EINVAL, "getdents64");
+	snprintf(buf, sizeof(buf), "/sys/bus/pci/devices/%s", c.dev[0].bdf);
+	VC_REQUIRE(syscall(SYS_readlink, buf, buf, none) < 0 && errno == EINVAL, "readlink");
+	VC_REQUIRE(syscall(SYS_readlink, buf, buf, none + 4) == 4 && !memcmp(buf, "../.", 4),
+		   "readlink of four bytes");
 }
 
 int main(int argc, char **argv)
@@ -249,7 +266,7 @@ int main(int argc, char **argv)
 		void (*run)(void);
 	} cases[] = {
 		{ "dying", dying },      { "string", string },       { "beyond", beyond },
-		{ "eventfd", eventfds }, { "attribute", attribute },
+		{ "eventfd", eventfds }, { "attribute", attribute }, { "wide", wide },
 	};
 
 	vc_open(&c, 0, 1, VFIO_TYPE1v2_IOMMU);

@@ -233,12 +233,13 @@ client_basics() {
 	want_out 'all right$'
 	end
 
-	for what in dying string beyond eventfd attribute; do
+	for what in dying string beyond eventfd attribute wide; do
 		begin "client: rude handling, $what"
 		run --device ioat,sriov=2 -- "$clients/client_rude" "$what"
 		want_rc 0
 		want_out 'all right$'
-		want_no_err 'cannot carry out|ERROR'
+		want_no_err "cannot carry out|ERROR|"$'\033'
+		[ "$what" != attribute ] || want_err "^cbit: write of '\?\[2J' to "
 		end
 	done
 

@@ -76,6 +76,15 @@ section_contract() {
 		want_findings
 		end
 	fi
+	contract 125 "--memlock of more than there can be" "$cbit" run --memlock 18446744073709551615T -- true
+	want_err "--memlock '18446744073709551615T'"
+	end
+	contract 125 "a report for which there is no room" "$cbit" run --report text:/dev/full -- true
+	want_err '^cbit: cannot write the report to /dev/full: No space left on device$'
+	end
+	contract 127 "a program's name is not for the terminal" "$cbit" run -- $'/nonexistent/\033[2J'
+	want_err "^cbit: cannot run '/nonexistent/\?\[2J': No such file"
+	end
 	contract 0 "CBIT_DEVICES" "$cbit" run --device ioat --device ioat -- \
 		sh -c 'echo "[$CBIT_DEVICES]"'
 	want_out '^\[0000:01:00\.0 0000:02:00\.0\]$'

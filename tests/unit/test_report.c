@@ -357,6 +357,48 @@ static void test_frames(void **state)
 	free(text);
 }
 
+static unsigned int odd_frames(void *opaque, uint32_t trace, struct cbit_frame *out,
+			       unsigned int max)
+{
+	(void)opaque;
+	(void)trace;
+	assert_true(max >= 1);
+	out[0] = (struct cbit_frame){ .module = "/tmp/\033[2J\xc3\xa4",
+				      .offset = 0x12,
+				      .function = "a\rb\x7f",
+				      .file = "c\nd\xc3",
+				      .line = 1 };
+	return 1;
+}
+
+/* Names are the program's: a terminal does not obey them, and JSON stays JSON. */
+static void test_odd_names(void **state)
+{
+	struct cbit_report *report = *state;
+	struct cbit_event ev = event(CBIT_EVENT_DMA_ABORT, 3);
+	const json_t *frame;
+	json_t *root;
+	char *text;
+
+	ev.mapping.trace = 7;
+	tell(report, ev);
+	cbit_report_set_traces(report, &(struct cbit_trace_source){ odd_frames, NULL });
+	assert_int_equal(times(report, "        #0 /tmp/?[2J\xc3\xa4+0x12 a?b? (c?d\xc3:1)\n"), 1);
+	text = cbit_report_json(report);
+	root = json_loads(text, 0, NULL);
+	frame = json_array_get(
+		json_object_get(
+			json_object_get(json_array_get(json_object_get(root, "findings"), 0),
+					"mapping"),
+			"frames"),
+		0);
+	assert_string_equal(json_string_value(json_object_get(frame, "module")),
+			    "/tmp/\033[2J\xc3\xa4");
+	assert_string_equal(json_string_value(json_object_get(frame, "file")), "c\nd?");
+	json_decref(root);
+	free(text);
+}
+
 static void test_leaks(void **state)
 {
 	struct cbit_report *report = *state;
@@ -535,6 +577,7 @@ int main(void)
 		T(test_without_mapping),
 		T(test_calls),
 		T(test_frames),
+		T(test_odd_names),
 		T(test_leaks),
 		T(test_details),
 		T(test_limit),
