@@ -272,6 +272,8 @@ int host_spawn(struct host *host, struct cbit_error *err)
 		close(pair[0]);
 		return cbit_error_set(err, -errno, "fork: %s", strerror(errno));
 	}
+	/* Its number may be somebody else's after its end. */
+	host->child_pidfd = (int)syscall(SYS_pidfd_open, host->child, 0);
 	host->listener = receive_fd(pair[0]);
 	if (host->listener < 0) {
 		int code = 0;

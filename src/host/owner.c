@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -255,6 +256,22 @@ static int64_t proc_number(pid_t tgid, const char *file, const char *word, int b
 	p += strlen(word);
 	v = (int64_t)strtoull(p, &end, base);
 	return end == p ? none : v;
+}
+
+void host_signal_clients(int sig)
+{
+	DIR *dir = opendir("/proc");
+	const struct dirent *entry;
+	pid_t pid;
+
+	while (dir && (entry = readdir(dir))) {
+		pid = (pid_t)strtol(entry->d_name, NULL, 10);
+		if (pid > 0 &&
+		    proc_number(pid, "status", "\nTracerPid:", 10, 0) == (int64_t)getpid())
+			kill(pid, sig);
+	}
+	if (dir)
+		closedir(dir);
 }
 
 bool host_owner_capable(pid_t tgid, int capability)

@@ -159,6 +159,8 @@ static void power_off(struct host *host)
 	close(host->epoll);
 	close(host->stop);
 	close(host->signals);
+	if (host->child_pidfd >= 0)
+		close(host->child_pidfd);
 	pthread_sigmask(SIG_SETMASK, &host->old_mask, NULL);
 }
 
@@ -210,6 +212,7 @@ int host_run(const struct host_config *config, int *status, struct host_stats *s
 			     .pagemaps = { .lock = PTHREAD_MUTEX_INITIALIZER },
 			     .heaps = { .lock = PTHREAD_MUTEX_INITIALIZER },
 			     .fds = { .lock = PTHREAD_MUTEX_INITIALIZER, .generation = 1 },
+			     .child_pidfd = -1,
 			     .listener = -1 };
 	struct sigaction old[4];
 	pthread_rwlockattr_t attr;

@@ -216,13 +216,17 @@ static void *server_main(void *opaque)
 	return NULL;
 }
 
-/* Who asks us to end means the program: it decides, and we end with it. */
+/*
+ * Who asks us to end means the program: it decides, and we end with it. When it has ended, what it
+ * has left behind is meant.
+ */
 static void forward_signal(struct host *host)
 {
 	struct signalfd_siginfo info;
 
-	if (read(host->signals, &info, sizeof(info)) == sizeof(info))
-		kill(host->child, (int)info.ssi_signo);
+	if (read(host->signals, &info, sizeof(info)) == sizeof(info) &&
+	    syscall(SYS_pidfd_send_signal, host->child_pidfd, (int)info.ssi_signo, NULL, 0))
+		host_signal_clients((int)info.ssi_signo);
 }
 
 /* A call that takes rounds may wait for another call of the client: let somebody else lead. */

@@ -134,6 +134,20 @@ kill_early() {
 	done
 }
 
+# SIGTERM is for the program; when that has ended, for what it has left behind.
+terminate() {
+	start_marked "$cbit" run --device ioat -- sh -c 'trap "exit 5" TERM; echo starting; while :; do sleep 0.1; done'
+	wait_for_dma
+	kill -TERM "$pid"
+	want_nothing_left 5
+	want_rc 5
+	start_marked "$cbit" run --device ioat -- sh -c 'sh -c "sleep 100 & sleep 100" & echo starting; exit 3'
+	wait_for_dma
+	kill -TERM "$pid" || because "cbit had ended by itself"
+	want_nothing_left 5
+	want_rc 3
+}
+
 section_kill() {
 	# Without bash's own "Killed" lines.
 	exec 4>&2 2>/dev/null
@@ -142,5 +156,6 @@ section_kill() {
 	kill_case "kill -9 of the supervisor of two processes" kill_supervisor_of_two
 	kill_case "kill -9 of the supervisor of a daemon" kill_supervisor_of_daemon
 	kill_case "kill -9 of the supervisor while it starts" kill_early
+	kill_case "SIGTERM" terminate
 	exec 2>&4 4>&-
 }
