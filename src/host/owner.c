@@ -19,17 +19,18 @@
 
 #define PIDFD_THREAD_ABI O_EXCL /* Linux 6.9 */
 
+/* 0 where the thread is gone. */
 static pid_t read_tgid(pid_t tid)
 {
 	char path[64], buf[1024], *p;
-	pid_t tgid = tid;
+	pid_t tgid = 0;
 	ssize_t n;
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", tid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return tid;
+		return 0;
 	n = read(fd, buf, sizeof(buf) - 1);
 	close(fd);
 	if (n > 0) {
@@ -46,11 +47,17 @@ static pid_t read_tgid(pid_t tid)
 /* Called with owners_lock held, as all static functions below. */
 static pid_t tgid_of(struct host *host, pid_t tid)
 {
-	if (TID_SLOT(host, tid)->tid != tid) {
-		TID_SLOT(host, tid)->tgid = read_tgid(tid);
-		TID_SLOT(host, tid)->tid = tid;
-	}
-	return TID_SLOT(host, tid)->tgid;
+	pid_t tgid;
+
+	if (TID_SLOT(host, tid)->tid == tid)
+		return TID_SLOT(host, tid)->tgid;
+	tgid = read_tgid(tid);
+	/* Of a thread that was killed meanwhile nothing is kept: its number is another's next. */
+	if (!tgid)
+		return tid;
+	TID_SLOT(host, tid)->tgid = tgid;
+	TID_SLOT(host, tid)->tid = tid;
+	return tgid;
 }
 
 pid_t host_tgid(struct host *host, pid_t tid)
@@ -121,6 +128,30 @@ static void reap(struct host *host)
 	}
 }
 
+static struct cbit_owner *create(struct host *host, pid_t tgid)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, tgid, 0);
+	struct cbit_owner *owner;
+
+	/* Without it nobody would tell us of the end; mostly that has come already. */
+	if (pidfd < 0)
+		return NULL;
+	owner = calloc(1, sizeof(*owner));
+	if (!owner) {
+		close(pidfd);
+		return NULL;
+	}
+	owner->serial = ++host->owner_serial;
+	owner->tgid = tgid;
+	owner->maps = -1;
+	owner->file = -1;
+	owner->pidfd = pidfd;
+	owner->refs = 1; /* the list's own, dropped when the process is gone */
+	owner->next = host->owners;
+	host->owners = owner;
+	return owner;
+}
+
 struct cbit_owner *host_owner_get(struct host *host, pid_t tid)
 {
 	struct cbit_owner *owner;
@@ -139,17 +170,7 @@ struct cbit_owner *host_owner_get(struct host *host, pid_t tid)
 	}
 	if (!owner) {
 		reap(host);
-		owner = calloc(1, sizeof(*owner));
-		if (owner) {
-			owner->serial = ++host->owner_serial;
-			owner->tgid = tgid;
-			owner->maps = -1;
-			owner->file = -1;
-			owner->pidfd = (int)syscall(SYS_pidfd_open, tgid, 0);
-			owner->refs = 1; /* the list's own, dropped when the process is gone */
-			owner->next = host->owners;
-			host->owners = owner;
-		}
+		owner = create(host, tgid);
 	}
 	if (owner) {
 		host_owner_hold(owner);

@@ -84,6 +84,31 @@ static struct host_pagemap *create(struct host *host, struct cbit_owner *owner)
 	return map;
 }
 
+/* Of address spaces that are gone, or all. With the lock held. */
+static void drop(struct host *host, bool all)
+{
+	struct host_pagemap **at = &host->pagemaps.first, *map;
+	struct frame *frame, *next;
+
+	while ((map = *at)) {
+		if (!all && !__atomic_load_n(&map->owner->gone, __ATOMIC_RELAXED)) {
+			at = &map->next;
+			continue;
+		}
+		__atomic_store_n(at, map->next, __ATOMIC_RELEASE);
+		for (frame = RB_MIN(frames, &map->frames); frame; frame = next) {
+			next = RB_NEXT(frames, &map->frames, frame);
+			RB_REMOVE(frames, &map->frames, frame);
+			host_client_ops.unpin(host, map->owner, frame->vaddr, &frame->run);
+			free(frame);
+		}
+		close(map->fd);
+		close(map->real);
+		host_owner_put(host, map->owner);
+		free(map);
+	}
+}
+
 static pid_t named(const char *path, pid_t tid)
 {
 	int pid, end = 0;
@@ -107,6 +132,7 @@ int host_pagemap_open(struct host_call *call, const char *path)
 	if (!owner)
 		return -ENOENT;
 	pthread_mutex_lock(&host->pagemaps.lock);
+	drop(host, false);
 	for (map = host->pagemaps.first; map && map->owner != owner;)
 		map = map->next;
 	/* It keeps the reference. */
@@ -249,21 +275,6 @@ void host_pagemap_lost(struct host *host, const struct cbit_owner *owner, uint64
 
 void host_pagemaps_destroy(struct host *host)
 {
-	struct frame *frame, *next;
-	struct host_pagemap *map;
-
-	while ((map = host->pagemaps.first)) {
-		host->pagemaps.first = map->next;
-		for (frame = RB_MIN(frames, &map->frames); frame; frame = next) {
-			next = RB_NEXT(frames, &map->frames, frame);
-			RB_REMOVE(frames, &map->frames, frame);
-			host_client_ops.unpin(host, map->owner, frame->vaddr, &frame->run);
-			free(frame);
-		}
-		close(map->fd);
-		close(map->real);
-		host_owner_put(host, map->owner);
-		free(map);
-	}
+	drop(host, true);
 	pthread_mutex_destroy(&host->pagemaps.lock);
 }

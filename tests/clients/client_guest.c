@@ -13,6 +13,7 @@
  *   bar       as private, but BAR2 of the second device
  *   file      as shared, mapped by descriptor into an iommufd (IOMMU_IOAS_MAP_FILE)
  *   calls     of VFIO without an IOMMU
+ *   children  each looks a physical address up: the supervisor keeps nothing of them
  *   sync      the calls of DMA heaps and their buffers
  * Exit status 0: all bytes arrived both ways; 1: they did not; 3: MAP_DMA refused the memory; 2:
  * the test could not be carried out.
@@ -26,6 +27,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-heap.h>
@@ -275,6 +278,22 @@ static int files(size_t size)
 	return ret;
 }
 
+static int children(void)
+{
+	const struct rlimit few = { 64, 64 };
+	int status;
+
+	VC_REQUIRE(!prlimit(getppid(), RLIMIT_NOFILE, &few, NULL), "a limit for the supervisor");
+	for (int i = 0; i < 100; i++) {
+		pid_t pid = fork();
+
+		if (!pid)
+			_exit(!vc_phys(vc_memory(VC_PAGE, VC_PAGE, 0)));
+		VC_REQUIRE(waitpid(pid, &status, 0) == pid && !status, "child %d", i);
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *kind = argc > 1 ? argv[1] : "";
@@ -290,6 +309,8 @@ int main(int argc, char **argv)
 		return heaps(argc > 2 ? argv[2] : "system_cc_shared");
 	if (!strcmp(kind, "calls"))
 		return calls();
+	if (!strcmp(kind, "children"))
+		return children();
 	if (!strcmp(kind, "file"))
 		return files(size);
 	vc_open(&c, 0, bar ? 2 : 1, noiommu ? VFIO_NOIOMMU_IOMMU : VFIO_TYPE1v2_IOMMU);

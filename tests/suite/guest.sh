@@ -49,6 +49,11 @@ guest_noiommu() {
 	want_rc 0
 	want_findings map-before-set-iommu=1 # one of its calls, to see the errno
 	end
+	begin "guest: --viommu off: nothing is kept of processes that have ended"
+	run --platform snp-guest --viommu off -- "$clients/client_guest" children
+	want_rc 0
+	want_findings
+	end
 	begin "guest: --viommu off: what sysfs shows"
 	run --platform snp-guest --viommu off -- sh -c 'ls /dev/vfio
 		cat /sys/module/vfio/parameters/enable_unsafe_noiommu_mode
