@@ -191,6 +191,34 @@ static inline void failed(const struct model *m, const char *what, const char *w
 		 want, got, m->res.err.text);
 }
 
+/*
+ * What goes wrong for a device is told, whatever it is. What goes well is not, but for a way that
+ * only the IOTLB still had, and for a device that reads from a private page what it has left there
+ * itself.
+ */
+static inline void want_told(const struct model *m)
+{
+	switch (m->res.outcome) {
+	case CBIT_SIM_CIPHERTEXT:
+	case CBIT_SIM_ABORT:
+	case CBIT_SIM_LOST:
+	case CBIT_SIM_FAULT:
+		if (!m->res.nr_findings)
+			failed(m, "findings", "one at least", "none");
+		break;
+	case CBIT_SIM_OK:
+	case CBIT_SIM_PLAINTEXT:
+		for (unsigned int i = 0; i < m->res.nr_findings; i++) {
+			if (strcmp(m->res.findings[i], "stale-iotlb") != 0 &&
+			    strcmp(m->res.findings[i], "private-page") != 0)
+				failed(m, "findings", "none", m->res.findings[i]);
+		}
+		break;
+	default:
+		break;
+	}
+}
+
 static inline void do_op(struct model *m)
 {
 	int ret = cbit_sim_do(m->sim, &m->op, &m->res);
@@ -199,6 +227,9 @@ static inline void do_op(struct model *m)
 	if (ret)
 		failed(m, "status", "0", strerror(-ret));
 	m->count[m->op.kind][m->res.outcome]++;
+	if (m->op.kind == CBIT_SIM_DMA_READ || m->op.kind == CBIT_SIM_DMA_WRITE ||
+	    m->op.kind == CBIT_SIM_MSI)
+		want_told(m);
 }
 
 static inline void want(const struct model *m, enum cbit_sim_outcome outcome)
