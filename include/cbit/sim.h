@@ -176,7 +176,7 @@ const char *cbit_sim_who_name(enum cbit_sim_who who);
  * @CBIT_SIM_ALLOC: @pages of region @region become buffer @buf, zeroed by its owner: the host, or
  *      with @guest the guest. @c_clear: the owner's own mapping of it has the C-bit clear
  *      (always so on MMIO).
- * @CBIT_SIM_FREE: give @buf back.
+ * @CBIT_SIM_FREE: give @buf back; refused (-EBUSY) while a mapping has it.
  * @CBIT_SIM_WRITE: @who writes @len bytes at @offset of @buf: those at @data, or with NULL such as
  *      @seed makes. The outcome is what the owner reads afterwards.
  * @CBIT_SIM_READ: @who reads.
@@ -193,7 +193,8 @@ const char *cbit_sim_who_name(enum cbit_sim_who who);
  * @CBIT_SIM_SYNC_CPU, @CBIT_SIM_SYNC_DEVICE: dma_sync_single_for_cpu() and _for_device() of @len
  *      bytes at @offset of @map. The outcome of the first is what the owner reads afterwards.
  * @CBIT_SIM_COHERENT: dma_alloc_coherent() of @pages for @dev: they become buffer @buf and mapping
- *      @map; CBIT_SIM_UNMAP of @map gives both back.
+ *      @map; CBIT_SIM_UNMAP of @map gives both back, and is refused (-EBUSY) while another
+ *      mapping has @buf.
  * @CBIT_SIM_CHECK: the owner reads @buf (@offset, @len) by its own mapping.
  * @CBIT_SIM_SHARE, @CBIT_SIM_UNSHARE: the guest shares @buf with the hypervisor, all that it takes;
  *      or makes it private again. @CBIT_SIM_SET_C (@on: set), @CBIT_SIM_PAGE_STATE (@on: shared),

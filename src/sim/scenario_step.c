@@ -512,6 +512,22 @@ static int check_mapper(struct scn_read *r, const yaml_node_t *map, const struct
 		       : 0;
 }
 
+/* Operands that depend on other ones. */
+static int check_operands(struct scn_read *r, const yaml_node_t *map, const struct cbit_sim_op *op)
+{
+	const yaml_node_t *c = yaml_get(&r->in, map, operand_names[OP_C]);
+	const yaml_node_t *index = yaml_get(&r->in, map, operand_names[OP_INDEX]);
+
+	if (!yaml_get(&r->in, map, "and-map") != !yaml_get(&r->in, map, "and-buffer"))
+		return yaml_error(&r->in, map, "and-map and and-buffer go together");
+	if (op->kind == CBIT_SIM_ALLOC && op->guest && c)
+		return yaml_error(&r->in, c,
+				  "c: of the host's mapping; for a guest's there is set-c");
+	if (op->kind == CBIT_SIM_MSI && index && op->format != CBIT_MSI_FORMAT_REMAPPED)
+		return yaml_error(&r->in, index, "index: only a remapped message has one");
+	return op->kind == CBIT_SIM_MAP ? check_mapper(r, map, op) : 0;
+}
+
 static int read_step(struct scn_read *r, const yaml_node_t *map, struct scn_step *step)
 {
 	const char *legal[NR_OPERANDS + 3];
@@ -539,10 +555,8 @@ static int read_step(struct scn_read *r, const yaml_node_t *map, struct scn_step
 	}
 	if (!ret)
 		ret = read_operands(r, map, verb, step);
-	if (!ret && !yaml_get(&r->in, map, "and-map") != !yaml_get(&r->in, map, "and-buffer"))
-		ret = yaml_error(&r->in, map, "and-map and and-buffer go together");
-	if (!ret && verb->kind == CBIT_SIM_MAP)
-		ret = check_mapper(r, map, &step->op);
+	if (!ret)
+		ret = check_operands(r, map, &step->op);
 	if (!ret)
 		ret = read_subject(r, map, subject, verb, step);
 	if (!ret && yaml_get(&r->in, map, "expect"))

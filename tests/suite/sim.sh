@@ -150,6 +150,10 @@ print([run["failed"] for run in runs])' "$T/json"
 		<<<$'devices: { nic: }\nsteps: [ {alloc: x},\n  {map: m, buffer: x, device: nic, offset: 64} ]'
 	bad "an operand of type1 for the DMA API" "3:56: iova: dma-api has no such thing" \
 		<<<$'devices: { nic: }\nsteps: [ {alloc: x},\n  {map: m, buffer: x, device: nic, via: dma-api, iova: 4096} ]'
+	bad "a C-bit of a guest's allocation" "2:37: c: of the host's mapping" \
+		<<<$'guest: { kind: sev }\nsteps: [{alloc: x, owner: guest, c: clear}]'
+	bad "an entry for a message without remapping" "3:59: index: only a remapped message has one" \
+		<<<$'guest: { kind: sev, vcpus: 2 }\ndevices: { nic: { owner: guest } }\nsteps: [{msi: nic, format: compatibility, dest: 0, index: 1}]'
 	bad "IOVA 0, which nobody would get" "3:42: iova: not 0" \
 		<<<$'devices: { nic: }\nsteps: [ {alloc: x},\n  {map: m, buffer: x, device: nic, iova: 0} ]'
 	begin "sim: bytes for a terminal are not"
