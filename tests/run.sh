@@ -56,6 +56,7 @@ at_exit() {
 		not_ok "the suite ran to its end (section ${section:-none})"
 		count
 	fi
+	drop_huge_pages
 	rm -rf "$T"
 }
 trap at_exit EXIT

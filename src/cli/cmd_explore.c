@@ -67,7 +67,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case 'p':
-		if (cbit_platform_preset(arg, &o->cfg.platform))
+		/* Guests have an option of their own. */
+		if (cbit_platform_preset(arg, &o->cfg.platform) || o->cfg.platform.sev)
 			argp_error(state, "--platform '%s': bare, sme or tsme", arg);
 		break;
 	case 'k':

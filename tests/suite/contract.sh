@@ -112,6 +112,9 @@ section_contract() {
 		want_out "^ *$word +[a-zA-Z]"
 	done
 	end
+	contract 125 "cbit explore: a guest is no platform" "$cbit" explore --platform sev-guest -n 1
+	want_err "--platform 'sev-guest': bare, sme or tsme"
+	end
 	install_deps_waits
 }
 

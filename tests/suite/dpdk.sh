@@ -86,6 +86,8 @@ want_dpdk_findings() {
 	[ -z "$found" ] || because "findings: $found"
 }
 
+huge_before=
+
 # huge_pages COUNT: true when as many are free; root makes them, and drop_huge_pages takes them back.
 huge_pages() {
 	local set=/proc/sys/vm/nr_hugepages free
@@ -101,6 +103,7 @@ huge_pages() {
 
 drop_huge_pages() {
 	[ -z "$huge_before" ] || echo "$huge_before" >/proc/sys/vm/nr_hugepages || :
+	huge_before=
 }
 
 # dpdk_program DEVICE MODE KIND EAL-OPTIONS...: client_dpdk finds its memory of that KIND, IOVAs in MODE.
