@@ -135,7 +135,6 @@ static int open_text(struct host *host, const struct vfs_node *node)
 		text = attr;
 	}
 	len = text ? strlen(text) : 0;
-
 	vfs_path(node, path, sizeof(path));
 	snprintf(name, sizeof(name), "cbit-vfs:%s", path);
 	fd = memfd_create(name, MFD_CLOEXEC);
@@ -297,6 +296,8 @@ static void do_open(struct host_call *call, const char *path, uint64_t flags)
 		ret = -EEXIST;
 	if (!ret && node->type == VFS_LINK)
 		ret = -ELOOP;
+	if (!ret && node->type == VFS_DIR && flags & O_CREAT)
+		ret = -EISDIR;
 	if (!ret && (flags & O_DIRECTORY) == O_DIRECTORY && node->type != VFS_DIR)
 		ret = -ENOTDIR;
 	if (!ret && (flags & O_ACCMODE) != O_RDONLY && !path_only) {
@@ -371,6 +372,10 @@ static bool fd_node(struct host *host, pid_t tid, int fd, bool *has_node, struct
 	return node != NULL;
 }
 
+#define RESOLVE_KNOWN                                                               \
+	((uint64_t)(RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | \
+		    RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_CACHED))
+
 /* The calls, brought to one shape. */
 struct path_call {
 	int dirfd;
@@ -378,6 +383,7 @@ struct path_call {
 	uint64_t out;   /* address of the result */
 	uint64_t size;  /* of the result, for readlink */
 	uint64_t flags; /* AT_* or O_* */
+	uint32_t mode;  /* of access, or the mask of statx */
 	enum { DO_OPEN, DO_STAT, DO_STATX, DO_ACCESS, DO_READLINK, DO_XATTR } what;
 };
 
@@ -405,6 +411,7 @@ static bool decode(const struct host_call *call, struct path_call *pc)
 		pc->what = DO_STAT;
 		return true;
 	case SYS_access:
+		pc->mode = (uint32_t)a[1];
 		pc->what = DO_ACCESS;
 		return true;
 	case SYS_getxattr:
@@ -431,26 +438,31 @@ static bool decode(const struct host_call *call, struct path_call *pc)
 		pc->what = DO_OPEN;
 		return true;
 	case SYS_openat2:
-		if (host_copy_in(call->tid, &how, a[2], sizeof(how)))
+		/* What is none of a structure is the kernel's to refuse. */
+		if (a[3] < sizeof(how) || host_copy_in(call->tid, &how, a[2], sizeof(how)) ||
+		    how.resolve & ~RESOLVE_KNOWN)
 			return false;
 		pc->flags = how.flags;
 		pc->what = DO_OPEN;
 		return true;
 	case SYS_newfstatat:
 		pc->out = a[2];
-		pc->flags = a[3];
+		pc->flags = (uint32_t)a[3];
 		pc->what = DO_STAT;
 		return true;
 	case SYS_statx:
 		pc->out = a[4];
-		pc->flags = a[2];
+		pc->flags = (uint32_t)a[2];
+		pc->mode = (uint32_t)a[3];
 		pc->what = DO_STATX;
 		return true;
 	case SYS_faccessat:
+		pc->mode = (uint32_t)a[2];
 		pc->what = DO_ACCESS;
 		return true;
 	case SYS_faccessat2:
-		pc->flags = a[3];
+		pc->flags = (uint32_t)a[3];
+		pc->mode = (uint32_t)a[2];
 		pc->what = DO_ACCESS;
 		return true;
 	case SYS_readlinkat:
@@ -458,6 +470,26 @@ static bool decode(const struct host_call *call, struct path_call *pc)
 		pc->size = a[3];
 		pc->what = DO_READLINK;
 		return true;
+	default:
+		return false;
+	}
+}
+
+/* Flags and modes that Linux does not know (vfs_statx(), do_statx(), do_faccessat()). */
+static bool refused(const struct path_call *pc)
+{
+	switch (pc->what) {
+	case DO_STAT:
+		return pc->flags &
+		       ~(uint64_t)(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH);
+	case DO_STATX:
+		return pc->flags & ~(uint64_t)(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT |
+					       AT_EMPTY_PATH | AT_STATX_SYNC_TYPE) ||
+		       (pc->flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE ||
+		       pc->mode & STATX__RESERVED;
+	case DO_ACCESS:
+		return pc->flags & ~(uint64_t)(AT_SYMLINK_NOFOLLOW | AT_EACCESS | AT_EMPTY_PATH) ||
+		       pc->mode & ~(unsigned int)(R_OK | W_OK | X_OK);
 	default:
 		return false;
 	}
@@ -549,7 +581,9 @@ void host_path_call(struct host_call *call)
 	if (ret > 0)
 		return;
 	call->pass = false;
-	if (ret)
+	if (refused(&pc))
+		call->error = -EINVAL;
+	else if (ret)
 		call->error = ret;
 	else
 		finish(call, &pc, node);

@@ -10,6 +10,7 @@
  *   eventfd    an interrupt's eventfd filled up just before it is signalled; nobody reads it
  *   attribute  an empty write to an attribute, then one with a number, and one for the terminal
  *   wide       lengths that are 32 bits wide, in registers with more above
+ *   flags      flags and sizes that Linux refuses
  * Exit status 0 when all went as under Linux.
  */
 #include "vfio_client.h"
@@ -28,6 +29,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <linux/openat2.h>
 
 static struct vc c;
 
@@ -259,6 +261,29 @@ static void wide(void)
 		   "readlink of four bytes");
 }
 
+static bool invalid(long ret)
+{
+	return ret < 0 && errno == EINVAL;
+}
+
+static void flags(void)
+{
+	static const char dir[] = "/sys/bus/pci/devices", node[] = "/dev/vfio/vfio";
+	struct open_how how = { .flags = O_RDONLY };
+	char buf[512];
+
+	VC_REQUIRE(invalid(syscall(SYS_openat2, AT_FDCWD, dir, &how, 8l)), "openat2, a short one");
+	how.resolve = UINT64_MAX;
+	VC_REQUIRE(invalid(syscall(SYS_openat2, AT_FDCWD, dir, &how, sizeof(how))), "openat2");
+	VC_REQUIRE(open(dir, O_RDONLY | O_CREAT, 0600) < 0 && errno == EISDIR, "O_CREAT");
+	VC_REQUIRE(invalid(syscall(SYS_access, node, 0xffl)), "access");
+	VC_REQUIRE(invalid(syscall(SYS_faccessat2, AT_FDCWD, node, 0l, 1l)), "faccessat2");
+	VC_REQUIRE(invalid(syscall(SYS_newfstatat, AT_FDCWD, node, buf, 1l)), "newfstatat");
+	VC_REQUIRE(invalid(syscall(SYS_statx, AT_FDCWD, node, 0x6000l, 0l, buf)), "statx, how");
+	VC_REQUIRE(invalid(syscall(SYS_statx, AT_FDCWD, node, 0l, 1l << 31, buf)), "statx, what");
+	VC_REQUIRE(!syscall(SYS_statx, AT_FDCWD, node, 0x2000l, 0x7ffl, buf), "statx");
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -267,6 +292,7 @@ int main(int argc, char **argv)
 	} cases[] = {
 		{ "dying", dying },      { "string", string },       { "beyond", beyond },
 		{ "eventfd", eventfds }, { "attribute", attribute }, { "wide", wide },
+		{ "flags", flags },
 	};
 
 	vc_open(&c, 0, 1, VFIO_TYPE1v2_IOMMU);

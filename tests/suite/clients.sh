@@ -233,7 +233,7 @@ client_basics() {
 	want_out 'all right$'
 	end
 
-	for what in dying string beyond eventfd attribute wide; do
+	for what in dying string beyond eventfd attribute wide flags; do
 		begin "client: rude handling, $what"
 		run --device ioat,sriov=2 -- "$clients/client_rude" "$what"
 		want_rc 0

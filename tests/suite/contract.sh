@@ -159,50 +159,6 @@ install_deps_waits() {
 	want_err '^E: Unable to locate package meson$'
 	want_no_err '^E: Could not get lock'
 	end
-	install_deps_waits
-}
-
-# install-deps.sh by the real apt-get on directories of our own, where other processes hold the locks:
-# it waits for both, and ends with what apt says of packages that no list has.
-install_deps_waits() {
-	local apt=$T/apt dir
-	if ! command -v apt-get >/dev/null 2>&1 || ! command -v python3 >/dev/null 2>&1; then
-		skip "contract: install-deps.sh waits for another apt" "no apt-get, or no python3, here"
-		return
-	fi
-	for dir in bin dpkg lists/partial archives/partial etc/apt.conf.d etc/preferences.d \
-		etc/sources.list.d etc/trusted.gpg.d log; do
-		mkdir -p "$apt/$dir"
-	done
-	: >"$apt/dpkg/status"
-	printf 'Dir::%s "%s";\n' State "$apt" State::status "$apt/dpkg/status" Cache "$apt" \
-		Etc "$apt/etc" Log "$apt/log" >"$apt/conf"
-	# Nothing is there yet; and whoever is not root may do this all the same.
-	printf '#!/bin/sh\nexit 1\n' >"$apt/bin/dpkg-query"
-	printf '#!/bin/sh\n[ "$1" != -n ] || shift\nexec "$@"\n' >"$apt/bin/sudo"
-	chmod +x "$apt/bin/dpkg-query" "$apt/bin/sudo"
-	cat >"$apt/hold.py" <<-'END'
-		import fcntl, sys, time
-		held = [open(name, 'w') for name in sys.argv[1:]]
-		for file in held:
-		    fcntl.lockf(file, fcntl.LOCK_EX)
-		print('held', flush=True)
-		for file in held:
-		    time.sleep(2)
-		    file.close()
-	END
-	begin "contract: install-deps.sh waits for another apt"
-	: >"$apt/held"
-	python3 "$apt/hold.py" "$apt/dpkg/lock-frontend" "$apt/lists/lock" >"$apt/held" &
-	until_true 10 grep -qx held "$apt/held" || because "the locks are not held"
-	try 60 env APT_CONFIG="$apt/conf" CBIT_APT_WAIT=40 PATH="$apt/bin:$PATH" \
-		"$here/../scripts/install-deps.sh" build
-	wait "$!" || because "the locks were not held to the end"
-	want_rc 1
-	want_err '^install-deps: reading the package lists$'
-	want_err '^E: Unable to locate package meson$'
-	want_no_err '^E: Could not get lock'
-	end
 }
 
 section_demo() {
