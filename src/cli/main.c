@@ -3,8 +3,10 @@
  * The cbit command: finds the sub-command.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -40,10 +42,24 @@ static int finish(int status)
 	return EXIT_CBIT;
 }
 
+/*
+ * Files that we open would come to stand where a standard one was closed, and our messages go into
+ * them. What is there now fails as before, and the program does not see it.
+ */
+static void keep_places(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 &&
+		    open("/dev/null", (fd ? O_RDONLY : O_WRONLY) | O_CLOEXEC) < 0)
+			return;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	char name[64];
 
+	keep_places();
 	if (argc < 2) {
 		usage(stderr);
 		return EXIT_CBIT;

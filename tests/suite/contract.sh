@@ -104,6 +104,16 @@ section_contract() {
 	input=$T/words contract 0 "standard input reaches the program" "$cbit" run -- cat
 	want_out '^words$'
 	end
+	contract 125 "standard files that are closed become no others" sh -c 'exec "$@" <&- >&- 2>&-' sh \
+		"$cbit" run -- sh -c 'for n in 0 1 2; do readlink "/proc/$PPID/fd/$n"; done >"$0"' "$T/places"
+	printf '/dev/null\n/dev/null\n/dev/null\n' | cmp -s - "$T/places" ||
+		because "they are $(tr '\n' ' ' <"$T/places")"
+	end
+	contract 125 "and closed they are for the program" sh -c 'exec "$@" 2>&-' sh \
+		"$cbit" run -- sh -c 'readlink "/proc/$PPID/fd/2"; readlink "/proc/self/fd/2" || echo closed'
+	want_out '^/dev/null$'
+	want_out '^closed$'
+	end
 	contract 0 "cbit --help" "$cbit" --help
 	want_out '^ +run +'
 	end
