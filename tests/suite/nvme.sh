@@ -11,7 +11,7 @@ want_qemu_kinds() {
 }
 
 nvme_qemu() {
-	local mib=${CBIT_NVME_MIB:-256} src=$T/nvme-src disk=$T/nvme-disk copy=$T/nvme-copy
+	local how mib=${CBIT_NVME_MIB:-256} src=$T/nvme-src disk=$T/nvme-disk copy=$T/nvme-copy
 	# Once a suite run at full size: as an ordinary user.
 	[ "$(id -u)" -eq 0 ] || mib=${CBIT_NVME_MIB:-1024}
 	if ! command -v qemu-img >/dev/null 2>&1; then
@@ -39,6 +39,15 @@ nvme_qemu() {
 	cmp "$src" "$copy" >>"$out" 2>&1 || because "the copy differs from the source"
 	end
 	rm -f "$src" "$copy"
+	for how in '' -w; do
+		begin "nvme: qemu-img bench${how:+ $how}, 10,000 requests of 4 KiB, 32 at a time"
+		# shellcheck disable=SC2086 # none or one
+		run --device "nvme,file=$disk" -- qemu-img bench -f raw $how -c 10000 -d 32 -s 4096 "nvme://$nvme_disk/1"
+		want_rc 0
+		want_out '^Run completed in [0-9.]+ seconds'
+		want_qemu_kinds
+		end
+	done
 	begin "nvme: qemu-io: write zeroes, discard, flush, patterns; blocks of 4096 bytes"
 	run --device "nvme,file=$disk,block=4096" -- qemu-io -f raw -c 'write -P 0x5a 64k 1M' \
 		-c 'write -z 128k 64k' -c 'discard 256k 64k' -c flush -c 'read -P 0x5a 64k 64k' \
