@@ -3,18 +3,11 @@
 
 # get_guest initrd|tools: sets $guest, a directory that anybody can read; a case of its own, and false, where it cannot be had.
 get_guest() {
-	local dir
+	guest=$T/guest
 	rc=0
-	dir=$("$here/qemu/fetch-guest.sh" "$@" 2>"$T/fetch") || rc=$?
+	BUILD=$build "$here/qemu/prepare-guest.sh" "$guest" "$@" 2>"$T/fetch" || rc=$?
 	if [ "$rc" -eq 0 ]; then
-		guest=$T/guest
-		mkdir -p "$guest"
-		cp "$dir"/[!.]* "$cbit" "$guest/"
-		# What changes with the tests is put behind what the cache has.
-		cp "$clients/p2p_copy_static" "$guest/p2p_copy"
-		cp "$here/qemu/guest-init" "$guest/init"
-		chmod 755 "$guest/init"
-		(cd "$guest" && printf 'init\np2p_copy\n' | ./busybox cpio -o -H newc 2>/dev/null | gzip -1 >>initrd)
+		cp "$cbit" "$guest/"
 		chmod a+rx "$T"
 		chmod -R a+rX "$guest"
 		return 0
