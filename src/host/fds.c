@@ -122,6 +122,13 @@ static bool odd_table(uint64_t flags)
 	return !(flags & CLONE_FILES) != !(flags & CLONE_THREAD);
 }
 
+/* From now on descriptors may change in ways that are not told of. */
+static void unseen(struct host *host)
+{
+	host_fds_off(&host->fds);
+	host_files_expect_always(host);
+}
+
 void host_fds_call(struct host_call *call)
 {
 	const uint64_t *args = (const uint64_t *)call->req->data.args;
@@ -129,6 +136,7 @@ void host_fds_call(struct host_call *call)
 	pid_t tgid = host_tgid(call->host, call->tid);
 	uint64_t flags = 0;
 
+	host_files_expect(call->host);
 	switch (call->req->data.nr) {
 	case SYS_close:
 		host_fds_closing(fds, tgid, (unsigned int)args[0], (unsigned int)args[0]);
@@ -139,15 +147,15 @@ void host_fds_call(struct host_call *call)
 		break;
 	case SYS_close_range:
 		if (args[2] & CLOSE_RANGE_UNSHARE)
-			host_fds_off(fds);
+			unseen(call->host);
 		host_fds_closing(fds, tgid, (unsigned int)args[0], (unsigned int)args[1]);
 		break;
 	case SYS_clone3:
 		if (!host_copy_in(call->tid, &flags, args[0], sizeof(flags)) && odd_table(flags))
-			host_fds_off(fds);
+			unseen(call->host);
 		break;
 	default: /* unshare(), clone() with such flags; rings, which close on their own */
-		host_fds_off(fds);
+		unseen(call->host);
 		break;
 	}
 	call->pass = true;

@@ -130,8 +130,46 @@ static bool anything(const struct host *host)
 	return syscall(SYS_epoll_wait, host->epoll, &ev, 1, 0) > 0;
 }
 
+/*
+ * What may close files is told of by the filter, or to the tracer, before it happens: until this
+ * many rounds of the housekeeper later the close is looked for before each call. It takes half of
+ * what a call costs beyond the kernel's share.
+ */
+#define EXPECT_ROUNDS 13
+
+void host_files_expect(struct host *host)
+{
+	__atomic_store_n(&host->expect, EXPECT_ROUNDS, __ATOMIC_RELEASE);
+}
+
+void host_files_expect_always(struct host *host)
+{
+	__atomic_store_n(&host->expect_always, true, __ATOMIC_RELEASE);
+}
+
+void host_files_round(struct host *host)
+{
+	unsigned int left = __atomic_load_n(&host->expect, __ATOMIC_RELAXED);
+
+	/* not if it has been set anew meanwhile */
+	if (left)
+		__atomic_compare_exchange_n(&host->expect, &left, left - 1, false, __ATOMIC_RELAXED,
+					    __ATOMIC_RELAXED);
+}
+
+/* Without a watch on memory nobody tells of munmap(), which may be a device file's last use. */
+static bool expected(const struct host *host)
+{
+	return __atomic_load_n(&host->expect, __ATOMIC_ACQUIRE) ||
+	       __atomic_load_n(&host->expect_always, __ATOMIC_ACQUIRE) ||
+	       __atomic_load_n(&host->surplus, __ATOMIC_RELAXED) ||
+	       __atomic_load_n(&host->attrs, __ATOMIC_ACQUIRE) || !host->config->watch_memory;
+}
+
 void host_files_settle(struct host *host)
 {
+	if (!expected(host))
+		return;
 	pthread_mutex_lock(&host->drain);
 	if (host->again || __atomic_load_n(&host->surplus, __ATOMIC_RELAXED) || anything(host))
 		drain(host);
@@ -215,6 +253,9 @@ int host_fd_lookup(struct host *host, pid_t tid, int fd, struct host_fd *out)
 		ret = look_up(host, tid, fd, out);
 		if (ret)
 			return ret;
+		/* of those numbers closes are not told */
+		if (fd >= HOST_FDS_MAX && (out->dev || out->kind != HOST_FD_OTHER))
+			host_files_expect_always(host);
 		/* Others we are seldom asked for. */
 		if (out->kind == HOST_FD_SOCK || out->dev)
 			host_fds_keep(&host->fds, generation, tgid, fd, out);

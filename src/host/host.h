@@ -420,7 +420,9 @@ struct host {
 	struct host_fds fds;
 	/* ms until device files are looked at again for a close under way; 0: never. By @drain. */
 	int again;
-	bool surplus;                 /* a device file has some */
+	bool surplus;        /* a device file has some */
+	unsigned int expect; /* see host_files_expect() */
+	bool expect_always;
 	bool there[HOST_MAX_DEVICES]; /* is the device of that index enabled? */
 	unsigned int attrs;           /* writable attributes that are open */
 	unsigned int moving;          /* transfers through the client that are under way */
@@ -478,6 +480,13 @@ int host_sock_open(struct host *host, struct cbit_file *file, int *fd);
 void host_sock_cancel(struct host *host, const struct cbit_file *file);
 /* Carry out the closes that have happened; settle: with little ado when there are none. */
 void host_files_drain(struct host *host);
+/* The client is about to do what may close files: for a while they are looked for before each
+ * call... */
+void host_files_expect(struct host *host);
+/* ...or from now on, where it can close them unseen. */
+void host_files_expect_always(struct host *host);
+/* The housekeeper's: ROUND_MS have passed. */
+void host_files_round(struct host *host);
 void host_files_settle(struct host *host);
 /* The housekeeper's: likewise. In how many ms again, at most every @last ms; 0: not needed. */
 int host_files_look(struct host *host, bool late, int last);

@@ -26,6 +26,8 @@ int host_install_fd(struct host_call *call, int fd, bool cloexec)
 	};
 	int ret = ioctl(call->host->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
 
+	if (ret >= HOST_FDS_MAX)
+		host_files_expect_always(call->host);
 	return ret < 0 ? -errno : ret;
 }
 
@@ -164,8 +166,10 @@ static void do_mmap(struct host_call *call)
 	int ret;
 
 	call->pass = true;
-	if (args[3] & MAP_FIXED && host->config->watch_memory)
+	if (args[3] & MAP_FIXED && host->config->watch_memory) {
+		host_files_expect(host);
 		host_give_up(call);
+	}
 	if (!(args[5] & CBIT_VFIO_OFFSET_MARK)) {
 		if (args[3] & MAP_ANONYMOUS || (args[3] & MAP_TYPE) == MAP_PRIVATE)
 			return;
@@ -215,6 +219,11 @@ static void dispatch(struct host_call *call)
 		break;
 	case SYS_munmap:
 	case SYS_mremap:
+		/* A mapping can be what is left of a file. */
+		host_files_expect(call->host);
+		call->pass = true;
+		host_give_up(call);
+		break;
 	case SYS_madvise:
 	case SYS_brk:
 		call->pass = true;

@@ -252,10 +252,11 @@ static void *housekeeper_main(void *opaque)
 				 { .fd = host->signals, .events = POLLIN },
 				 { .fd = host->epoll, .events = POLLIN } };
 	unsigned int sweep = SWEEP_FIRST, rounds = 0;
-	int again = 0, n;
+	int again = 0, wait, n;
 
 	for (;;) {
-		n = poll(fds, 3, again && again < ROUND_MS ? again : ROUND_MS);
+		wait = again && again < ROUND_MS ? again : ROUND_MS;
+		n = poll(fds, 3, wait);
 		if ((n < 0 && errno != EINTR) || fds[0].revents)
 			break;
 		if (fds[1].revents)
@@ -264,6 +265,8 @@ static void *housekeeper_main(void *opaque)
 		again = host_files_look(host, !n, LAST_LOOK_MS);
 		if (n)
 			continue;
+		if (wait == ROUND_MS)
+			host_files_round(host);
 		watch_leader(crew);
 		if (__atomic_exchange_n(&host->shm_news, false, __ATOMIC_RELAXED)) {
 			sweep = SWEEP_FIRST;

@@ -265,12 +265,28 @@ static void restart_call(struct tracer *t, pid_t tid)
 	ptrace(PTRACE_SETREGS, tid, 0, &regs);
 }
 
+/*
+ * Whether what @tid has just made is a thread of its own process. Another process closes its files
+ * when it ends, at some time after it was let go of.
+ */
+static bool is_thread(struct host *host, pid_t tid)
+{
+	unsigned long made;
+
+	return !ptrace(PTRACE_GETEVENTMSG, tid, 0, &made) &&
+	       host_tgid(host, (pid_t)made) == host_tgid(host, tid);
+}
+
 static void stopped(struct tracer *t, pid_t tid, int status)
 {
 	int sig = WSTOPSIG(status), event = status >> 16;
 	unsigned long old;
 
+	if (event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK ||
+	    (event == PTRACE_EVENT_CLONE && !is_thread(t->host, tid)))
+		host_files_expect_always(t->host);
 	if (event == PTRACE_EVENT_EXEC) {
+		host_files_expect(t->host);
 		forget_owner(t);
 		host_owner_exec(t->host, tid);
 		/* Another thread's exec continues under the leader's number. */

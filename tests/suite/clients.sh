@@ -251,6 +251,11 @@ client_basics() {
 	want_err '^cbit: stat dma-bytes-by-pointer [0-9]{8}$'
 	want_err '^cbit: stat dma-bytes-by-call [0-9]{8}$'
 	end
+	begin "client: files that go after a while in which nothing happened"
+	run --device ioat,membar=64K -- "$clients/client_quiet"
+	want_rc 0
+	want_findings
+	end
 	begin "client: descriptor numbers that become other files"
 	run --device ioat,membar=64K -- "$clients/client_numbers"
 	want_rc 0
