@@ -188,8 +188,11 @@ static void nvme_reset(struct cbit_pci *pci)
 {
 	struct nvme *n = pci->state;
 
-	n->regs = pci->bar[NVME_REG_BAR].memory;
-	n->doorbell = n->regs + NVME_DOORBELLS / 4;
+	/* Workers look at them without the lock: set once, before there are any. */
+	if (!n->regs) {
+		n->regs = pci->bar[NVME_REG_BAR].memory;
+		n->doorbell = n->regs + NVME_DOORBELLS / 4;
+	}
 	nvme_regs_enter(n);
 	nvme_regs_reset(n);
 	nvme_regs_init(n);
