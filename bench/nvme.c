@@ -78,7 +78,7 @@ static void bare_batch(struct fixture *f, unsigned int *seed)
 	uint8_t entries[NVME_DEPTH * SQE] = { 0 };
 	const uint64_t one = 1;
 
-	move(f, entries, 0, f->depth * SQE, 1, false);
+	move(f, entries, 0, (size_t)f->depth * SQE, 1, false);
 	if (f->write)
 		move(f, f->bounce, data, NVME_IO_SIZE, f->depth, false);
 	for (unsigned int i = 0; i < f->depth; i++) {
@@ -92,7 +92,7 @@ static void bare_batch(struct fixture *f, unsigned int *seed)
 	}
 	if (!f->write)
 		move(f, f->bounce, data, NVME_IO_SIZE, f->depth, true);
-	move(f, entries, NVME_IO_SIZE, f->depth * CQE, 1, true);
+	move(f, entries, NVME_IO_SIZE, (size_t)f->depth * CQE, 1, true);
 	MUST(write(f->event, &one, sizeof(one)) == sizeof(one));
 }
 

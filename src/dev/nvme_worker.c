@@ -110,7 +110,7 @@ bool nvme_worker_look(struct nvme_worker *w)
 		unsigned int id = (unsigned int)__builtin_ctzll(live);
 
 		if (!(waiting >> id & 1) &&
-		    __atomic_load_n(&n->doorbell[2 * id], __ATOMIC_RELAXED) == NVME_DOORBELL_NONE)
+		    __atomic_load_n(&n->doorbell[(size_t)2 * id], __ATOMIC_RELAXED) == NVME_DOORBELL_NONE)
 			continue;
 		found |= nvme_queue_run(w, (uint16_t)id);
 	}
