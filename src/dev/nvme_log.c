@@ -13,7 +13,7 @@
 #define RETAIN            (1u << 15)
 #define KELVIN(c)         ((c) + 273u)
 #define TEMPERATURE_C     38u
-#define SMART_TEMPERATURE (1u << 1)      /* of the critical warning */
+#define SMART_TEMPERATURE (1u << 1)        /* of the critical warning */
 #define UNIT              UINT64_C(512000) /* of data, as SMART counts it */
 #define NS_PER_MINUTE     UINT64_C(60000000000)
 #define NS_PER_HOUR       (60 * NS_PER_MINUTE)

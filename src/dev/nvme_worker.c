@@ -109,8 +109,8 @@ bool nvme_worker_look(struct nvme_worker *w)
 	for (; live; live &= live - 1) {
 		unsigned int id = (unsigned int)__builtin_ctzll(live);
 
-		if (!(waiting >> id & 1) &&
-		    __atomic_load_n(&n->doorbell[(size_t)2 * id], __ATOMIC_RELAXED) == NVME_DOORBELL_NONE)
+		if (!(waiting >> id & 1) && __atomic_load_n(&n->doorbell[(size_t)2 * id],
+							    __ATOMIC_RELAXED) == NVME_DOORBELL_NONE)
 			continue;
 		found |= nvme_queue_run(w, (uint16_t)id);
 	}
