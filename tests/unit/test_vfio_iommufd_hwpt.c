@@ -260,6 +260,7 @@ static void test_dirty_errors(void **state)
 /* Random writes, page by page; the bitmap is those pages, no more and no less. */
 static void test_dirty(void **state)
 {
+	static const uint8_t data[0x3000];
 	struct rig *r = *state;
 	uint64_t v = 0, words[PAGES / 64], got[PAGES / 64], seed = 1;
 
@@ -288,7 +289,7 @@ static void test_dirty(void **state)
 			len = seed >> 50 & 0x2fff;
 			if ((page << CBIT_PAGE_SHIFT) + len >= PAGES * P || !len)
 				continue;
-			assert_int_equal(rig_dma_write(r, 0, AT + page * P, r->c->ram, len),
+			assert_int_equal(rig_dma_write(r, 0, AT + page * P, data, len),
 					 CBIT_DMA_OK);
 			assert_true(rig_reaches(r, 0, AT + (page ^ 1) * P)); /* reads do not */
 			for (uint64_t k = page; k <= page + (len - 1) / P; k++)
