@@ -78,9 +78,8 @@ static inline int radix_fill(struct radix_map *m, uint64_t *table, uint64_t tabl
 		for (; at < end; at++, entry += radix_bytes(lg2))
 			radix_store(&table[at], entry);
 	} else {
-		for (; at < end; entry += radix_bytes(lg2))
-			for (unsigned int i = 0; i < copies; i++)
-				radix_store(&table[at++], entry);
+		for (; at < end; at += copies, entry += radix_bytes(lg2))
+			radix_store_all(&table[at], copies, entry);
 	}
 	bytes = n << lg2;
 	m->iova += bytes;

@@ -40,6 +40,22 @@ static inline unsigned int radix_drop_singles(uint64_t *slot, unsigned int n, un
 	return i;
 }
 
+/*
+ * The same of leaves of 2^@lg2 bytes, @copies entries each, from @at on, where @entry stands. An
+ * entry that agrees with it in what says so is a leaf of that size as well. Where they end.
+ */
+static inline unsigned int radix_drop_leaves(uint64_t *table, unsigned int at, unsigned int to,
+					     unsigned int lg2, unsigned int copies, uint64_t entry)
+{
+	const uint64_t size = FMT_CHILD_MASK | (FMT_ADDR & radix_below(lg2));
+
+	do {
+		radix_store_all(&table[at], copies, 0);
+		at += copies;
+	} while (at < to && !((radix_load(&table[at]) ^ entry) & size));
+	return at;
+}
+
 /* @base: IOVA of entry 0 of @table, which is at @table_spa. */
 static void radix_unmap_table(struct radix_unmap *u, uint64_t *table, uint64_t table_spa,
 			      unsigned int level, uint64_t base)
@@ -73,7 +89,7 @@ static void radix_unmap_table(struct radix_unmap *u, uint64_t *table, uint64_t t
 		if (kind == FMT_LEAF) {
 			unsigned int lg2 = fmt_leaf_lg2(entry, level);
 			unsigned int copies = 1u << (lg2 - item);
-			unsigned int start = at & ~(copies - 1);
+			unsigned int start = at & ~(copies - 1), from;
 
 			/*
 			 * A leaf that began before the range stays as it is. So does a stray
@@ -83,10 +99,10 @@ static void radix_unmap_table(struct radix_unmap *u, uint64_t *table, uint64_t t
 				at = start + copies;
 				continue;
 			}
-			for (unsigned int i = 0; i < copies; i++)
-				radix_store(&table[at++], 0);
-			u->removed += radix_bytes(lg2);
-			gone += (int)copies;
+			from = at;
+			at = radix_drop_leaves(table, at, to, lg2, copies, entry);
+			u->removed += (uint64_t)(at - from) << item;
+			gone += (int)(at - from);
 			continue;
 		}
 		child = radix_child(u->pt, u->view, entry, level, &spa);
