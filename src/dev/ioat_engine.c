@@ -201,7 +201,7 @@ static bool late(struct ioat *ioat, uint64_t until_ns)
 {
 	uint64_t generation = ioat->generation;
 
-	while (ioat->generation == generation && !ioat->stop &&
+	while (ioat->generation == generation && !ioat->stop && !ioat->frozen &&
 	       pci_fault_wait(until_ns, &ioat->wake, &ioat->pci->lock))
 		continue;
 	return ioat->generation == generation;
@@ -380,7 +380,11 @@ void ioat_engine_freeze(struct ioat *ioat, bool on)
 			start(ioat, true);
 		return;
 	}
-	/* The descriptor under way is carried out; one that has been read ahead is read again. */
+	/*
+	 * The descriptor under way is carried out, and one that was to end late ends now; one that
+	 * has been read ahead is read again.
+	 */
+	pthread_cond_broadcast(&ioat->wake);
 	while (ioat->running && ioat->frozen)
 		pthread_cond_wait(&ioat->idle, &ioat->pci->lock);
 	ioat->cur_valid = false;
