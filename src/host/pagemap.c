@@ -186,6 +186,17 @@ static uint64_t look_up(struct host *host, struct host_pagemap *map, uint64_t va
 	return run.spa.v; /* NOLINT(clang-analyzer-unix.Malloc): the tree holds it */
 }
 
+/* Where nothing is mapped there is nothing to keep: the file is as long as the address space. */
+static bool keep(struct host_pagemap *map, const uint64_t *entries, size_t n, uint64_t offset)
+{
+	const uint8_t *bytes = (const uint8_t *)entries;
+
+	if (!bytes[0] && !memcmp(bytes, bytes + 1, n - 1))
+		return !fallocate(map->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				  (off_t)offset, (off_t)n);
+	return pwrite(map->fd, entries, n, (off_t)offset) == (ssize_t)n;
+}
+
 static int fill(struct host *host, struct host_pagemap *map, uint64_t offset, uint64_t len)
 {
 	uint64_t entries[FILL_ENTRIES];
@@ -208,7 +219,7 @@ static int fill(struct host *host, struct host_pagemap *map, uint64_t offset, ui
 				entries[i] = (entries[i] & ~ENTRY_PFN) |
 					     look_up(host, map, vaddr) >> CBIT_PAGE_SHIFT;
 		}
-		if (pwrite(map->fd, entries, n, (off_t)offset) != got)
+		if (!keep(map, entries, n, offset))
 			return -ENOMEM;
 		offset += n;
 		len -= n;

@@ -14,6 +14,7 @@
  *   file      as shared, mapped by descriptor into an iommufd (IOMMU_IOAS_MAP_FILE)
  *   calls     of VFIO without an IOMMU
  *   children  each looks a physical address up: the supervisor keeps nothing of them
+ *   scan      64 MiB of /proc/self/pagemap, nearly all of it for addresses where nothing is
  *   sync      the calls of DMA heaps and their buffers
  * Exit status 0: all bytes arrived both ways; 1: they did not; 3: MAP_DMA refused the memory; 2:
  * the test could not be carried out.
@@ -28,6 +29,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <linux/dma-buf.h>
@@ -294,6 +296,28 @@ static int children(void)
 	return 0;
 }
 
+static int scan(void)
+{
+	const size_t size = 1 << 20;
+	uint64_t *entries = vc_memory(size, VC_PAGE, 0);
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	uint64_t first = (uintptr_t)entries / VC_PAGE * 8 & ~(uint64_t)(size - 1), any = 0;
+	struct stat st;
+
+	VC_REQUIRE(fd >= 0, "/proc/self/pagemap");
+	/* Where this memory is, and below, where nothing is as yet. */
+	VC_REQUIRE(pread(fd, entries, size, (off_t)first) == (ssize_t)size, "pagemap");
+	for (size_t i = 0; i < size / 8; i++)
+		any |= entries[i];
+	VC_REQUIRE(any, "no page is there");
+	for (uint64_t at = size; at <= 64 * size; at += size) {
+		VC_REQUIRE(pread(fd, entries, size, (off_t)(first - at)) == (ssize_t)size,
+			   "pagemap");
+	}
+	VC_REQUIRE(!fstat(fd, &st) && st.st_blocks < 8192, "%ld blocks", (long)st.st_blocks);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *kind = argc > 1 ? argv[1] : "";
@@ -309,6 +333,8 @@ int main(int argc, char **argv)
 		return heaps(argc > 2 ? argv[2] : "system_cc_shared");
 	if (!strcmp(kind, "calls"))
 		return calls();
+	if (!strcmp(kind, "scan"))
+		return scan();
 	if (!strcmp(kind, "children"))
 		return children();
 	if (!strcmp(kind, "file"))

@@ -54,6 +54,11 @@ guest_noiommu() {
 	want_rc 0
 	want_findings
 	end
+	begin "guest: --viommu off: reading all of pagemap takes no memory"
+	run --platform snp-guest --viommu off -- "$clients/client_guest" scan
+	want_rc 0
+	want_findings
+	end
 	begin "guest: --viommu off: what sysfs shows"
 	run --platform snp-guest --viommu off -- sh -c 'ls /dev/vfio
 		cat /sys/module/vfio/parameters/enable_unsafe_noiommu_mode
