@@ -83,7 +83,6 @@ static long map_dma(struct vfio_iommufd *fd, const struct vfio_call *call)
 				&slice.pages);
 	if (ret)
 		return ret;
-	slice.pages->by_mm = fd->account_mm;
 	slice.start = map.vaddr & ~CBIT_PAGE_MASK;
 	slice.len = map.size;
 	area.len = map.size;

@@ -54,7 +54,6 @@ struct vfio_pages {
 	struct cbit_owner *owner;
 	int pid;
 	bool writable;
-	bool by_mm;  /* counted as locked by its process, not by its user */
 	bool moving; /* to another account, at this moment */
 	uint64_t base;
 	uint64_t nr;

@@ -163,7 +163,6 @@ long vfio_iommufd_map(struct vfio_iommufd *fd, const struct vfio_call *call, voi
 				&slice.pages);
 	if (ret)
 		return ret;
-	slice.pages->by_mm = fd->account_mm;
 	ret = vfio_ioas_map(ioas, call, &area);
 	vfio_pages_put(slice.pages);
 	if (ret)
@@ -206,7 +205,6 @@ long vfio_iommufd_map_file(struct vfio_iommufd *fd, const struct vfio_call *call
 				     area.attrs & CBIT_ATTR_WRITE, &slice.pages);
 	if (ret)
 		return ret;
-	slice.pages->by_mm = fd->account_mm;
 	ret = vfio_ioas_map(ioas, call, &area);
 	vfio_pages_put(slice.pages);
 	if (ret)

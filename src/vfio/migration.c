@@ -67,12 +67,15 @@ static int take_in(struct vfio_device *dev)
 {
 	const struct cbit_client_ops *ops = dev->machine->client;
 	uint8_t buf[CBIT_PCI_STATE_MAX];
-	long len = ops->stream_take(dev->machine->client_opaque, dev->mig_stream, buf, sizeof(buf));
+	long len;
 
+	if (!dev->mig_stream)
+		return -EINVAL; /* nobody was given it */
+	len = ops->stream_take(dev->machine->client_opaque, dev->mig_stream, buf, sizeof(buf));
 	return len < 0 ? (int)len : cbit_pci_load(dev->pci, buf, (size_t)len);
 }
 
-/* One arc. *@fd: the descriptor of a new stream. */
+/* One arc. *@fd: the descriptor of a new stream; NULL where none can be given. */
 static int step(struct vfio_device *dev, const struct vfio_call *call, uint32_t next, int *fd)
 {
 	const struct cbit_client_ops *ops = dev->machine->client;
@@ -84,17 +87,17 @@ static int step(struct vfio_device *dev, const struct vfio_call *call, uint32_t 
 		cbit_pci_freeze(dev->pci, true);
 	} else if (next == UAPI_MIG_RUNNING) {
 		cbit_pci_freeze(dev->pci, false);
-	} else if (next == UAPI_MIG_STOP_COPY) {
+	} else if (next == UAPI_MIG_STOP_COPY && fd) {
 		ret = ops->stream_out(dev->machine->client_opaque, call->caller, buf,
 				      cbit_pci_save(dev->pci, buf));
-	} else if (next == UAPI_MIG_RESUMING) {
+	} else if (next == UAPI_MIG_RESUMING && fd) {
 		ret = ops->stream_in(dev->machine->client_opaque, call->caller, &dev->mig_stream);
 	} else if (dev->mig_state == UAPI_MIG_RESUMING) {
 		ret = take_in(dev);
 		if (!ret)
 			drop_stream(dev);
 	}
-	if (ret >= 0 && (next == UAPI_MIG_STOP_COPY || next == UAPI_MIG_RESUMING)) {
+	if (ret >= 0 && fd && (next == UAPI_MIG_STOP_COPY || next == UAPI_MIG_RESUMING)) {
 		*fd = ret;
 		ret = 0;
 	}
@@ -107,7 +110,6 @@ static int set_state(struct vfio_device *dev, const struct vfio_call *call, uint
 	uint32_t next;
 	int ret = 0;
 
-	*fd = -1;
 	pthread_mutex_lock(&dev->mig_lock);
 	while (!ret && dev->mig_state != wanted) {
 		ret = next_state(dev->mig_state, wanted, &next);
@@ -151,7 +153,11 @@ long vfio_mig_state(struct vfio_device *dev, const struct vfio_call *call,
 		pthread_mutex_unlock(&dev->mig_lock);
 		mig.data_fd = -1;
 	} else {
-		ret = set_state(dev, call, mig.device_state, &mig.data_fd);
+		/* A descriptor that is given cannot be taken back: is there a place for its number?
+		 */
+		mig.data_fd = -1;
+		put = vfio_put(call, sizeof(*feat), &mig, sizeof(mig));
+		ret = set_state(dev, call, mig.device_state, put ? NULL : &mig.data_fd);
 	}
 	put = vfio_put(call, sizeof(*feat), &mig, sizeof(mig));
 	return put ? put : ret;

@@ -87,7 +87,7 @@ make_build() {
 threaded() {
 	local program
 	for program in $(unit_programs "$1"); do
-		if grep -qE 'pthread_create|"(dev|ioat|iommufd|client|hostile|nvme|dsa)[a-z_]*\.h"|<cbit/(dev|vfio)\.h>' \
+		if grep -qE 'pthread_create|"(dev|ioat|iommufd|client|hostile|migration|nvme|dsa)[a-z_]*\.h"|<cbit/(dev|vfio)\.h>' \
 			"$here/unit/$(basename "$program").c"; then
 			echo "$program"
 		fi
