@@ -179,19 +179,24 @@ static void test_cmb_sizes(void **state)
 	}
 }
 
-struct restless {
-	struct nrig *r;
-	atomic_bool stop;
-};
-
 /* A doorbell in memory that is another one at each look. */
-static void *change(void *arg)
+static int restless_read(void *opaque, uint64_t offset, void *buf, size_t len)
 {
-	struct restless *x = arg;
+	uint32_t v = __atomic_add_fetch((uint32_t *)opaque, 1, __ATOMIC_SEQ_CST);
 
-	for (uint32_t v = 1; !atomic_load(&x->stop); v++)
-		ram_write(&x->r->rig, SHADOW_AT + 8, &v, sizeof(v));
-	return NULL;
+	(void)offset;
+	memset(buf, 0, len);
+	memcpy(buf, &v, len < sizeof(v) ? len : sizeof(v));
+	return 0;
+}
+
+static int restless_write(void *opaque, uint64_t offset, const void *buf, size_t len)
+{
+	(void)opaque;
+	(void)offset;
+	(void)buf;
+	(void)len;
+	return 0;
 }
 
 static void shadow(struct nrig *r)
@@ -208,20 +213,30 @@ static void shadow(struct nrig *r)
 
 static void test_restless_doorbell(void **state)
 {
+	static const struct cbit_mem_ops ops = { .read = restless_read, .write = restless_write };
 	struct nrig *r = *state;
-	struct restless x = { .r = r };
-	pthread_t thread;
+	uint32_t looks = 0;
+	struct cbit_mem_region_desc desc = { .kind = CBIT_MEM_MMIO,
+					     .base = CBIT_SPA(UINT64_C(1) << 38),
+					     .size = 4096,
+					     .name = "restless",
+					     .ops = &ops,
+					     .opaque = &looks };
+	struct nvme_sqe sqe = { .opcode = NVME_ADM_DOORBELL_BUFFER,
+				.dptr = { NO_IOVA, IOVA(SHADOW_AT) } };
 
-	shadow(r);
-	assert_int_equal(pthread_create(&thread, NULL, change, &x), 0);
+	assert_int_equal(cbit_mem_add_region(r->rig.mem, &desc, NULL), 0);
+	assert_int_equal(
+		cbit_domain_map(r->rig.domain, CBIT_IOVA(NO_IOVA), desc.base, 4096, CBIT_ATTR_RW),
+		0);
+	assert_int_equal(nadmin(r, sqe).status, NVME_OK);
 	nstore(r, NVME_DOORBELLS + 8, 1);
 	/* others have their turn, and so has a reset */
 	for (unsigned int i = 0; i < 20; i++)
 		assert_int_equal(nadmin(r, (struct nvme_sqe){ .opcode = NVME_ADM_ABORT }).status,
 				 0);
+	assert_true(__atomic_load_n(&looks, __ATOMIC_SEQ_CST) > 0);
 	ndisable(r);
-	atomic_store(&x.stop, true);
-	pthread_join(thread, NULL);
 	nenable(r);
 }
 
