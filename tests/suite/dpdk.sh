@@ -161,6 +161,15 @@ section_dpdk() {
 	want_out '^not ok 0000:01:00.0.*: an operation failed'
 	want_err '^cbit: fault 1: completion-error: device 0000:01:00\.0: queue 0, .*: not carried out, status 0x20 \(event 21\)$'
 	end
+	# How its driver takes it is DPDK's (docs/faults.md); that it can be told is ours.
+	begin "dpdk: the link of ioat goes down under DPDK"
+	run --device ioat --fault link-down,after=200 -- "$clients/client_dpdk" -l 0 -m 64 -a 0000:01:00.0 \
+		--no-telemetry --no-huge --no-shconf --iova-mode=va
+	[ "$rc" = 1 ] || [ "$rc" = 139 ] || because "exit status $rc, expected 1 or 139"
+	want_no_out '^ok 0000:01:00.0'
+	want_err '^cbit: fault 1: link-down: device 0000:01:00\.0: the link is down \(event 201\)$'
+	want_dpdk_findings
+	end
 	# Without huge pages DPDK never asks for physical addresses.
 	begin "dpdk: copies and fills, ioat, IOVAs were to be physical, small pages"
 	dpdk_program ioat va "the program's addresses, pages of 4 KiB" --no-huge --no-shconf --iova-mode=pa
