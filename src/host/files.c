@@ -12,9 +12,13 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host.h"
+
+/* How long the release of a file waits for the calls under way. */
+#define RELEASE_MS 1000
 
 int host_sock_open(struct host *host, struct cbit_file *file, int *fd)
 {
@@ -80,8 +84,48 @@ void host_sock_cancel(struct host *host, const struct cbit_file *file)
 	free(sock);
 }
 
+/* No call uses a file from now on, until the lock is given back; false where that takes so long. */
+static bool without_calls(struct host *host, long ms)
+{
+	struct timespec when;
+
+	clock_gettime(CLOCK_REALTIME, &when);
+	when.tv_nsec += ms % 1000 * 1000000;
+	when.tv_sec += ms / 1000 + when.tv_nsec / 1000000000;
+	when.tv_nsec %= 1000000000;
+	return !pthread_rwlock_timedwrlock(&host->calls, &when);
+}
+
+static bool release_late(struct host *host)
+{
+	while (host->nr_late) {
+		if (!without_calls(host, 1))
+			return false;
+		cbit_vfio_release(host->late[0]);
+		pthread_rwlock_unlock(&host->calls);
+		memmove(&host->late[0], &host->late[1], --host->nr_late * sizeof(host->late[0]));
+	}
+	return true;
+}
+
+/*
+ * A call may wait for what another thread of the client does by calls of its own (a page that it
+ * brings), and those must not wait for us: what cannot be released in time is released later.
+ */
 void host_files_release(struct host *host, struct cbit_file *file)
 {
+	const unsigned int max = sizeof(host->late) / sizeof(host->late[0]);
+
+	if (release_late(host) && without_calls(host, RELEASE_MS)) {
+		cbit_vfio_release(file);
+		pthread_rwlock_unlock(&host->calls);
+		return;
+	}
+	if (host->nr_late < max) {
+		host->late[host->nr_late++] = file;
+		host_files_expect(host);
+		return;
+	}
 	pthread_rwlock_wrlock(&host->calls);
 	cbit_vfio_release(file);
 	pthread_rwlock_unlock(&host->calls);
@@ -96,6 +140,7 @@ static void drain(struct host *host)
 	struct epoll_event ev[16];
 	int n;
 
+	release_late(host);
 	/*
 	 * Device files first, so that a process that exits closes in a program's usual order
 	 * and the mappings left over are counted while the container is whole.
@@ -171,7 +216,8 @@ void host_files_settle(struct host *host)
 	if (!expected(host))
 		return;
 	pthread_mutex_lock(&host->drain);
-	if (host->again || __atomic_load_n(&host->surplus, __ATOMIC_RELAXED) || anything(host))
+	if (host->again || host->nr_late || __atomic_load_n(&host->surplus, __ATOMIC_RELAXED) ||
+	    anything(host))
 		drain(host);
 	pthread_mutex_unlock(&host->drain);
 }
@@ -181,7 +227,7 @@ int host_files_look(struct host *host, bool late, int last)
 	int again;
 
 	pthread_mutex_lock(&host->drain);
-	if (!late || host->again)
+	if (!late || host->again || host->nr_late)
 		drain(host);
 	if (late && host->again)
 		host->again = host->again < last ? 2 * host->again : 0;

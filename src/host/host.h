@@ -420,6 +420,9 @@ struct host {
 	struct host_fds fds;
 	/* ms until device files are looked at again for a close under way; 0: never. By @drain. */
 	int again;
+	/* Closed, and not released yet for a call that does not end. By @drain. */
+	struct cbit_file *late[64];
+	unsigned int nr_late;
 	bool surplus;        /* a device file has some */
 	unsigned int expect; /* see host_files_expect() */
 	bool expect_always;
@@ -490,7 +493,7 @@ void host_files_round(struct host *host);
 void host_files_settle(struct host *host);
 /* The housekeeper's: likewise. In how many ms again, at most every @last ms; 0: not needed. */
 int host_files_look(struct host *host, bool late, int last);
-/* A file that no client has any more. Waits for the calls under way. */
+/* A file that no client has any more. Waits for the calls under way, but not for ever. */
 void host_files_release(struct host *host, struct cbit_file *file);
 
 /* attr.c: attributes that can be written */

@@ -10,8 +10,9 @@
  *   eventfd    an interrupt's eventfd filled up just before it is signalled; nobody reads it
  *   attribute  an empty write to an attribute, then one with a number, and one for the terminal
  *   wide       lengths that are 32 bits wide, in registers with more above
- *   flags      flags and sizes that Linux refuses
- * Exit status 0 when all went as under Linux.
+ *   page       a call whose argument lies in a page that another thread brings (userfaultfd), by
+ * calls of its own, while a third one has closed a file. 77 where that is not allowed. flags flags
+ * and sizes that Linux refuses Exit status 0 when all went as under Linux.
  */
 #include "vfio_client.h"
 
@@ -26,10 +27,12 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <linux/openat2.h>
+#include <linux/userfaultfd.h>
 
 static struct vc c;
 
@@ -261,6 +264,61 @@ static void wide(void)
 		   "readlink of four bytes");
 }
 
+static int faults;
+static uint8_t *missing;
+
+static void *bring(void *opaque)
+{
+	struct vfio_device_info *info = opaque, own = { .argsz = sizeof(own) };
+	struct uffdio_copy copy = { .dst = (uintptr_t)missing,
+				    .src = (uintptr_t)info,
+				    .len = VC_PAGE };
+	struct uffd_msg msg;
+	struct stat st;
+
+	VC_REQUIRE(read(faults, &msg, sizeof(msg)) == sizeof(msg), "no fault");
+	usleep(300000); /* the file has been closed meanwhile */
+	VC_REQUIRE(!fstat(c.container, &st), "fstat");
+	VC_REQUIRE(!ioctl(c.dev[0].fd, VFIO_DEVICE_GET_INFO, &own), "GET_INFO");
+	info->argsz = sizeof(*info);
+	VC_REQUIRE(!ioctl(faults, UFFDIO_COPY, &copy), "UFFDIO_COPY");
+	return NULL;
+}
+
+static void *close_late(void *opaque)
+{
+	usleep(100000);
+	close(*(int *)opaque);
+	return NULL;
+}
+
+static void page(void)
+{
+	struct uffdio_register range = { .range = { .len = VC_PAGE },
+					 .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_api api = { .api = UFFD_API };
+	int other = open("/dev/vfio/vfio", O_RDWR);
+	pthread_t thread[2];
+
+	faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	if (faults < 0)
+		exit(77);
+	missing = mmap(NULL, VC_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	VC_REQUIRE(missing != MAP_FAILED && other >= 0, "a page, a container");
+	range.range.start = (uintptr_t)missing;
+	VC_REQUIRE(!ioctl(faults, UFFDIO_API, &api) && !ioctl(faults, UFFDIO_REGISTER, &range),
+		   "userfaultfd");
+	pthread_create(&thread[0], NULL, bring, vc_memory(VC_PAGE, VC_PAGE, 0));
+	pthread_create(&thread[1], NULL, close_late, &other);
+	VC_REQUIRE(!ioctl(c.dev[0].fd, VFIO_DEVICE_GET_INFO, missing),
+		   "GET_INFO of a missing page");
+	pthread_join(thread[0], NULL);
+	pthread_join(thread[1], NULL);
+	/* And the file is released in the end: the group is free when all is closed. */
+	vc_close(&c);
+	vc_open(&c, 0, 1, VFIO_TYPE1v2_IOMMU);
+}
+
 static bool invalid(long ret)
 {
 	return ret < 0 && errno == EINVAL;
@@ -292,7 +350,7 @@ int main(int argc, char **argv)
 	} cases[] = {
 		{ "dying", dying },      { "string", string },       { "beyond", beyond },
 		{ "eventfd", eventfds }, { "attribute", attribute }, { "wide", wide },
-		{ "flags", flags },
+		{ "flags", flags },      { "page", page },
 	};
 
 	vc_open(&c, 0, 1, VFIO_TYPE1v2_IOMMU);

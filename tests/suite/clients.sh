@@ -243,6 +243,17 @@ client_basics() {
 		end
 	done
 
+	begin "client: rude handling, page"
+	run --device ioat,sriov=2 -- "$clients/client_rude" page
+	if [ "$rc" = 77 ]; then
+		skip "$name" "no userfaultfd for this user"
+	else
+		want_rc 0
+		want_out 'all right$'
+		want_findings
+		end
+	fi
+
 	begin "client: shared and private memory hold the same bytes"
 	run --stats -- "$clients/client_shared" equal
 	want_rc 0
