@@ -276,7 +276,6 @@ static void damage(struct cbit_mem *mem, struct cbit_pt *pt, enum cbit_pt_format
 {
 	uint64_t *three = table_at(mem, top[0], C51), *two = table_at(mem, three[0], C51);
 
-	(void)pt;
 	switch (what) {
 	case TWICE:
 		two[1] = two[0];
