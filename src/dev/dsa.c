@@ -165,6 +165,7 @@ static uint64_t read_qword(const struct dsa *dsa, uint64_t offset)
 	case DSA_WQCAP:
 		return DSA_WQ_ENTRIES | DSA_WQS << DSA_WQCAP_NUM_SHIFT | DSA_WQCAP_DEDICATED |
 		       DSA_WQCAP_PRIORITY;
+	/* NOLINTNEXTLINE(bugprone-branch-clone): as many groups as engines */
 	case DSA_GRPCAP:
 		return DSA_GROUPS;
 	case DSA_ENGCAP:

@@ -23,9 +23,6 @@ static bool operation(uint32_t opcode, uint32_t *flags, bool *sized)
 	switch (opcode) {
 	case DSA_NOOP:
 	case DSA_DRAIN:
-		*flags = COMMON;
-		*sized = false;
-		return true;
 	case DSA_BATCH:
 		*flags = COMMON;
 		*sized = false;

@@ -242,7 +242,7 @@ static int verify(int argc, char **argv)
 			kind = NC_SHARED;
 		else if (!strcmp(argv[i], "irq"))
 			irq = true;
-		else if (strcmp(argv[i], "private"))
+		else if (strcmp(argv[i], "private") != 0)
 			queues = (unsigned int)atoi(argv[i]);
 	}
 	l.state = &state;

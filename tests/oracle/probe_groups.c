@@ -99,10 +99,10 @@ static void device_fd(struct files *f)
 		snprintf(name, sizeof(name), "%s nonsense", probe.dev[dev].bdf);
 		break;
 	case 2:
-		strcpy(name, "0000:7f:00.0");
+		snprintf(name, sizeof(name), "0000:7f:00.0");
 		break;
 	default:
-		strcpy(name, probe.dev[dev].bdf);
+		snprintf(name, sizeof(name), "%s", probe.dev[dev].bdf);
 	}
 	fd = probe_ioctl("DEVICE_FD", some_fd(f, GROUP), UAPI_GROUP_GET_DEVICE_FD, name,
 			 sizeof(name), "qq");

@@ -174,7 +174,7 @@ static void make(struct world *w, const struct command *c, uint8_t *arg, size_t 
 	memset((void *)AT_OUT, 0, 2 * PAGE);
 	memset((void *)AT_OUT, hw ? 0x5a : 0, PAGE);
 	probe_ioctl(c->name, w->fd, c->cmd, arg, len, c->layout);
-	if (hw || memcmp((void *)at, (void *)(AT_OUT + PAGE), 1024))
+	if (hw || memcmp((void *)at, (void *)(AT_OUT + PAGE), 1024) != 0)
 		probe_note("answer %llx", (unsigned long long)probe_hash(at, 1024));
 }
 

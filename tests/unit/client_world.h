@@ -225,7 +225,7 @@ static inline int client_pin(void *opaque, struct cbit_owner *owner, uint64_t va
 	}
 	if (!r || !r->spa || (write && !r->writable))
 		return -EFAULT;
-	if (c->fail_pin && c->pins == c->fail_pin)
+	if (c->fail_pin && c->pins == c->fail_pin) /* NOLINT(clang-analyzer-core.NullDereference) */
 		return -ENOMEM;
 	run->spa = CBIT_SPA(r->spa + (vaddr - r->start));
 	run->len = r->len - (vaddr - r->start) < len ? r->len - (vaddr - r->start) : len;
@@ -249,6 +249,7 @@ static inline void client_unpin(void *opaque, struct cbit_owner *owner, uint64_t
 		return;
 	}
 	CLIENT_CHECK(r && run->spa.v == r->spa + (vaddr - r->start));
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
 	c->pinned -= (int64_t)(run->len >> CBIT_PAGE_SHIFT);
 }
 

@@ -21,7 +21,7 @@
 		CASE(W_NEW, F, cmd, -EFAULT, (min)-1, .arg.words = { min }),  \
 		CASE(W_NEW, F, cmd, -E2BIG, (size) + 4,                       \
 		     .arg.words = { (size) + 4, [(size) / 4] = 1 }),          \
-		CASE(W_NEW, F, cmd | 0x80000000, -ENOTTY, size, .arg.words = { size })
+		CASE(W_NEW, F, (cmd) | 0x80000000, -ENOTTY, size, .arg.words = { size })
 #define COPY(w, r, flags_, dst, src, len_, to, from) \
 	CASE(w, F, UAPI_IOMMUFD_IOAS_COPY, r, 40,    \
 	     .arg.copy = { 40, flags_, dst, src, len_, to, from })
