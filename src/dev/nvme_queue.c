@@ -14,10 +14,10 @@
 /* Looks at a doorbell in the host's memory that changes each time, before others have a turn. */
 #define SHADOW_LOOKS 16u
 
-#define DOORBELL_TAIL(id) (2u * (id))
-#define DOORBELL_HEAD(id) (2u * (id) + 1)
+#define DOORBELL_TAIL(id) ((size_t)2 * (id))
+#define DOORBELL_HEAD(id) ((size_t)2 * (id) + 1)
 
-static uint32_t take_doorbell(struct nvme *n, unsigned int index)
+static uint32_t take_doorbell(struct nvme *n, size_t index)
 {
 	uint32_t *at = &n->doorbell[index];
 
@@ -42,9 +42,10 @@ static unsigned int pending(const struct nvme_sq *sq)
  * step in between would stay unnoticed. @settled: nothing new came since; otherwise somebody must
  * look again without being rung for. The lock is dropped.
  */
-static uint32_t shadow_look(struct nvme *n, unsigned int index, uint32_t now, bool *settled)
+static uint32_t shadow_look(struct nvme *n, size_t index, uint32_t now, bool *settled)
 {
-	const uint64_t db = n->shadow_db + 4 * index, ei = n->shadow_ei + 4 * index;
+	const uint64_t db = n->shadow_db + UINT64_C(4) * index,
+		       ei = n->shadow_ei + UINT64_C(4) * index;
 	uint32_t v, seen = now;
 
 	*settled = false;

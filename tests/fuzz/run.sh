@@ -12,7 +12,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 seconds=${1:-300}
 build=${2:-build-fuzz}
-targets='ioctl iommufd walk command spec config path insn scenario fault nvme'
+targets='ioctl iommufd walk command spec config path insn scenario fault nvme dsa'
 passed=0
 failed=0
 
