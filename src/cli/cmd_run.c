@@ -280,7 +280,7 @@ static void say(void *opaque, const char *text)
 	size_t n = 0;
 
 	(void)opaque;
-	for (; text[n] && n < sizeof(line) - 1; n++)
+	for (; n < sizeof(line) - 1 && text[n]; n++)
 		line[n] = (char)((unsigned char)text[n] < ' ' || text[n] == 0x7f ? '?' : text[n]);
 	line[n] = 0;
 	fprintf(stderr, "cbit: %s\n", line);

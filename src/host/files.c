@@ -103,7 +103,9 @@ static bool release_late(struct host *host)
 			return false;
 		cbit_vfio_release(host->late[0]);
 		pthread_rwlock_unlock(&host->calls);
-		memmove(&host->late[0], &host->late[1], --host->nr_late * sizeof(host->late[0]));
+		host->nr_late--;
+		for (unsigned int i = 0; i < host->nr_late; i++)
+			host->late[i] = host->late[i + 1];
 	}
 	return true;
 }

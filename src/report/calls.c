@@ -114,7 +114,7 @@ static json_t *json_name(const char *name)
 
 	if (o)
 		return o;
-	for (; name[n] && n < sizeof(plain) - 1; n++)
+	for (; n < sizeof(plain) - 1 && name[n]; n++)
 		plain[n] = (char)((unsigned char)name[n] < 0x80 ? name[n] : '?');
 	plain[n] = 0;
 	return json_string(plain);
