@@ -5,9 +5,7 @@
  */
 #include "vi_rig.h"
 
-#define EFR_ALL                                                                                 \
-	(CBIT_IOMMU_EFR | CBIT_VI_EFR_PPR | CBIT_VI_EFR_GT | CBIT_VI_EFR_GIO | CBIT_VI_EFR_HA | \
-	 CBIT_VI_EFR_HD | UINT64_C(2) << CBIT_VI_EFR_GLX_SHIFT)
+#define EFR_ALL (CBIT_IOMMU_EFR | CBIT_VI_EFR_PPR)
 
 /* Without guest translation and what depends on it. */
 #define EFR_NONE                                                                 \
@@ -54,7 +52,7 @@ static const struct row {
 	{ "GLX without GTSup", EFR_NONE, { V_TV | 1ull << 56 }, CBIT_DTE_RESERVED, 0 },
 	{ "GLX 2", EFR_ALL, { V_TV | 1ull << 55 | 2ull << 56 }, 0, 0 },
 	{ "GLX 3",
-	  EFR_ALL | UINT64_C(1) << CBIT_VI_EFR_GLX_SHIFT,
+	  EFR_ALL | CBIT_VI_EFR_GLX,
 	  { V_TV | 1ull << 55 | 3ull << 56 },
 	  CBIT_DTE_LEVEL,
 	  0 },
