@@ -3,7 +3,7 @@ BUILD ?= build
 BENCH ?= $(BUILD)-bench
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all demo test test-qemu unit oracle fuzz soak bench format lint clean install
+.PHONY: all demo test test-qemu test-deps unit oracle fuzz soak bench format lint clean install
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -17,33 +17,37 @@ demo:
 	@scripts/demo.sh $(BUILD)
 
 # The whole suite; "tests/run.sh --help" tells how to run a part of it.
-test:
-	@scripts/install-deps.sh test
+test: test-deps
 	@$(MAKE) --no-print-directory all
 	@tests/run.sh
 
 # A guest on our devices, with fio and nvme-cli: more than the suite runs of it.
-test-qemu:
-	@scripts/install-deps.sh test
+test-qemu: test-deps
 	@$(MAKE) --no-print-directory all
 	@tests/run.sh qemu qemu-full
+
+# What was not there when $(BUILD) was set up ("make demo" needs less) is looked for once more.
+test-deps:
+	@scripts/install-deps.sh test
+	@if [ -f $(BUILD)/build.ninja ]; then meson setup --reconfigure $(BUILD) >/dev/null; fi
 
 unit: all
 	meson test -C $(BUILD) --no-rebuild --suite unit
 
 # Records anew what tests/oracle compares with, on a real Linux under QEMU; downloads both.
-oracle: all
-	@scripts/install-deps.sh test
+oracle: test-deps
+	@$(MAKE) --no-print-directory all
 	@tests/oracle/record.sh $(BUILD)
 
 # Each target for FUZZ_SECONDS on its corpus; what it finds new stays in $(BUILD)-fuzz.
 FUZZ_SECONDS ?= 600
-fuzz:
+fuzz: test-deps
 	@tests/fuzz/run.sh $(FUZZ_SECONDS) $(BUILD)-fuzz
 
 # Random operations against their models by the ten million, and kills many times over.
 SOAK_OPERATIONS ?= 10000000
-soak: all
+soak: test-deps
+	@$(MAKE) --no-print-directory all
 	@tests/soak.sh $(BUILD) $(SOAK_OPERATIONS)
 
 # Figures are of release code (-O3, the rest as ever), hence a build directory of its own.

@@ -5,7 +5,8 @@
  *
  * Looking costs a processor, so a thread looks hot only for a moment after it had work, and then
  * sleeps between looks, an eighth of the time that nothing has happened, up to SLEEP_MAX: a client
- * never waits much longer than an eighth of its own silence. It never yields: a client that polls
+ * never waits much longer than an eighth of its own silence. Who was silent for longer than that
+ * is idle, and waits up to IDLE_MAX. It never yields: a client that polls
  * on the same processor would keep it for a whole slice, whereas the end of a sleep takes it away
  * at once. A write that does not come from a client's store (VFIO's pwrite, another device) wakes
  * the thread. docs/design/watching.md has the figures.
@@ -27,6 +28,8 @@
 #define SLEEP_MIN UINT64_C(4000)
 #define SLEEP_MAX UINT64_C(5000000)
 #define SILENCE   8u
+#define IDLE_MAX  UINT64_C(20000000)
+#define IDLE      128u
 #define SLICE_NS  UINT64_C(100000)
 /* Looks between looks at the clock. */
 #define LOOKS 32u
@@ -145,6 +148,19 @@ static void be_prompt(void)
 	syscall(SYS_sched_setattr, 0, &attr, 0);
 }
 
+/* How long to sleep after so much silence. */
+static uint64_t nap(uint64_t silent)
+{
+	uint64_t ns = silent / SILENCE;
+
+	if (ns < SLEEP_MIN)
+		return SLEEP_MIN;
+	if (ns <= SLEEP_MAX)
+		return ns;
+	ns = silent / IDLE;
+	return ns < SLEEP_MAX ? SLEEP_MAX : ns > IDLE_MAX ? IDLE_MAX : ns;
+}
+
 static void *worker_main(void *arg)
 {
 	struct nvme_worker *w = arg;
@@ -155,7 +171,7 @@ static void *worker_main(void *arg)
 	be_prompt();
 	while (!atomic_load(&n->stop)) {
 		unsigned int kicked = atomic_load(&w->kicked);
-		uint64_t silent, ns;
+		uint64_t silent;
 		struct timespec ts;
 
 		if (!atomic_load(&n->pci->in_use)) {
@@ -189,9 +205,7 @@ static void *worker_main(void *arg)
 			nvme_queue_strays(n);
 			pthread_mutex_unlock(&n->pci->lock);
 		}
-		ns = silent / SILENCE;
-		ns = ns < SLEEP_MIN ? SLEEP_MIN : ns > SLEEP_MAX ? SLEEP_MAX : ns;
-		ts = (struct timespec){ .tv_nsec = (long)ns };
+		ts = (struct timespec){ .tv_nsec = (long)nap(silent) };
 		sleep_on(&w->kicked, kicked, &ts);
 	}
 	return NULL;
