@@ -120,7 +120,8 @@ int main(void)
 	char line[64];
 
 	set_up();
-	/* As a program that has run for a while: files are not looked for that it may have closed. */
+	/* As a program that has run for a while: files are not looked for that it may have closed.
+	 */
 	usleep(1700000);
 	while (fgets(line, sizeof(line), stdin)) {
 		double ns;

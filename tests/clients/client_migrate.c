@@ -129,7 +129,7 @@ int main(void)
 								   .num_ranges = 1,
 								   .ranges = (uintptr_t)&range };
 	uint8_t *ram[2];
-	struct vc c[2];
+	struct vc c[2] = { 0 };
 	struct vc_device *a = &c[0].dev[0], *b = &c[1].dev[0];
 	unsigned int pages = 0, stopped;
 

@@ -145,7 +145,7 @@ static void start(const char *how, const char *path, unsigned int type)
 			die("attach");
 	} else {
 		group = open(name, O_RDWR);
-		if (call(group, UAPI_GROUP_SET_CONTAINER, &(int){ space.fd }) ||
+		if (call(group, UAPI_GROUP_SET_CONTAINER, &space.fd) ||
 		    ioctl(space.fd, UAPI_SET_IOMMU, type))
 			die(path);
 		/* An iommufd attaches the group with its first device. */

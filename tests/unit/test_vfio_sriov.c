@@ -241,6 +241,8 @@ static void test_token(void **state)
 		    cbit_vfio_group_number(c->fd[fd].file) == 1)
 			group = fd;
 	}
+	if (group < 0)
+		fail_msg("group 1 is not open");
 	assert_int_equal(get_device(c, group, "0000:01:00.0"), -EACCES);
 	assert_int_equal(get_device(c, group, "0000:01:00.0 vf_token=" UUID_2), -EACCES);
 	pf = get_device(c, group, "0000:01:00.0 vf_token=" UUID_1);
