@@ -147,33 +147,39 @@ int vfs_link(struct vfs *vfs, const char *path, const char *target)
 	return node->text ? 0 : -ENOMEM;
 }
 
-int vfs_node(struct vfs *vfs, const char *path, unsigned int major, unsigned int minor,
-	     enum cbit_file_kind kind, unsigned int number)
+static struct vfs_node *make_node(struct vfs *vfs, const char *path, unsigned int major,
+				  unsigned int minor, unsigned int number)
 {
 	struct vfs_node *node = make(vfs, path, VFS_NODE);
 
+	if (node) {
+		node->ours = true;
+		node->major = major;
+		node->minor = minor;
+		node->number = number;
+	}
+	return node;
+}
+
+int vfs_node(struct vfs *vfs, const char *path, unsigned int major, unsigned int minor,
+	     enum cbit_file_kind kind, unsigned int number)
+{
+	struct vfs_node *node = make_node(vfs, path, major, minor, number);
+
 	if (!node)
 		return -ENOMEM;
-	node->ours = true;
-	node->major = major;
-	node->minor = minor;
 	node->kind = kind;
-	node->number = number;
 	return 0;
 }
 
 int vfs_heap(struct vfs *vfs, const char *path, unsigned int major, unsigned int minor,
 	     unsigned int number)
 {
-	struct vfs_node *node = make(vfs, path, VFS_NODE);
+	struct vfs_node *node = make_node(vfs, path, major, minor, number);
 
 	if (!node)
 		return -ENOMEM;
-	node->ours = true;
-	node->major = major;
-	node->minor = minor;
 	node->heap = true;
-	node->number = number;
 	return 0;
 }
 

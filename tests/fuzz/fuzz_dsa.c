@@ -6,85 +6,22 @@
  *
  * An input is steps of the form that step() reads; tests/fuzz/seeds_dsa.py writes some.
  */
-#include "fuzz.h"
+#include "fuzz_device.h"
 
 #include <sched.h>
 
-#include <cbit/dev.h>
-#include <cbit/iommu.h>
-
 #include "dev/dsa.h"
 
-#define PAGES    32u
-#define RAM_IOVA UINT64_C(0x100000)
-#define RAM_SIZE (PAGES * UINT64_C(4096))
-#define PORTALS  2u /* BAR */
+#define PORTALS 2u /* BAR */
 
 struct rig {
-	struct cbit_mem *mem;
-	struct cbit_iommu *iommu;
-	struct cbit_domain *domain;
-	struct cbit_spa ram;
-	struct cbit_pci *pci;
+	struct machine m;
 	struct dsa *dsa;
-	uint64_t place;
 };
-
-static void *bar_memory(void *opaque, unsigned int bar, uint64_t size)
-{
-	(void)opaque;
-	(void)bar;
-	return aligned_alloc(4096, size);
-}
-
-static struct cbit_spa bar_place(void *opaque, uint64_t size)
-{
-	struct rig *r = opaque;
-	uint64_t at = (r->place + size - 1) & ~(size - 1);
-
-	r->place = at + size;
-	return CBIT_SPA(at);
-}
-
-static void irq(void *opaque, unsigned int index, unsigned int vector)
-{
-	(void)opaque;
-	FUZZ_CHECK(index < PCI_IRQS && vector < DSA_VECTORS);
-}
-
-static void plug(struct rig *r)
-{
-	const struct cbit_mem_region_desc dram = {
-		.kind = CBIT_MEM_DRAM,
-		.encrypts = true,
-		.base = CBIT_SPA(0),
-		.size = 0x4000000,
-		.name = "dram",
-	};
-	struct cbit_pci_host host = {
-		.bar_memory = bar_memory, .bar_place = bar_place, .irq = irq, .opaque = r
-	};
-	struct cbit_platform platform;
-
-	FUZZ_CHECK(!cbit_platform_preset("bare", &platform));
-	FUZZ_CHECK(!cbit_mem_create(&platform, &r->mem));
-	FUZZ_CHECK(!cbit_mem_add_region(r->mem, &dram, NULL));
-	FUZZ_CHECK(!cbit_iommu_create(r->mem, NULL, &r->iommu));
-	FUZZ_CHECK(!cbit_domain_create(r->iommu, NULL, &r->domain));
-	FUZZ_CHECK(!cbit_mem_frames_alloc(r->mem, PAGES, CBIT_KEY_NONE, &r->ram));
-	FUZZ_CHECK(
-		!cbit_domain_map(r->domain, CBIT_IOVA(RAM_IOVA), r->ram, RAM_SIZE, CBIT_ATTR_RW));
-	r->place = UINT64_C(1) << 36;
-	host.iommu = r->iommu;
-	FUZZ_CHECK(!cbit_pci_create("dsa,maxcopy=4K", 0x100, &host, &r->pci, NULL));
-	FUZZ_CHECK(!cbit_domain_attach(r->domain, 0x100));
-	cbit_pci_open(r->pci);
-	r->dsa = r->pci->state;
-}
 
 static void reg(struct rig *r, uint64_t at, uint64_t v, uint32_t size)
 {
-	cbit_pci_bar_write(r->pci, 0, at, &v, size);
+	cbit_pci_bar_write(r->m.pci, 0, at, &v, size);
 }
 
 static void command(struct rig *r, unsigned int code, unsigned int operand)
@@ -114,11 +51,11 @@ static void check(const struct dsa *dsa)
 static void settle(struct rig *r)
 {
 	for (bool rest = false; !rest; sched_yield()) {
-		pthread_mutex_lock(&r->pci->lock);
+		pthread_mutex_lock(&r->m.pci->lock);
 		rest = !r->dsa->running && !r->dsa->moving;
 		if (rest)
 			check(r->dsa);
-		pthread_mutex_unlock(&r->pci->lock);
+		pthread_mutex_unlock(&r->m.pci->lock);
 	}
 }
 
@@ -145,17 +82,16 @@ static void configure(struct rig *r)
 /* Machine and device are kept; the device is as new, and with queues if asked for. */
 static struct rig *up(uint8_t how)
 {
-	static const uint8_t zeroes[RAM_SIZE];
 	static struct rig kept;
 	struct rig *r = &kept;
-	uint16_t memory_and_master = 6;
 
-	if (!r->mem)
-		plug(r);
-	cbit_pci_reset(r->pci);
-	cbit_pci_config_write(r->pci, 4, &memory_and_master, sizeof(memory_and_master));
-	cbit_pci_set_irqs_enabled(r->pci, 2, how & 2 ? DSA_VECTORS : 0);
-	cbit_mem_write(r->mem, cbit_mem_bus(r->mem, r->ram, false), zeroes, sizeof(zeroes));
+	if (!r->m.mem) {
+		machine_plug(&r->m, "dsa,maxcopy=4K", DSA_VECTORS);
+		cbit_pci_open(r->m.pci);
+		r->dsa = r->m.pci->state;
+	}
+	machine_reset(&r->m);
+	cbit_pci_set_irqs_enabled(r->m.pci, 2, how & 2 ? DSA_VECTORS : 0);
 	if (how & 1)
 		configure(r);
 	return r;
@@ -207,8 +143,8 @@ static void write_ram(struct rig *r, uint64_t iova, const void *buf, size_t len)
 	const uint64_t at = iova - RAM_IOVA;
 
 	if (at < RAM_SIZE && len <= RAM_SIZE - at)
-		cbit_mem_write(r->mem, cbit_mem_bus(r->mem, CBIT_SPA(r->ram.v + at), false), buf,
-			       len);
+		cbit_mem_write(r->m.mem, cbit_mem_bus(r->m.mem, CBIT_SPA(r->m.ram.v + at), false),
+			       buf, len);
 }
 
 static void step(struct rig *r, struct input *in)
@@ -243,16 +179,16 @@ static void step(struct rig *r, struct input *in)
 		at = take16(in);
 		v = take32(in);
 		if (op & 0x40)
-			cbit_pci_config_write(r->pci, at & 0xfc, &v, 4);
+			cbit_pci_config_write(r->m.pci, at & 0xfc, &v, 4);
 		else if (op & 0x20)
-			cbit_pci_bar_read(r->pci, op >> 3 & 2, at % DSA_REGISTERS & ~UINT64_C(7),
+			cbit_pci_bar_read(r->m.pci, op >> 3 & 2, at % DSA_REGISTERS & ~UINT64_C(7),
 					  &v, 8);
 		else
-			cbit_pci_bar_write(r->pci, PORTALS, at & ~UINT64_C(7), &v, 8);
+			cbit_pci_bar_write(r->m.pci, PORTALS, at & ~UINT64_C(7), &v, 8);
 		break;
 	default:
 		d = descriptor(in, op);
-		cbit_pci_bar_write(r->pci, PORTALS, (op >> 3 & 3u) * DSA_PORTAL_SIZE, &d,
+		cbit_pci_bar_write(r->m.pci, PORTALS, (op >> 3 & 3u) * DSA_PORTAL_SIZE, &d,
 				   sizeof(d));
 		break;
 	}

@@ -7,18 +7,12 @@
  *
  * An input is steps of the form that step() reads; tests/fuzz/seeds_nvme.py writes some.
  */
-#include "fuzz.h"
+#include "fuzz_device.h"
 
 #include <unistd.h>
 
-#include <cbit/dev.h>
-#include <cbit/iommu.h>
-
 #include "dev/nvme.h"
 
-#define PAGES    32u
-#define RAM_IOVA UINT64_C(0x100000)
-#define RAM_SIZE (PAGES * UINT64_C(4096))
 #define CMB_IOVA (RAM_IOVA + RAM_SIZE) /* they touch */
 #define CMB_SIZE 0x10000u
 #define DISK     0x40000u
@@ -28,67 +22,17 @@
 #define ENTRIES 64u
 
 struct rig {
-	struct cbit_mem *mem;
-	struct cbit_iommu *iommu;
-	struct cbit_domain *domain;
-	struct cbit_spa ram;
-	struct cbit_pci *pci;
+	struct machine m;
 	struct nvme *n;
-	uint64_t place;
 	uint32_t tails[QUEUES]; /* of commands that are not rung for yet */
 };
 
-static void *bar_memory(void *opaque, unsigned int bar, uint64_t size)
-{
-	(void)opaque;
-	(void)bar;
-	return aligned_alloc(4096, size);
-}
-
-static struct cbit_spa bar_place(void *opaque, uint64_t size)
-{
-	struct rig *r = opaque;
-	uint64_t at = (r->place + size - 1) & ~(size - 1);
-
-	r->place = at + size;
-	return CBIT_SPA(at);
-}
-
-static void irq(void *opaque, unsigned int index, unsigned int vector)
-{
-	(void)opaque;
-	FUZZ_CHECK(index < PCI_IRQS && vector < NVME_VECTORS);
-}
-
 static void plug(struct rig *r)
 {
-	const struct cbit_mem_region_desc dram = {
-		.kind = CBIT_MEM_DRAM,
-		.encrypts = true,
-		.base = CBIT_SPA(0),
-		.size = 0x4000000,
-		.name = "dram",
-	};
-	struct cbit_pci_host host = {
-		.bar_memory = bar_memory, .bar_place = bar_place, .irq = irq, .opaque = r
-	};
-	struct cbit_platform platform;
-
-	FUZZ_CHECK(!cbit_platform_preset("bare", &platform));
-	FUZZ_CHECK(!cbit_mem_create(&platform, &r->mem));
-	FUZZ_CHECK(!cbit_mem_add_region(r->mem, &dram, NULL));
-	FUZZ_CHECK(!cbit_iommu_create(r->mem, NULL, &r->iommu));
-	FUZZ_CHECK(!cbit_domain_create(r->iommu, NULL, &r->domain));
-	FUZZ_CHECK(!cbit_mem_frames_alloc(r->mem, PAGES, CBIT_KEY_NONE, &r->ram));
-	FUZZ_CHECK(
-		!cbit_domain_map(r->domain, CBIT_IOVA(RAM_IOVA), r->ram, RAM_SIZE, CBIT_ATTR_RW));
-	r->place = UINT64_C(1) << 36;
-	host.iommu = r->iommu;
-	FUZZ_CHECK(!cbit_pci_create("nvme,size=256K,cmb=64K", 0x100, &host, &r->pci, NULL));
-	FUZZ_CHECK(!cbit_domain_attach(r->domain, 0x100));
-	r->n = r->pci->state;
+	machine_plug(&r->m, "nvme,size=256K,cmb=64K", NVME_VECTORS);
+	r->n = r->m.pci->state;
 	/* What opening it does, but for the thread. */
-	atomic_store(&r->pci->in_use, true);
+	atomic_store(&r->m.pci->in_use, true);
 	r->n->worker[0].in = malloc(NVME_DATA_MAX);
 	r->n->worker[0].out = malloc(NVME_DATA_MAX);
 	FUZZ_CHECK(r->n->worker[0].in && r->n->worker[0].out);
@@ -125,9 +69,9 @@ static void work(struct rig *r)
 
 	while (nvme_worker_look(&r->n->worker[0]))
 		FUZZ_CHECK(++looks < LOOKS);
-	pthread_mutex_lock(&r->pci->lock);
+	pthread_mutex_lock(&r->m.pci->lock);
 	nvme_queue_strays(r->n);
-	pthread_mutex_unlock(&r->pci->lock);
+	pthread_mutex_unlock(&r->m.pci->lock);
 	check(r);
 }
 
@@ -152,18 +96,14 @@ static void enable(struct rig *r)
 /* Machine and device are kept; the controller is as new, and enabled with queues if asked for. */
 static struct rig *up(uint8_t how)
 {
-	static const uint8_t zeroes[RAM_SIZE];
 	static struct rig kept;
 	struct rig *r = &kept;
-	uint16_t command = 6;
 
-	if (!r->mem)
+	if (!r->m.mem)
 		plug(r);
 	memset(r->tails, 0, sizeof(r->tails));
-	cbit_pci_reset(r->pci);
-	cbit_pci_config_write(r->pci, 4, &command, sizeof(command));
-	cbit_mem_write(r->mem, cbit_mem_bus(r->mem, r->ram, false), zeroes, sizeof(zeroes));
-	memset(r->pci->bar[NVME_CMB_BAR].memory, 0, CMB_SIZE);
+	machine_reset(&r->m);
+	memset(r->m.pci->bar[NVME_CMB_BAR].memory, 0, CMB_SIZE);
 	r->n->ns[0].shift = how & 4 ? NVME_SHIFT_MAX : NVME_SHIFT_MIN;
 	r->n->ns[0].blocks = DISK >> r->n->ns[0].shift;
 	if (how & 1)
@@ -171,10 +111,10 @@ static struct rig *up(uint8_t how)
 	for (uint16_t q = 1; how & 1 && how & 2 && q < QUEUES; q++) {
 		const uint32_t size = 4u << (4 * (q - 1));
 
-		pthread_mutex_lock(&r->pci->lock);
+		pthread_mutex_lock(&r->m.pci->lock);
 		nvme_queue_create_cq(r->n, q, 16, RAM_IOVA + 0x2000 * q, true, q);
 		nvme_queue_create_sq(r->n, q, q, size, RAM_IOVA + 0x2000 * q + 0x1000);
-		pthread_mutex_unlock(&r->pci->lock);
+		pthread_mutex_unlock(&r->m.pci->lock);
 	}
 	return r;
 }
@@ -278,17 +218,17 @@ static void others(struct rig *r, struct input *in, uint8_t op)
 	case 0:
 		/* what is not a store of the client */
 		at = at % 0x1200u & ~(size - 1u);
-		cbit_pci_bar_write(r->pci, NVME_REG_BAR, at, &v, size > 4 ? 4 : size);
+		cbit_pci_bar_write(r->m.pci, NVME_REG_BAR, at, &v, size > 4 ? 4 : size);
 		break;
 	case 1:
 		at = at % 256u & ~(size - 1u);
-		cbit_pci_config_write(r->pci, at, &v, size > 4 ? 4 : size);
+		cbit_pci_config_write(r->m.pci, at, &v, size > 4 ? 4 : size);
 		break;
 	case 2:
-		cbit_pci_set_irqs_enabled(r->pci, at % 3, v % (NVME_VECTORS + 1));
+		cbit_pci_set_irqs_enabled(r->m.pci, at % 3, v % (NVME_VECTORS + 1));
 		break;
 	default:
-		cbit_pci_reset(r->pci);
+		cbit_pci_reset(r->m.pci);
 		break;
 	}
 }
