@@ -70,8 +70,8 @@ static unsigned int run(struct nvme *n, unsigned int number, struct nvme_command
 
 	q->sq[q->at] = command;
 	q->at = (q->at + 1) % ENTRIES;
-	__atomic_thread_fence(__ATOMIC_RELEASE); /* the command, then the doorbell */
-	n->reg[DOORBELL + 2 * number] = q->at;
+	/* The command, then the doorbell. */
+	__atomic_store_n(&n->reg[DOORBELL + 2 * number], q->at, __ATOMIC_RELEASE);
 	errno = 0;
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	while ((__atomic_load_n(&cqe[3], __ATOMIC_ACQUIRE) >> 16 & 1) != q->phase) {

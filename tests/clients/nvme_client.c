@@ -163,8 +163,7 @@ void nc_put(struct nc_queue *q, const struct nc_sqe *sqe)
 void nc_ring(struct nc *nc, struct nc_queue *q)
 {
 	/* The entries first. */
-	__atomic_thread_fence(__ATOMIC_RELEASE);
-	nc->reg[(DOORBELL + 8 * q->number) / 4] = q->tail;
+	__atomic_store_n(&nc->reg[(DOORBELL + 8 * q->number) / 4], q->tail, __ATOMIC_RELEASE);
 }
 
 bool nc_poll(struct nc_queue *q, struct nc_cqe *out)
