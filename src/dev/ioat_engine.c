@@ -130,7 +130,7 @@ static bool fetch(struct ioat *ioat)
 {
 	enum pci_dma status;
 	struct ioat_desc desc;
-	uint64_t generation;
+	uint64_t generation, from;
 
 	if (!ioat->next_known) {
 		uint64_t at = ioat->last + offsetof(struct ioat_desc, next);
@@ -152,8 +152,9 @@ static bool fetch(struct ioat *ioat)
 		return false;
 	}
 	ioat->cur_linked = pending(ioat) > 1;
+	from = ioat->next;
 	generation = begin(ioat);
-	status = pci_dma_read(ioat->pci, ioat->next, &desc, sizeof(desc), NULL);
+	status = pci_dma_read(ioat->pci, from, &desc, sizeof(desc), NULL);
 	if (!end(ioat, generation))
 		return false;
 	if (!read_arrived(status)) {

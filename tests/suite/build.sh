@@ -97,7 +97,7 @@ threaded() {
 section_sanitize() {
 	local program cbit=$cbit label=$label
 	export ASAN_OPTIONS=exitcode=99:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
-	export TSAN_OPTIONS=exitcode=99:halt_on_error=1
+	export TSAN_OPTIONS="exitcode=99:halt_on_error=1:suppressions='$here/tsan.supp'"
 
 	CC=clang make_build "$build-clang" || true
 	if make_build "$build-asan" -Db_sanitize=address,undefined; then

@@ -244,11 +244,11 @@ static void test_lost_interrupt(void **state)
 	struct faulty *f = faulty("lost-interrupt,vector=1");
 
 	(void)state;
-	f->index_seen[2] = 0;
+	__atomic_store_n(&f->index_seen[2], 0, __ATOMIC_SEQ_CST);
 	assert_int_equal(write8(f, 1, 0).status, NVME_OK);
 	while (!faults(f))
 		sched_yield();
-	assert_int_equal(f->index_seen[2], 0);
+	assert_int_equal(__atomic_load_n(&f->index_seen[2], __ATOMIC_SEQ_CST), 0);
 	assert_int_equal(write8(f, 1, 0).status, NVME_OK);
 	while (!__atomic_load_n(&f->index_seen[2], __ATOMIC_SEQ_CST))
 		sched_yield();
