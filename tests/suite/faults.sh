@@ -15,7 +15,6 @@ recover() {
 }
 
 faults_recovery() {
-	local spec
 	for spec in lost-interrupt,after=3 stuck-doorbell surprise-removal,after=10; do
 		recover careless "$spec" 143
 		want_findings mapping-leaked=1
@@ -88,21 +87,20 @@ faults_refused() {
 
 # A driver by others meets them, too.
 faults_qemu() {
-	local spec
 	if ! command -v qemu-img >/dev/null 2>&1; then
 		skip "faults: qemu-img" "no qemu-img here (package qemu-utils)"
 		return 0
 	fi
 	truncate -s 8M "$T/disk.img"
-	for spec in completion-error,queue=1,after=3 iommu-fault,after=20; do
-		begin "faults: qemu-img sees an error, $spec"
-		run --device "nvme,file=$T/disk.img" --fault "$spec" -- \
-			qemu-img convert -f raw -O raw nvme://0000:01:00.0/1 "$T/out.img"
-		want_rc 1
-		want_err '^qemu-img: error while reading at byte [0-9]+: Input/output error$'
-		want_err "^cbit: fault 1: ${spec%%,*}: device 0000:01:00\\.0: "
-		end
-	done
+	# Not by iommu-fault: which DMA is the next depends on how QEMU's requests fall together, and a
+	# completion that is lost is waited for without end.
+	begin "faults: qemu-img sees an error"
+	run --device "nvme,file=$T/disk.img" --fault completion-error,queue=1,after=3 -- \
+		qemu-img convert -f raw -O raw nvme://0000:01:00.0/1 "$T/out.img"
+	want_rc 1
+	want_err '^qemu-img: error while reading at byte [0-9]+: Input/output error$'
+	want_err '^cbit: fault 1: completion-error: device 0000:01:00\.0: '
+	end
 	begin "faults: qemu-img does not mind what is late"
 	run --device "nvme,file=$T/disk.img" --fault delayed-completion,queue=1,every=3,delay=20ms -- \
 		qemu-img convert -f raw -O raw nvme://0000:01:00.0/1 "$T/out.img"
