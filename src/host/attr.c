@@ -44,6 +44,8 @@ int host_attr_open(struct host_call *call, struct vfs_node *node, bool readable)
 		return -errno;
 	}
 	host_attr_text(host, node, text, sizeof(text));
+	sock->attr = node;
+	sock->end = pair[0];
 	/* Read once, then at the end; what cannot be read ends at once. */
 	if (fstat(pair[1], &st) ||
 	    (readable && send(pair[0], text, strlen(text), MSG_NOSIGNAL) < 0) ||
@@ -53,8 +55,6 @@ int host_attr_open(struct host_call *call, struct vfs_node *node, bool readable)
 		free(sock);
 		return -ENOMEM;
 	}
-	sock->attr = node;
-	sock->end = pair[0];
 	sock->ino = st.st_ino;
 	pthread_mutex_lock(&host->files_lock);
 	sock->next = host->socks;
