@@ -344,22 +344,12 @@ static void flags(void)
 
 int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		void (*run)(void);
-	} cases[] = {
+	static const struct vc_case cases[] = {
 		{ "dying", dying },      { "string", string },       { "beyond", beyond },
 		{ "eventfd", eventfds }, { "attribute", attribute }, { "wide", wide },
 		{ "flags", flags },      { "page", page },
 	};
 
 	vc_open(&c, 0, 1, VFIO_TYPE1v2_IOMMU);
-	for (size_t i = 0; argc == 2 && i < sizeof(cases) / sizeof(cases[0]); i++) {
-		if (!strcmp(argv[1], cases[i].name)) {
-			cases[i].run();
-			printf("%s: all right\n", argv[1]);
-			return 0;
-		}
-	}
-	vc_die("no such case");
+	return vc_run_case(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
 }

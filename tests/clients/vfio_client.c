@@ -401,3 +401,15 @@ unsigned long vc_supervisor_ticks(void)
 		   "what is '%s'?", line);
 	return user + system;
 }
+
+int vc_run_case(int argc, char **argv, const struct vc_case *cases, size_t nr)
+{
+	for (size_t i = 0; argc == 2 && i < nr; i++) {
+		if (!strcmp(argv[1], cases[i].name)) {
+			cases[i].run();
+			printf("%s: all right\n", argv[1]);
+			return 0;
+		}
+	}
+	vc_die("no such case");
+}

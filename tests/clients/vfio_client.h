@@ -111,4 +111,11 @@ void vc_hex(const char *label, const void *p, size_t size);
 /* User and system time of all threads of the supervisor, our parent, in clock ticks. */
 unsigned long vc_supervisor_ticks(void);
 
+struct vc_case {
+	const char *name;
+	void (*run)(void);
+};
+/* main() of a client that has cases: runs the one that its argument names. */
+int vc_run_case(int argc, char **argv, const struct vc_case *cases, size_t nr);
+
 #endif

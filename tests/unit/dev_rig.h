@@ -167,6 +167,26 @@ static inline void ram_read(struct rig *rig, uint64_t at, void *buf, size_t len)
 	assert_int_equal(cbit_mem_read(rig->mem, bus, buf, len), CBIT_MEM_OK);
 }
 
+static inline bool same(struct rig *rig, uint64_t a, uint64_t b, size_t len)
+{
+	uint8_t *x = malloc(2 * len);
+	bool equal;
+
+	ram_read(rig, a, x, len);
+	ram_read(rig, b, x + len, len);
+	equal = !memcmp(x, x + len, len);
+	free(x);
+	return equal;
+}
+
+static inline uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
 static inline uint32_t cfg_read(struct cbit_pci *pci, uint32_t offset, uint32_t len)
 {
 	uint32_t v = 0;

@@ -170,18 +170,6 @@ static struct comp run(struct rig *rig, const struct desc *d)
 	return none;
 }
 
-static bool same(struct rig *rig, uint64_t a, uint64_t b, size_t len)
-{
-	uint8_t *x = malloc(2 * len);
-	bool equal;
-
-	ram_read(rig, a, x, len);
-	ram_read(rig, b, x + len, len);
-	equal = !memcmp(x, x + len, len);
-	free(x);
-	return equal;
-}
-
 static uint64_t swerr(struct rig *rig)
 {
 	return reg_read(rig->pci[0], SWERR, 8);

@@ -112,18 +112,6 @@ static inline void pattern(struct rig *rig, uint64_t at, size_t len, unsigned in
 	free(b);
 }
 
-static inline bool same(struct rig *rig, uint64_t a, uint64_t b, size_t len)
-{
-	uint8_t *x = malloc(2 * len);
-	bool equal;
-
-	ram_read(rig, a, x, len);
-	ram_read(rig, b, x + len, len);
-	equal = !memcmp(x, x + len, len);
-	free(x);
-	return equal;
-}
-
 static inline uint64_t ram_u64(struct rig *rig, uint64_t at)
 {
 	uint64_t v;

@@ -211,17 +211,4 @@ static inline void pattern(struct nrig *r, uint64_t at, size_t len, unsigned int
 	free(buf);
 }
 
-static inline bool same(struct nrig *r, uint64_t a, uint64_t b, size_t len)
-{
-	uint8_t *x = malloc(len), *y = malloc(len);
-	bool equal;
-
-	ram_read(&r->rig, a, x, len);
-	ram_read(&r->rig, b, y, len);
-	equal = !memcmp(x, y, len);
-	free(x);
-	free(y);
-	return equal;
-}
-
 #endif

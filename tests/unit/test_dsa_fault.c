@@ -205,14 +205,6 @@ static void test_stuck_doorbell(void **state)
 	done(f);
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 static void test_delayed(void **state)
 {
 	struct faulty *f = faulty("delayed-completion,delay=60ms");

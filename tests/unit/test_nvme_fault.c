@@ -74,7 +74,7 @@ static bool reads_back(struct faulty *f, unsigned int q, uint64_t lba)
 
 	ram_write(&f->r.rig, OTHER_AT, zeros, sizeof(zeros));
 	return ndo(&f->r, q, nio(NVME_IO_READ, lba, 8, OTHER_AT)).status == NVME_OK &&
-	       same(&f->r, DATA_AT, OTHER_AT, 8 * BLOCK);
+	       same(&f->r.rig, DATA_AT, OTHER_AT, 8 * BLOCK);
 }
 
 static void test_completion_errors(void **state)
@@ -111,7 +111,7 @@ static void test_completion_errors(void **state)
 		assert_int_equal(a.status, cases[i].status);
 		/* Undone: the blocks are as they were, and so is the host's memory. */
 		pattern(&f->r, DATA_AT, 8 * BLOCK, 11);
-		assert_true(same(&f->r, DATA_AT, OTHER_AT, 8 * BLOCK));
+		assert_true(same(&f->r.rig, DATA_AT, OTHER_AT, 8 * BLOCK));
 		pattern(&f->r, DATA_AT, 8 * BLOCK, 3);
 		assert_true(reads_back(f, 2, 0));
 		assert_int_equal(ndo(&f->r, 1, nio(NVME_IO_READ, 0, 8, OTHER_AT)).status, NVME_OK);
@@ -178,7 +178,7 @@ static void test_delayed(void **state)
 	nring(r, 1);
 	a = nanswer(r, 1);
 	assert_int_equal(a.cid, next);
-	assert_true(same(r, DATA_AT, OTHER_AT, 8 * BLOCK));
+	assert_true(same(&r->rig, DATA_AT, OTHER_AT, 8 * BLOCK));
 	a = nanswer(r, 1);
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	assert_int_equal(a.cid, late);

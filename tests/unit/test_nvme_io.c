@@ -78,8 +78,8 @@ static void test_one_and_two_pages(void **state)
 	sqe.dptr[0] = IOVA(OTHER_AT) + 0x800;
 	sqe.dptr[1] = IOVA(OTHER_AT) + 0x3000;
 	assert_int_equal(ndo(r, 1, sqe).status, 0);
-	assert_true(same(r, OTHER_AT + 0x800, DATA_AT, 0x800));
-	assert_true(same(r, OTHER_AT + 0x3000, DATA_AT + 0x800, 0x800));
+	assert_true(same(&r->rig, OTHER_AT + 0x800, DATA_AT, 0x800));
+	assert_true(same(&r->rig, OTHER_AT + 0x3000, DATA_AT + 0x800, 0x800));
 }
 
 /* 1 MiB through a list in two pages that starts near the end of the first. */
@@ -114,7 +114,7 @@ static void test_lists(void **state)
 	sqe.dptr[1] = IOVA(LIST_AT + 8);
 	assert_int_equal(ndo(r, 1, sqe).status, 0);
 	for (unsigned int i = 0; i < 8; i++)
-		assert_true(same(r, OTHER_AT + 4096 * (7 - i), DATA_AT + 4096 * i, 4096));
+		assert_true(same(&r->rig, OTHER_AT + 4096 * (7 - i), DATA_AT + 4096 * i, 4096));
 }
 
 static void put_sgl(struct nrig *r, uint64_t at, uint8_t id, uint64_t addr, uint32_t len)
@@ -181,7 +181,7 @@ static void test_sgls(void **state)
 		if (status != cases[i].status)
 			fail_msg("case %u: 0x%x, not 0x%x", i, status, cases[i].status);
 		if (!status)
-			assert_true(same(r, OTHER_AT, DATA_AT, 4096));
+			assert_true(same(&r->rig, OTHER_AT, DATA_AT, 4096));
 	}
 }
 
@@ -258,8 +258,8 @@ static void test_mixed_batch(void **state)
 		assert_int_equal(a.cid, sqe[i].cid);
 		assert_int_equal(a.status, i % 3 == 1 ? NVME_DATA_TRANSFER : NVME_OK);
 	}
-	assert_true(same(r, OTHER_AT + 4096 * 3, DATA_AT, 4096));
-	assert_true(same(r, OTHER_AT + 4096 * 5, DATA_AT + 8192, 4096));
+	assert_true(same(&r->rig, OTHER_AT + 4096 * 3, DATA_AT, 4096));
+	assert_true(same(&r->rig, OTHER_AT + 4096 * 5, DATA_AT + 8192, 4096));
 }
 
 static void test_other_commands(void **state)
@@ -300,7 +300,7 @@ static void test_other_commands(void **state)
 	assert_int_equal(ndo(r, 1, nio(NVME_IO_READ, 8, 8, OTHER_AT)).status, 0);
 	ram_read(&r->rig, OTHER_AT, got, sizeof(got));
 	assert_memory_equal(got, zeroes, 2048);
-	assert_true(same(r, OTHER_AT + 2048, DATA_AT + 4096 + 2048, 2048));
+	assert_true(same(&r->rig, OTHER_AT + 2048, DATA_AT + 4096 + 2048, 2048));
 }
 
 /* Flush reaches the file's own storage; a write of its own does not, but with the cache off. */
@@ -415,7 +415,7 @@ static void test_cmb(void **state)
 			break;
 	assert_int_equal(*(uint16_t *)(void *)(cmb + 0x100c), 0x1234);
 	assert_int_equal(*(uint16_t *)(void *)(cmb + 0x100e), 1);
-	assert_true(same(r, OTHER_AT, DATA_AT + 4096, 4096));
+	assert_true(same(&r->rig, OTHER_AT, DATA_AT + 4096, 4096));
 	/* switched off, these are addresses like others */
 	nstore64(r, NVME_CMBMSC, 0);
 	assert_true(nwait(r, NVME_CMBSZ, ~0u, 0));
