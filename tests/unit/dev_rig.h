@@ -34,6 +34,7 @@ struct rig {
 	void *memory[16];
 	unsigned int memories;
 	unsigned int irqs;
+	unsigned int irqs_of[16]; /* by vector, the last counts all beyond */
 	unsigned int irq_index;
 	unsigned int irq_vector;
 	unsigned int events[CBIT_NR_EVENTS];
@@ -68,6 +69,7 @@ static inline void rig_irq(void *opaque, unsigned int index, unsigned int vector
 
 	rig->irq_index = index;
 	rig->irq_vector = vector;
+	__atomic_add_fetch(&rig->irqs_of[vector < 15 ? vector : 15], 1, __ATOMIC_SEQ_CST);
 	__atomic_add_fetch(&rig->irqs, 1, __ATOMIC_SEQ_CST);
 }
 
