@@ -72,10 +72,13 @@ char *cbit_report_text(struct cbit_report *report);
 /**
  * cbit_report_json() - the findings as one JSON object: {"version", "platform", "policy",
  * "findings": [{"id", "summary", "wrong", "right", "mapping": {..., "frames"}, "entry",
- * "call": {"what", ..., "frames"}, "below", "above", "after_fault": {"number", "kind", "device"},
- * "hits": [...], "hit_count"}], "faults": [{"number", "kind", "device", "rule", "event",
- * "detail"}], "fault_count"}; "after_fault" is the last fault injected before the finding; "frames"
- * is an array of {"module", "offset", "function", "file", "line"}.
+ * "alike": {"calls", "iova", "iova_last", "spa", "spa_last"}, "call": {"what", ..., "frames"},
+ * "below", "above", "after_fault": {"number", "kind", "device"}, "hits": [{"device", "access",
+ * "iova", "spa", "length", "call", "outcome"}], "hit_count"}], "faults": [{"number", "kind",
+ * "device", "rule", "event", "detail"}], "fault_count"}. "alike" counts further mapping calls that
+ * the finding is about, with the first and last addresses of all; the "call" of a hit is the
+ * number of its mapping call; "after_fault" is the last fault injected before the finding; "frames"
+ * is an array of {"module", "offset", "function", "file", "line"}. What does not apply is left out.
  * Return: a string for the caller to free(), NULL when there is no memory.
  */
 char *cbit_report_json(struct cbit_report *report);

@@ -261,6 +261,7 @@ static void text_finding(FILE *out, const struct cbit_report *report, const stru
 	text_mapping(out, report, f);
 	report_text_call(out, report, f);
 	text_entry(out, report, f);
+	report_text_alike(out, f);
 	fprintf(out, "    wrong:   %s\n    right:   %s\n", t->wrong, t->right);
 	for (uint64_t i = 0; i < shown; i++) {
 		const struct hit *hit = &f->hits[i];
@@ -270,7 +271,10 @@ static void text_finding(FILE *out, const struct cbit_report *report, const stru
 			hit->write ? "write" : "read", hit->iova.v);
 		if (hit->spa_valid)
 			fprintf(out, " SPA 0x%" PRIx64, hit->spa.v);
-		fprintf(out, " length 0x%" PRIx64 ": %s\n", hit->len, report_outcome(hit));
+		fprintf(out, " length 0x%" PRIx64, hit->len);
+		if (f->alike.calls && hit->call)
+			fprintf(out, " by mapping call %" PRIu64, hit->call);
+		fprintf(out, ": %s\n", report_outcome(hit));
 	}
 	if (f->hit_count > shown)
 		fprintf(out, "    dma:     and %" PRIu64 " more\n", f->hit_count - shown);
@@ -339,6 +343,7 @@ static json_t *json_finding(const struct cbit_report *report, const struct findi
 		json_object_set_new(m, "kind", json_string(cbit_mem_kind_name(f->first.kind)));
 		json_object_set_new(o, "entry", m);
 	}
+	report_json_alike(o, f);
 	report_json_call(o, report, f);
 	report_json_fault(o, f);
 	if (f->id == FINDING_MAPPING_LEAKED) {
@@ -356,6 +361,8 @@ static json_t *json_finding(const struct cbit_report *report, const struct findi
 		if (hit->spa_valid)
 			json_object_set_new(m, "spa", report_json_hex(hit->spa.v));
 		json_object_set_new(m, "length", report_json_hex(hit->len));
+		if (hit->call)
+			json_object_set_new(m, "call", json_integer((json_int_t)hit->call));
 		json_object_set_new(m, "outcome", json_string(report_outcome(hit)));
 		json_array_append_new(hits, m);
 	}

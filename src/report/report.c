@@ -173,7 +173,10 @@ static void keep(struct finding *f, const struct cbit_event *ev)
 	f->first.above = NULL;
 }
 
-/* Is @ev one more of what @f tells? By mapping call; where there is none, by device and page. */
+/*
+ * Is @ev one more of what @f tells? By mapping call, or by what calls have in common; where there
+ * is none, by device and page.
+ */
 static bool same(const struct finding *f, enum finding_id id, const struct cbit_event *ev)
 {
 	if (f->id != id || id == FINDING_MAPPING_LEAKED)
@@ -190,7 +193,8 @@ static bool same(const struct finding *f, enum finding_id id, const struct cbit_
 	    !f->first.mapping.id)
 		return ev->devid == f->first.devid && ev->write == f->first.write;
 	if (ev->mapping.id || f->first.mapping.id)
-		return ev->mapping.id == f->first.mapping.id;
+		return ev->mapping.id == f->first.mapping.id ||
+		       (id == FINDING_MMIO_ENCRYPTED && report_alike(f, ev));
 	return ev->devid == f->first.devid && ev->write == f->first.write &&
 	       (ev->iova.v & CBIT_PAGE_MASK) == (f->first.iova.v & CBIT_PAGE_MASK);
 }
@@ -204,7 +208,8 @@ static void add_hit(struct finding *f, const struct cbit_event *ev)
 						      .type = ev->type,
 						      .iova = ev->iova,
 						      .spa = ev->spa,
-						      .len = ev->len };
+						      .len = ev->len,
+						      .call = ev->mapping.id };
 	f->hit_count++;
 }
 
@@ -227,7 +232,7 @@ static void observe(void *opaque, const struct cbit_event *ev)
 	pthread_mutex_lock(&report->lock);
 	for (f = report->first; f && !same(f, id, ev);)
 		f = f->next;
-	if (f && !dma)
+	if (f && !dma && (id != FINDING_MMIO_ENCRYPTED || ev->mapping.id == f->first.mapping.id))
 		f->runs++;
 	if (!f && report->count < MAX_FINDINGS)
 		f = calloc(1, sizeof(*f));
@@ -239,6 +244,8 @@ static void observe(void *opaque, const struct cbit_event *ev)
 		report->last = &f->next;
 		report->count++;
 	}
+	if (f && id == FINDING_MMIO_ENCRYPTED && !dma)
+		report_alike_add(f, ev);
 	if (f && dma)
 		add_hit(f, ev);
 	if (!f)

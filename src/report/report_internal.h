@@ -14,6 +14,7 @@
 
 #define REPORT_FAULTS 1000u /* faults told one by one; the rest are counted */
 #define REPORT_HITS   4     /* DMAs told one by one; the rest are counted */
+#define REPORT_RECENT 8     /* mapping calls that may be under way at once and are told apart */
 
 enum finding_id {
 	FINDING_MMIO_ENCRYPTED,
@@ -48,6 +49,18 @@ struct hit {
 	struct cbit_iova iova;
 	struct cbit_spa spa;
 	uint64_t len;
+	uint64_t call; /* the mapping call behind it, 0 for none */
+};
+
+/*
+ * Further mapping calls that a finding tells of, and the entries of all of them and of the first:
+ * from the lowest address to the highest. @recent: calls that have been counted.
+ */
+struct finding_alike {
+	uint64_t calls;
+	uint64_t iova, iova_last;
+	uint64_t spa, spa_last;
+	uint64_t recent[REPORT_RECENT];
 };
 
 /* The calls that an event points to, copied; id, size and address are 0 where there is none. */
@@ -80,6 +93,7 @@ struct finding {
 	struct finding_call call;
 	struct finding_fault after;
 	uint64_t runs; /* further runs of the same mapping call */
+	struct finding_alike alike;
 	struct hit hits[REPORT_HITS];
 	uint64_t hit_count;
 	struct finding *next;
@@ -114,6 +128,14 @@ void report_faults_free(struct cbit_report *report);
 void report_text_fault(FILE *out, const struct finding *f);
 void report_json_fault(json_t *to, const struct finding *f);
 void report_json_faults(json_t *to, const struct cbit_report *report);
+
+/* alike.c: with the report locked */
+/* Is the mapping of @ev one more like that of @f? Both are of an entry with the C-bit on MMIO. */
+bool report_alike(const struct finding *f, const struct cbit_event *ev);
+/* Take @ev, which @f tells of already, into account: an entry that was written. */
+void report_alike_add(struct finding *f, const struct cbit_event *ev);
+void report_text_alike(FILE *out, const struct finding *f);
+void report_json_alike(json_t *to, const struct finding *f);
 
 /* calls.c */
 /* "rw", "r-", "-w" */

@@ -230,8 +230,10 @@ static void test_one_per_mapping(void **state)
 	assert_int_equal(times(report, "cbit: finding "), 1);
 	assert_int_equal(times(report, "    dma:     device 0000:01:00.0 "), 4);
 	assert_int_equal(times(report, "    dma:     and 96 more\n"), 1);
-	/* another call, another finding; another reason on the same call too */
-	tell(report, bar_event(CBIT_EVENT_DMA_ABORT, 4));
+	/* another BAR, another finding; another reason on the same call too */
+	ev = bar_event(CBIT_EVENT_DMA_ABORT, 4);
+	ev.region = "0000:02:00.0 bar0";
+	tell(report, ev);
 	assert_int_equal(cbit_report_count(report), 2);
 	tell(report, event(CBIT_EVENT_DMA_WRONG_KEY, 3));
 	assert_int_equal(cbit_report_count(report), 3);
