@@ -4,9 +4,16 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+#include "mem/thread.h"
 
 #include "cli.h"
 
@@ -55,10 +62,67 @@ static void keep_places(void)
 	}
 }
 
+/* What this thread needs of its stack: the C library's buffer for a message to stderr, mostly. */
+#define STACK_NEEDED ((rlim_t)12 << 10)
+
+/* Where even that is not to be had; what stands at the top of the stack is there before us. */
+static bool has_stack(void)
+{
+	static const char text[] = "cbit: the stack is too small: see 'ulimit -s', and the size "
+				   "of the environment\n";
+	rlim_t used = getauxval(AT_EXECFN) - (uintptr_t)__builtin_frame_address(0);
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_STACK, &limit) || limit.rlim_cur >= used + STACK_NEEDED)
+		return true;
+	return write(STDERR_FILENO, text, sizeof(text) - 1) < 0;
+}
+
+struct job {
+	int (*run)(int argc, char **argv);
+	int argc;
+	char **argv;
+	sigset_t mask;
+	int status;
+};
+
+static void *job_main(void *opaque)
+{
+	struct job *job = opaque;
+
+	pthread_sigmask(SIG_SETMASK, &job->mask, NULL);
+	job->status = job->run(job->argc, job->argv);
+	return NULL;
+}
+
+/*
+ * This thread's stack is as small as whoever started us has made it, and shared with the
+ * environment; a command has one of its own, and all signals.
+ */
+static int carry_out(struct job *job)
+{
+	pthread_t thread;
+	sigset_t all;
+	int ret;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &job->mask);
+	ret = mem_thread_start(&thread, job_main, job);
+	if (ret) {
+		fprintf(stderr, "cbit: cannot start a thread: %s\n", strerror(-ret));
+		return EXIT_CBIT;
+	}
+	pthread_join(thread, NULL);
+	return job->status;
+}
+
 int main(int argc, char **argv)
 {
+	struct job job = { .argc = argc - 1, .argv = argv + 1 };
 	char name[64];
 
+	if (!has_stack())
+		return EXIT_CBIT;
 	keep_places();
 	if (argc < 2) {
 		usage(stderr);
@@ -77,7 +141,8 @@ int main(int argc, char **argv)
 			continue;
 		snprintf(name, sizeof(name), "cbit %s", commands[i].name);
 		argv[1] = name; /* what argp calls us in its messages */
-		return finish(commands[i].run(argc - 1, argv + 1));
+		job.run = commands[i].run;
+		return finish(carry_out(&job));
 	}
 	fprintf(stderr, "cbit: '%s' is not a command\n\n", argv[1]);
 	usage(stderr);

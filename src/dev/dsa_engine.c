@@ -9,6 +9,7 @@
  */
 #include "dsa.h"
 #include "pci_fault.h"
+#include "../mem/thread.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -333,7 +334,7 @@ static bool worker_ready(struct dsa *dsa)
 	sigdelset(&all, SIGBUS);
 	sigdelset(&all, SIGSEGV);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	dsa->worker_exists = !pthread_create(&dsa->worker, NULL, worker_main, dsa);
+	dsa->worker_exists = !mem_thread_start(&dsa->worker, worker_main, dsa);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return dsa->worker_exists;
 }

@@ -10,6 +10,7 @@
  */
 #include "ioat.h"
 #include "pci_fault.h"
+#include "../mem/thread.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -332,7 +333,7 @@ static bool worker_ready(struct ioat *ioat)
 	sigdelset(&all, SIGBUS);
 	sigdelset(&all, SIGSEGV);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ioat->worker_exists = !pthread_create(&ioat->worker, NULL, worker_main, ioat);
+	ioat->worker_exists = !mem_thread_start(&ioat->worker, worker_main, ioat);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return ioat->worker_exists;
 }

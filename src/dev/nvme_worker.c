@@ -12,6 +12,7 @@
  * the thread. docs/design/watching.md has the figures.
  */
 #include "nvme.h"
+#include "../mem/thread.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -220,7 +221,7 @@ static bool start(struct nvme_worker *w)
 		return false;
 	w->in = room;
 	w->out = w->in + NVME_DATA_MAX;
-	w->exists = !pthread_create(&w->thread, NULL, worker_main, w);
+	w->exists = !mem_thread_start(&w->thread, worker_main, w);
 	if (!w->exists)
 		munmap(room, 2 * NVME_DATA_MAX);
 	return w->exists;

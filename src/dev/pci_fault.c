@@ -6,6 +6,7 @@
  * thread is there for what comes by time, and started when the device is opened.
  */
 #include "pci_fault.h"
+#include "../mem/thread.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -375,7 +376,7 @@ void pci_fault_opened(struct pci_faults *faults, bool open)
 		sigdelset(&all, SIGBUS);
 		sigdelset(&all, SIGSEGV);
 		pthread_sigmask(SIG_SETMASK, &all, &old);
-		faults->started = !pthread_create(&faults->thread, NULL, clock_main, faults);
+		faults->started = !mem_thread_start(&faults->thread, clock_main, faults);
 		pthread_sigmask(SIG_SETMASK, &old, NULL);
 	}
 	pthread_mutex_unlock(&faults->lock);

@@ -398,6 +398,7 @@ struct host {
 	pthread_rwlock_t calls;
 	pthread_mutex_t drain; /* closes are carried out one by one */
 	bool shm_news;         /* there may be files in memory to let go of */
+	pid_t tracer;          /* the thread; 0 before there is one */
 	pid_t child;
 	int child_pidfd;
 	int status; /* of waitpid, for the program itself */
@@ -468,7 +469,7 @@ void host_owner_reap(struct host *host);
 void host_tid_gone(struct host *host, pid_t tid);
 pid_t host_tgid(struct host *host, pid_t tid);
 /* All processes that we trace, the program's and those that it has left behind. */
-void host_signal_clients(int sig);
+void host_signal_clients(const struct host *host, int sig);
 /* Another thread of @owner that still runs is its @tid from now on; false when there is none. */
 bool host_owner_retarget(struct cbit_owner *owner);
 /* A client's descriptor as one of our own; a negative errno. */

@@ -279,16 +279,18 @@ static int64_t proc_number(pid_t tgid, const char *file, const char *word, int b
 	return end == p ? none : v;
 }
 
-void host_signal_clients(int sig)
+void host_signal_clients(const struct host *host, int sig)
 {
+	int64_t tracer = __atomic_load_n(&host->tracer, __ATOMIC_RELAXED);
 	DIR *dir = opendir("/proc");
 	const struct dirent *entry;
 	pid_t pid;
 
 	while (dir && (entry = readdir(dir))) {
 		pid = (pid_t)strtol(entry->d_name, NULL, 10);
-		if (pid > 0 &&
-		    proc_number(pid, "status", "\nTracerPid:", 10, 0) == (int64_t)getpid())
+		/* of the thread that traces, not of its process */
+		if (pid > 0 && tracer &&
+		    proc_number(pid, "status", "\nTracerPid:", 10, 0) == tracer)
 			kill(pid, sig);
 	}
 	if (dir)

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "shm.h"
+#include "../mem/thread.h"
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS /* Linux 6.6 */
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS      SECCOMP_IOW(4, uint64_t)
@@ -226,7 +227,7 @@ static void forward_signal(struct host *host)
 
 	if (read(host->signals, &info, sizeof(info)) == sizeof(info) &&
 	    syscall(SYS_pidfd_send_signal, host->child_pidfd, (int)info.ssi_signo, NULL, 0))
-		host_signal_clients((int)info.ssi_signo);
+		host_signal_clients(host, (int)info.ssi_signo);
 }
 
 /* A call that takes rounds may wait for another call of the client: let somebody else lead. */
@@ -321,10 +322,10 @@ int host_serve_start(struct host *host)
 
 		s->crew = crew;
 		s->req = calloc(1, crew->req_size);
-		ret = s->req ? -pthread_create(&s->thread, NULL, server_main, s) : -ENOMEM;
+		ret = s->req ? mem_thread_start(&s->thread, server_main, s) : -ENOMEM;
 		s->exists = !ret;
 	}
-	ret = ret ? ret : -pthread_create(&crew->housekeeper, NULL, housekeeper_main, crew);
+	ret = ret ? ret : mem_thread_start(&crew->housekeeper, housekeeper_main, crew);
 	crew->housekeeper_exists = !ret;
 	return ret;
 }

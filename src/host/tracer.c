@@ -326,6 +326,7 @@ int host_trace(struct host *host, int sync, struct cbit_error *err)
 	int status;
 	pid_t tid;
 
+	__atomic_store_n(&host->tracer, gettid(), __ATOMIC_RELAXED);
 	if (ptrace(PTRACE_SEIZE, host->child, 0, TRACE_OPTIONS))
 		return cbit_error_set(err, -errno,
 				      "cannot trace the program: %s (is it traced "

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "host.h"
+#include "../mem/thread.h"
 
 struct watch {
 	struct watch *next;
@@ -105,7 +106,7 @@ static int start(struct host_watcher *w)
 	event.data.fd = w->stop;
 	if (w->epoll < 0 || w->stop < 0 ||
 	    (epoll_ctl(w->epoll, EPOLL_CTL_ADD, w->stop, &event) && errno != EEXIST) ||
-	    pthread_create(&w->thread, NULL, watch_main, w))
+	    mem_thread_start(&w->thread, watch_main, w))
 		return -ENOMEM;
 	w->started = true;
 	return 0;

@@ -125,7 +125,36 @@ section_contract() {
 	contract 125 "cbit explore: a guest is no platform" "$cbit" explore --platform sev-guest -n 1
 	want_err "--platform 'sev-guest': bare, sme or tsme"
 	end
+	small_stacks
 	install_deps_waits
+}
+
+# Whoever starts us may have a small limit on the stack, which threads have for theirs as well.
+small_stacks() {
+	local tries=60
+	contract 3 "a stack of 64 KiB" sh -c 'ulimit -s 64 && exec "$@"' sh \
+		"$cbit" run --strict -- sh -c 'ulimit -s && exec "$0"' "$clients/client_leak"
+	want_out '^64$'
+	want_findings mapping-leaked=1
+	want_err '^    mapping: '
+	end
+	contract 0 "a stack of 64 KiB, ioat" sh -c 'ulimit -s 64 && exec "$@"' sh \
+		"$cbit" run --device ioat,membar=64K -- "$clients/client_threads" 20
+	want_out 'all right$'
+	want_findings
+	end
+	contract 0 "a stack of 64 KiB, nvme" sh -c 'ulimit -s 64 && exec "$@"' sh \
+		"$cbit" run --device nvme,size=64M -- "$clients/client_nvme" verify private
+	want_findings
+	end
+	# Where it begins is random, and so is what of 16 KiB is left for us: until it is too little.
+	begin "contract: a stack that is too small"
+	while [ "${rc:-0}" = 0 ] && [ "$((tries -= 1))" -ge 0 ]; do
+		try 30 env -i sh -c 'ulimit -s 16 && exec "$@"' sh "$cbit" run -- true
+	done
+	want_rc 125
+	want_err '^cbit: the stack is too small: '
+	end
 }
 
 # install-deps.sh by the real apt-get on directories of our own, where other processes hold the locks:
