@@ -122,6 +122,37 @@ static void transfer(const struct vc_device *a, const struct vc_device *b)
 	close(in);
 }
 
+/* A's chain from its start, stopped somewhere and brought over to B; the blocks that were done
+ * then. */
+static unsigned int migrate(const struct vc_device *a, const struct vc_device *b, uint8_t *ram[2],
+			    unsigned int *pages)
+{
+	unsigned int stopped;
+
+	memset(ram[0] + TARGET, 0, SIZE - TARGET);
+	memcpy(ram[1], ram[0], SIZE);
+	*pages = 0;
+	vc_engine_start(a, DESCS);
+	for (unsigned int i = 0; i < 3; i++)
+		*pages += copy_dirty(a, ram[0], ram[1]);
+	transfer(a, b);
+	stopped = blocks_done(ram[0]);
+	*pages += copy_dirty(a, ram[0], ram[1]);
+	VC_REQUIRE(*pages >= stopped, "%u pages were dirty, %u were written", *pages, stopped);
+	VC_REQUIRE(blocks_done(ram[1]) == stopped, "%u blocks came over, %u were done",
+		   blocks_done(ram[1]), stopped);
+	return stopped;
+}
+
+/* Both as they were before. */
+static void again(const struct vc_device *a, const struct vc_device *b)
+{
+	set_state(a, VFIO_DEVICE_STATE_RUNNING);
+	set_state(b, VFIO_DEVICE_STATE_RUNNING);
+	vc_engine_reset(a);
+	vc_engine_reset(b);
+}
+
 int main(void)
 {
 	struct vfio_device_feature_dma_logging_range range = { .iova = IOVA, .length = SIZE };
@@ -131,7 +162,7 @@ int main(void)
 	uint8_t *ram[2];
 	struct vc c[2] = { 0 };
 	struct vc_device *a = &c[0].dev[0], *b = &c[1].dev[0];
-	unsigned int pages = 0, stopped;
+	unsigned int pages, stopped;
 
 	for (unsigned int i = 0; i < 2; i++) {
 		vc_open(&c[i], i, 1, VFIO_TYPE1v2_IOMMU);
@@ -146,16 +177,12 @@ int main(void)
 			    &control, sizeof(control)) &&
 			   control.page_size == BLOCK,
 		   "logging, page size %llu", (unsigned long long)control.page_size);
-	memcpy(ram[1], ram[0], SIZE);
-	vc_engine_start(a, DESCS);
-	for (unsigned int i = 0; i < 3; i++)
-		pages += copy_dirty(a, ram[0], ram[1]);
-	transfer(a, b);
-	stopped = blocks_done(ram[0]);
-	pages += copy_dirty(a, ram[0], ram[1]);
-	VC_REQUIRE(pages >= stopped, "%u pages were dirty, %u were written", pages, stopped);
-	VC_REQUIRE(blocks_done(ram[1]) == stopped, "%u blocks came over, %u were done",
-		   blocks_done(ram[1]), stopped);
+	stopped = migrate(a, b, ram, &pages);
+	/* On a busy machine the chain may end, or not begin, before it is stopped. */
+	for (unsigned int i = 0; i < 100 && (!stopped || stopped == DESCS); i++) {
+		again(a, b);
+		stopped = migrate(a, b, ram, &pages);
+	}
 	/* A stays stopped; B goes on with the memory that it has */
 	set_state(b, VFIO_DEVICE_STATE_RUNNING);
 	VC_REQUIRE(vc_engine_wait(b) == IOAT_DONE, "device B");
