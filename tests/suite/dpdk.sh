@@ -62,7 +62,7 @@ dpdk_forward() {
 		begin "dpdk: the example dmafwd forwards frames by $device"
 		rm -f "$T/out.pcap"
 		limit=90 run --stats --device "$device" -- sh "$T/forward.sh" "$count" "$T/dmafwd" \
-			--no-huge -m 1024 --iova-mode=va --lcores '0@0,1@0' -a 0000:01:00.0 --no-telemetry --no-shconf \
+			--no-huge -m 1024 --iova-mode=va --lcores "0@$cpu,1@$cpu" -a 0000:01:00.0 --no-telemetry --no-shconf \
 			--vdev "net_pcap0,rx_pcap=$T/in.pcap,tx_pcap=$T/out.pcap" -- -c hw --no-mac-updating -s 512 -i 1
 		want_rc 0
 		want_out "^Packets sent: +$count\$"
@@ -110,7 +110,7 @@ drop_huge_pages() {
 dpdk_program() {
 	local device=$1 mode=$2 kind=$3
 	shift 3
-	run --stats --device "$device" -- "$clients/client_dpdk" -l 0 -m 64 -a 0000:01:00.0 --no-telemetry "$@"
+	run --stats --device "$device" -- "$clients/client_dpdk" --lcores "0@$cpu" -m 64 -a 0000:01:00.0 --no-telemetry "$@"
 	want_rc 0
 	want_out "^iova mode $mode, $kind"
 	want_out '^ok 0000:01:00.0.*: [0-9]+ operations, fill too$'
@@ -118,13 +118,25 @@ dpdk_program() {
 	want_dpdk_findings
 }
 
+# Before it comes to our device, dmadev_autotest tries its interface on one in software ("skeleton"), for whose
+# thread it waits 50 ms and no longer: true when the machine was too busy for that.
+skeleton_late() {
+	grep -qE '^test_dma_(completed|completed_status|sg) Failed' "$out" &&
+		! grep -q '^### Test dmadev instance' "$out"
+}
+
 section_dpdk() {
-	local device mode how
+	local device mode how cpu
+	# Any that is ours: containers have some of the machine's.
+	cpu=$(sed -n 's/^Cpus_allowed_list:[[:space:]]*\([0-9]*\).*/\1/p' /proc/self/status)
 	printf 'dmadev_autotest\nquit\n' >"$T/dpdk"
 	for device in ioat dsa; do
 		begin "dpdk: dmadev_autotest, $device"
-		input=$T/dpdk try 180 "$cbit" run --device "$device" -- dpdk-test --no-huge -m 64 --iova-mode=va -l 0 \
-			-a 0000:01:00.0 --no-telemetry --no-shconf --file-prefix=t1
+		for _ in 1 2 3 4 5 6 7 8 9 10; do
+			input=$T/dpdk try 180 "$cbit" run --device "$device" -- dpdk-test --no-huge -m 64 --iova-mode=va \
+				--lcores "0@$cpu" -a 0000:01:00.0 --no-telemetry --no-shconf --file-prefix=t1
+			skeleton_late || break
+		done
 		want_rc 0
 		want_out '^### Test dmadev instance 0 \[0000:01:00\.0'
 		want_out 'Test OK'
@@ -155,7 +167,7 @@ section_dpdk() {
 		end
 	done
 	begin "dpdk: a fault of dsa is an error to DPDK"
-	run --device dsa --fault completion-error,after=20 -- "$clients/client_dpdk" -l 0 -m 64 -a 0000:01:00.0 \
+	run --device dsa --fault completion-error,after=20 -- "$clients/client_dpdk" --lcores "0@$cpu" -m 64 -a 0000:01:00.0 \
 		--no-telemetry --no-huge --no-shconf --iova-mode=va
 	want_rc 1
 	want_out '^not ok 0000:01:00.0.*: an operation failed'
@@ -163,7 +175,7 @@ section_dpdk() {
 	end
 	# How its driver takes it is DPDK's (docs/faults.md); that it can be told is ours.
 	begin "dpdk: the link of ioat goes down under DPDK"
-	run --device ioat --fault link-down,after=200 -- "$clients/client_dpdk" -l 0 -m 64 -a 0000:01:00.0 \
+	run --device ioat --fault link-down,after=200 -- "$clients/client_dpdk" --lcores "0@$cpu" -m 64 -a 0000:01:00.0 \
 		--no-telemetry --no-huge --no-shconf --iova-mode=va
 	[ "$rc" = 1 ] || [ "$rc" = 139 ] || because "exit status $rc, expected 1 or 139"
 	want_no_out '^ok 0000:01:00.0'
@@ -184,8 +196,8 @@ section_dpdk() {
 		for device in ioat dsa; do
 			begin "dpdk: copies and fills, $device, IOVAs $mode, huge pages"
 			how="$mode, the program's addresses"
-			# Frame numbers are only for the privileged (/proc/PID/pagemap).
-			[ "$mode" = pa ] && [ "$(id -u)" -eq 0 ] && how="pa, other addresses"
+			# Frame numbers are only for who has CAP_SYS_ADMIN (/proc/PID/pagemap).
+			[ "$mode" = pa ] && has_capability 21 && how="pa, other addresses"
 			dpdk_program "$device" "${how%%,*}" "${how#*, }, pages of 2048 KiB" --in-memory --iova-mode="$mode"
 			want_err '^cbit: stat dma-bytes-by-call 0$'
 			end

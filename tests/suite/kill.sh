@@ -134,6 +134,10 @@ kill_early() {
 	done
 }
 
+ended() {
+	! [ -e "/proc/$1" ]
+}
+
 # SIGTERM is for the program; when that has ended, for what it has left behind.
 terminate() {
 	start_marked "$cbit" run --device ioat -- sh -c 'trap "exit 5" TERM; echo starting; while :; do sleep 0.1; done'
@@ -141,8 +145,9 @@ terminate() {
 	kill -TERM "$pid"
 	want_nothing_left 5
 	want_rc 5
-	start_marked "$cbit" run --device ioat -- sh -c 'sh -c "sleep 100 & sleep 100" & echo starting; exit 3'
+	start_marked "$cbit" run --device ioat -- sh -c 'sh -c "sleep 100 & sleep 100" & echo "starting $$"; exit 3'
 	wait_for_dma
+	until_true 15 ended "$(sed -n 's/^starting //p' "$out")" || because "the program did not end"
 	kill -TERM "$pid" || because "cbit had ended by itself"
 	want_nothing_left 5
 	want_rc 3

@@ -158,3 +158,10 @@ until_true() {
 		sleep 0.02
 	done
 }
+
+# has_capability NUMBER: root in a container may lack what root elsewhere has.
+has_capability() {
+	local effective
+	effective=$(sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status)
+	((16#$effective >> $1 & 1))
+}
