@@ -42,7 +42,8 @@ struct cbit_client_run {
  *            writable) is mapped, -ENOMEM.
  * @unpin:    undo, with the same owner and address; @run as given by @pin or a part of it.
  * @lock:     account @pages (negative: give back) of an address space's memory as locked; may
- *            be NULL. 0, or -ENOMEM above the limit (Linux: vfio_lock_acct).
+ *            be NULL. 0, or -ENOMEM above the limit (Linux: vfio_lock_acct), which does not count
+ *            for a process with CAP_IPC_LOCK.
  * @eventfd:  duplicate the caller's eventfd @fd: a descriptor of this process, -EBADF when
  *            it is not open, -EINVAL when it is no eventfd.
  * @signal:   add one to such a duplicate; @eventfd_put close it.
@@ -65,6 +66,11 @@ struct cbit_client_run {
  * @stream_in: give the caller a descriptor to write to; *@stream for the two below.
  * @stream_take: what has been written to it so far, at most @size bytes: how many, or -EINVAL for
  *            more. @stream_drop nobody looks any more. All four only for devices with migration=on.
+ * @lock_counts: for an iommufd: *@user gets the number of the caller's user. Return: is what the
+ *            caller maps accounted at all (Linux: it is not CAP_IPC_LOCK's)? May be NULL: no.
+ * @lock_user: for an iommufd: account @pages (negative: give back) as locked by @user, or, for
+ *            CBIT_NO_USER, by the address space @owner; the limit is that of @owner's process. 0,
+ * or -ENOMEM above it. NULL only if @lock_counts is.
  */
 struct cbit_client_ops {
 	int (*copy_in)(void *opaque, void *caller, void *dst, uint64_t addr, size_t len);
@@ -89,7 +95,12 @@ struct cbit_client_ops {
 	int (*stream_in)(void *opaque, void *caller, void **stream);
 	long (*stream_take)(void *opaque, void *stream, void *buf, size_t size);
 	void (*stream_drop)(void *opaque, void *stream);
+	bool (*lock_counts)(void *opaque, void *caller, uint32_t *user);
+	int (*lock_user)(void *opaque, struct cbit_owner *owner, uint32_t user, int64_t pages);
 };
+
+/* No user has that number. */
+#define CBIT_NO_USER UINT32_MAX
 
 /**
  * struct cbit_machine_guest - the machine is a confidential guest, on a host that @platform of

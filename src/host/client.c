@@ -103,7 +103,17 @@ static void unpin(void *opaque, struct cbit_owner *o, uint64_t vaddr,
 
 static int lock(void *opaque, struct cbit_owner *o, int64_t pages)
 {
-	return host_owner_lock(opaque, o, pages);
+	return host_lock(opaque, o, pages);
+}
+
+static bool lock_counts(void *opaque, void *caller, uint32_t *user)
+{
+	return host_lock_counts(opaque, ((struct host_call *)caller)->tid, user);
+}
+
+static int lock_user(void *opaque, struct cbit_owner *o, uint32_t user, int64_t pages)
+{
+	return host_lock_user(opaque, o, user, pages);
 }
 
 static int get_eventfd(void *opaque, void *caller, int fd)
@@ -264,6 +274,8 @@ const struct cbit_client_ops host_client_ops = {
 	.pin = pin,
 	.unpin = unpin,
 	.lock = lock,
+	.lock_counts = lock_counts,
+	.lock_user = lock_user,
 	.eventfd = get_eventfd,
 	.signal = signal_eventfd,
 	.eventfd_put = put_eventfd,

@@ -406,6 +406,7 @@ struct host {
 	pthread_mutex_t owners_lock;
 	struct cbit_owner *owners;
 	uint64_t owner_serial;
+	struct host_user *users; /* with memory locked, see locked.c */
 	struct {
 		pid_t tid, tgid;
 	} tids[256];
@@ -458,7 +459,11 @@ void host_say(struct host *host, const char *fmt, ...) __attribute__((format(pri
 struct cbit_owner *host_owner_get(struct host *host, pid_t tid);
 void host_owner_hold(struct cbit_owner *owner); /* one more, of one that is held already */
 void host_owner_put(struct host *host, struct cbit_owner *owner);
-int host_owner_lock(struct host *host, struct cbit_owner *owner, int64_t pages);
+/*
+ * A number after @word in /proc/TGID/@file; @none where it cannot be had or is "unlimited". /proc
+ * tells of processes of other users too, where prlimit() wants CAP_SYS_RESOURCE.
+ */
+int64_t host_proc_number(pid_t tgid, const char *file, const char *word, int base, int64_t none);
 /* Has the process that capability (CAP_*) in its effective set? */
 bool host_owner_capable(pid_t tgid, int capability);
 bool host_owner_dying(struct host *host, pid_t tgid);
@@ -468,6 +473,10 @@ void host_owner_exec(struct host *host, pid_t tgid);
 void host_owner_reap(struct host *host);
 void host_tid_gone(struct host *host, pid_t tid);
 pid_t host_tgid(struct host *host, pid_t tid);
+/* locked.c, see struct cbit_client_ops */
+int host_lock(struct host *host, struct cbit_owner *owner, int64_t pages);
+bool host_lock_counts(struct host *host, pid_t tid, uint32_t *uid);
+int host_lock_user(struct host *host, struct cbit_owner *owner, uint32_t uid, int64_t pages);
 /* All processes that we trace, the program's and those that it has left behind. */
 void host_signal_clients(const struct host *host, int sig);
 /* Another thread of @owner that still runs is its @tid from now on; false when there is none. */

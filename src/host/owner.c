@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -256,8 +255,7 @@ void host_owner_exec(struct host *host, pid_t tgid)
 	pthread_mutex_unlock(&host->owners_lock);
 }
 
-/* A number after @word in /proc/TGID/@file; @none where it cannot be had or is "unlimited". */
-static int64_t proc_number(pid_t tgid, const char *file, const char *word, int base, int64_t none)
+int64_t host_proc_number(pid_t tgid, const char *file, const char *word, int base, int64_t none)
 {
 	char path[64], buf[4096], *p, *end;
 	int64_t v;
@@ -290,7 +288,7 @@ void host_signal_clients(const struct host *host, int sig)
 		pid = (pid_t)strtol(entry->d_name, NULL, 10);
 		/* of the thread that traces, not of its process */
 		if (pid > 0 && tracer &&
-		    proc_number(pid, "status", "\nTracerPid:", 10, 0) == tracer)
+		    host_proc_number(pid, "status", "\nTracerPid:", 10, 0) == tracer)
 			kill(pid, sig);
 	}
 	if (dir)
@@ -299,38 +297,7 @@ void host_signal_clients(const struct host *host, int sig)
 
 bool host_owner_capable(pid_t tgid, int capability)
 {
-	return proc_number(tgid, "status", "\nCapEff:", 16, 0) >> capability & 1;
-}
-
-/*
- * The limit in pages: RLIMIT_MEMLOCK less what is locked by other means, unless CAP_IPC_LOCK.
- * /proc tells of processes of other users too, where prlimit() wants CAP_SYS_RESOURCE.
- */
-static int64_t inherited_limit(pid_t tgid)
-{
-	int64_t limit = proc_number(tgid, "limits", "\nMax locked memory", 10, INT64_MAX);
-
-	if (limit == INT64_MAX || host_owner_capable(tgid, CAP_IPC_LOCK))
-		return INT64_MAX;
-	return (limit - 1024 * proc_number(tgid, "status", "\nVmLck:", 10, 0)) >> CBIT_PAGE_SHIFT;
-}
-
-int host_owner_lock(struct host *host, struct cbit_owner *owner, int64_t pages)
-{
-	int64_t limit = INT64_MAX;
-	int ret = 0;
-
-	if (host->config->memlock == HOST_MEMLOCK_SIZE)
-		limit = (int64_t)(host->config->memlock_size >> CBIT_PAGE_SHIFT);
-	else if (host->config->memlock == HOST_MEMLOCK_INHERIT && pages > 0)
-		limit = inherited_limit(owner->tgid);
-	pthread_mutex_lock(&host->owners_lock);
-	if (pages > 0 && owner->locked + pages > limit)
-		ret = -ENOMEM;
-	else
-		owner->locked += pages;
-	pthread_mutex_unlock(&host->owners_lock);
-	return ret;
+	return host_proc_number(tgid, "status", "\nCapEff:", 16, 0) >> capability & 1;
 }
 
 bool host_owner_dying(struct host *host, pid_t tgid)

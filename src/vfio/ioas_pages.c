@@ -9,9 +9,10 @@
 
 #include "iommufd_internal.h"
 
-/* Linux: iopt_alloc_pages() */
-static int create(const struct vfio_call *call, enum vfio_pages_kind kind, uint64_t start,
-		  uint64_t len, bool writable, struct vfio_pages **out)
+/* Linux: iopt_alloc_pages(), iopt_map_common() */
+static int create(const struct vfio_iommufd *iommufd, const struct vfio_call *call,
+		  enum vfio_pages_kind kind, uint64_t start, uint64_t len, bool writable,
+		  struct vfio_pages **out)
 {
 	const struct cbit_client_ops *ops = call->machine->client;
 	uint64_t offset = start & ~CBIT_PAGE_MASK;
@@ -35,24 +36,27 @@ static int create(const struct vfio_call *call, enum vfio_pages_kind kind, uint6
 		free(pages);
 		return -ENOMEM;
 	}
+	if (ops->lock_counts && kind != VFIO_PAGES_DMABUF &&
+	    ops->lock_counts(call->machine->client_opaque, call->caller, &pages->user))
+		pages->account = iommufd->account_mm ? VFIO_ACCOUNT_MM : VFIO_ACCOUNT_USER;
 	pthread_mutex_init(&pages->lock, NULL);
 	*out = pages;
 	return 0;
 }
 
-int vfio_pages_create(const struct vfio_call *call, uint64_t vaddr, uint64_t len, bool writable,
-		      struct vfio_pages **out)
+int vfio_pages_create(const struct vfio_iommufd *iommufd, const struct vfio_call *call,
+		      uint64_t vaddr, uint64_t len, bool writable, struct vfio_pages **out)
 {
 	uint64_t end;
 
 	if (__builtin_add_overflow(vaddr, len, &end))
 		return -EOVERFLOW;
-	return create(call, VFIO_PAGES_USER, vaddr, len, writable, out);
+	return create(iommufd, call, VFIO_PAGES_USER, vaddr, len, writable, out);
 }
 
 /* Linux: iopt_map_file_pages(). A file that is not in memory is told when it is to be pinned. */
-int vfio_pages_create_file(const struct vfio_call *call, int fd, uint64_t start, uint64_t len,
-			   bool writable, struct vfio_pages **out)
+int vfio_pages_create_file(const struct vfio_iommufd *iommufd, const struct vfio_call *call, int fd,
+			   uint64_t start, uint64_t len, bool writable, struct vfio_pages **out)
 {
 	const struct cbit_client_ops *ops = call->machine->client;
 	enum vfio_pages_kind kind = VFIO_PAGES_FILE;
@@ -65,7 +69,7 @@ int vfio_pages_create_file(const struct vfio_call *call, int fd, uint64_t start,
 		return ret;
 	if (file && file->kind == CBIT_FILE_DMABUF)
 		kind = VFIO_PAGES_DMABUF;
-	ret = create(call, kind, start, len, writable, &pages);
+	ret = create(iommufd, call, kind, start, len, writable, &pages);
 	if (ret)
 		return ret;
 	if (kind == VFIO_PAGES_DMABUF)
@@ -170,11 +174,18 @@ static int split(struct vfio_pages *pages, uint64_t at)
 	return 0;
 }
 
+int vfio_pages_charge(const struct cbit_machine *machine, enum vfio_account account,
+		      struct cbit_owner *owner, uint32_t user, int64_t nr)
+{
+	if (!nr || account == VFIO_ACCOUNT_NONE)
+		return 0;
+	return machine->client->lock_user(machine->client_opaque, owner,
+					  account == VFIO_ACCOUNT_USER ? user : CBIT_NO_USER, nr);
+}
+
 static int account(struct vfio_pages *pages, int64_t nr)
 {
-	const struct cbit_client_ops *ops = pages->machine->client;
-
-	return ops->lock && nr ? ops->lock(pages->machine->client_opaque, pages->owner, nr) : 0;
+	return vfio_pages_charge(pages->machine, pages->account, pages->owner, pages->user, nr);
 }
 
 /* What its addresses are those of. */
@@ -298,9 +309,19 @@ int64_t vfio_pages_pinned(struct vfio_pages *pages)
 	return nr;
 }
 
-void vfio_pages_give(struct vfio_pages *pages, const struct vfio_call *call, int pid)
+/* Linux: need_charge_update() */
+bool vfio_pages_moves(const struct vfio_pages *pages, const struct cbit_owner *owner, uint32_t user)
+{
+	if (pages->account == VFIO_ACCOUNT_NONE)
+		return false;
+	return pages->owner != owner ||
+	       (pages->account == VFIO_ACCOUNT_USER && pages->user != user);
+}
+
+void vfio_pages_give(struct vfio_pages *pages, const struct vfio_call *call, uint32_t user)
 {
 	const struct cbit_client_ops *ops = pages->machine->client;
+	int pid;
 	struct cbit_owner *owner = ops->owner(pages->machine->client_opaque, call->caller, &pid);
 	int64_t nr = vfio_pages_pinned(pages);
 
@@ -308,11 +329,12 @@ void vfio_pages_give(struct vfio_pages *pages, const struct vfio_call *call, int
 	if (!owner)
 		return;
 	pthread_mutex_lock(&pages->lock);
-	if (owner != pages->owner)
+	if (vfio_pages_moves(pages, owner, user))
 		account(pages, -nr);
 	ops->owner_put(pages->machine->client_opaque, pages->owner);
 	pages->owner = owner;
 	pages->pid = pid;
+	pages->user = user;
 	pthread_mutex_unlock(&pages->lock);
 }
 

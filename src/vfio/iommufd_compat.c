@@ -79,7 +79,7 @@ static long map_dma(struct vfio_iommufd *fd, const struct vfio_call *call)
 		area.attrs |= CBIT_ATTR_WRITE;
 	if (!fd->compat)
 		return -ENODEV;
-	ret = vfio_pages_create(call, map.vaddr, map.size, area.attrs & CBIT_ATTR_WRITE,
+	ret = vfio_pages_create(fd, call, map.vaddr, map.size, area.attrs & CBIT_ATTR_WRITE,
 				&slice.pages);
 	if (ret)
 		return ret;

@@ -35,6 +35,13 @@ struct vfio_seg {
 	struct cbit_client_run run;
 };
 
+/* On whose account pinned pages are (Linux: IOPT_PAGES_ACCOUNT_*). */
+enum vfio_account {
+	VFIO_ACCOUNT_NONE, /* of a process that may lock any amount */
+	VFIO_ACCOUNT_USER,
+	VFIO_ACCOUNT_MM,
+};
+
 enum vfio_pages_kind {
 	VFIO_PAGES_USER,   /* memory of a process */
 	VFIO_PAGES_FILE,   /* a file in memory */
@@ -53,6 +60,8 @@ struct vfio_pages {
 	enum vfio_pages_kind kind;
 	struct cbit_owner *owner;
 	int pid;
+	enum vfio_account account; /* as it was when they were named, for good */
+	uint32_t user;
 	bool writable;
 	bool moving; /* to another account, at this moment */
 	uint64_t base;
@@ -72,11 +81,11 @@ struct vfio_pages {
 };
 
 /* Memory that is nobody's to map for DMA has none. */
-int vfio_pages_create(const struct vfio_call *call, uint64_t vaddr, uint64_t len, bool writable,
-		      struct vfio_pages **out);
+int vfio_pages_create(const struct vfio_iommufd *iommufd, const struct vfio_call *call,
+		      uint64_t vaddr, uint64_t len, bool writable, struct vfio_pages **out);
 /* Of the caller's descriptor @fd: a file, or a dma-buf. */
-int vfio_pages_create_file(const struct vfio_call *call, int fd, uint64_t start, uint64_t len,
-			   bool writable, struct vfio_pages **out);
+int vfio_pages_create_file(const struct vfio_iommufd *iommufd, const struct vfio_call *call, int fd,
+			   uint64_t start, uint64_t len, bool writable, struct vfio_pages **out);
 /* A dma-buf whose device took it back: it stays mapped, and has no entries. */
 static inline bool vfio_pages_revoked(const struct vfio_pages *pages)
 {
@@ -92,8 +101,14 @@ void vfio_pages_drop(struct vfio_pages *pages, uint64_t first, uint64_t last);
 int vfio_pages_cut(struct vfio_pages *pages, uint64_t at);
 /* How many pages are pinned. */
 int64_t vfio_pages_pinned(struct vfio_pages *pages);
-/* They are the caller's from now on, whose account has them already. */
-void vfio_pages_give(struct vfio_pages *pages, const struct vfio_call *call, int pid);
+/* Put @nr pages on an account of @owner or @user; a negative number takes them off. */
+int vfio_pages_charge(const struct cbit_machine *machine, enum vfio_account account,
+		      struct cbit_owner *owner, uint32_t user, int64_t nr);
+/* Would they have to be charged to these? */
+bool vfio_pages_moves(const struct vfio_pages *pages, const struct cbit_owner *owner,
+		      uint32_t user);
+/* They are the caller's from now on, who is @user, and whose account has them already. */
+void vfio_pages_give(struct vfio_pages *pages, const struct vfio_call *call, uint32_t user);
 /* The pinned run at page @at, which is pinned; its @out->len ends at the latest behind @last. */
 void vfio_pages_run(struct vfio_pages *pages, uint64_t at, uint64_t last,
 		    struct cbit_client_run *out);

@@ -159,7 +159,7 @@ long vfio_iommufd_map(struct vfio_iommufd *fd, const struct vfio_call *call, voi
 	ioas = vfio_ioas_find(fd, cmd->ioas_id);
 	if (!ioas)
 		return -ENOENT;
-	ret = vfio_pages_create(call, cmd->user_va, cmd->length, area.attrs & CBIT_ATTR_WRITE,
+	ret = vfio_pages_create(fd, call, cmd->user_va, cmd->length, area.attrs & CBIT_ATTR_WRITE,
 				&slice.pages);
 	if (ret)
 		return ret;
@@ -201,7 +201,7 @@ long vfio_iommufd_map_file(struct vfio_iommufd *fd, const struct vfio_call *call
 		return -EINVAL;
 	if (__builtin_add_overflow(cmd->start, cmd->length - 1, &last))
 		return -EOVERFLOW;
-	ret = vfio_pages_create_file(call, cmd->fd, cmd->start, cmd->length,
+	ret = vfio_pages_create_file(fd, call, cmd->fd, cmd->start, cmd->length,
 				     area.attrs & CBIT_ATTR_WRITE, &slice.pages);
 	if (ret)
 		return ret;
@@ -422,6 +422,33 @@ static struct vfio_mapping *next_mapping(struct vfio_iommufd *fd, uint32_t *id,
 }
 
 /*
+ * Put on the caller's account what has to be moved there; pages that several mappings share count
+ * once (Linux: charge_current()). Until it is taken off the old account, what goes from one process
+ * of a user to another is on that user's twice.
+ */
+static int charge_caller(struct vfio_iommufd *fd, struct cbit_owner *owner, uint32_t user)
+{
+	int64_t by_user = 0, by_mm = 0;
+	struct vfio_mapping *m;
+	uint32_t id = 0;
+	int ret;
+
+	for (m = next_mapping(fd, &id, NULL); m; m = next_mapping(fd, &id, m)) {
+		if (!m->pages->moving && vfio_pages_moves(m->pages, owner, user))
+			*(m->pages->account == VFIO_ACCOUNT_USER ? &by_user : &by_mm) +=
+				vfio_pages_pinned(m->pages);
+		m->pages->moving = true;
+	}
+	ret = vfio_pages_charge(fd->machine, VFIO_ACCOUNT_USER, owner, user, by_user);
+	if (ret)
+		return ret;
+	ret = vfio_pages_charge(fd->machine, VFIO_ACCOUNT_MM, owner, user, by_mm);
+	if (ret)
+		vfio_pages_charge(fd->machine, VFIO_ACCOUNT_USER, owner, user, -by_user);
+	return ret;
+}
+
+/*
  * What is pinned of files goes from the account of who mapped it to the caller's (Linux:
  * iommufd_ioas_change_process()). Memory of a process is that process's. The machine's state is
  * locked for writing, so mappings stay as they are.
@@ -432,8 +459,7 @@ long vfio_iommufd_change_process(struct vfio_iommufd *fd, const struct vfio_call
 	const struct uapi_change_process *cmd = arg;
 	struct vfio_mapping *m;
 	struct cbit_owner *owner;
-	int64_t pinned = 0;
-	uint32_t id = 0;
+	uint32_t id = 0, user = 0;
 	int pid, ret;
 
 	if (cmd->reserved)
@@ -445,18 +471,14 @@ long vfio_iommufd_change_process(struct vfio_iommufd *fd, const struct vfio_call
 	owner = ops->owner(call->machine->client_opaque, call->caller, &pid);
 	if (!owner)
 		return -ENOMEM;
-	/* Pages that several mappings share count once. */
-	id = 0;
-	for (m = next_mapping(fd, &id, NULL); m; m = next_mapping(fd, &id, m)) {
-		if (!m->pages->moving && m->pages->owner != owner)
-			pinned += vfio_pages_pinned(m->pages);
-		m->pages->moving = true;
-	}
-	ret = ops->lock && pinned ? ops->lock(call->machine->client_opaque, owner, pinned) : 0;
+	/* What counted goes on counting, whatever the caller may do. */
+	if (ops->lock_counts)
+		ops->lock_counts(call->machine->client_opaque, call->caller, &user);
+	ret = charge_caller(fd, owner, user);
 	id = 0;
 	for (m = next_mapping(fd, &id, NULL); m; m = next_mapping(fd, &id, m)) {
 		if (m->pages->moving && !ret)
-			vfio_pages_give(m->pages, call, pid);
+			vfio_pages_give(m->pages, call, user);
 		m->pages->moving = false;
 		m->pid = m->pages->pid;
 	}

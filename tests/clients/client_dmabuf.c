@@ -6,11 +6,11 @@
  * file:   the descriptor is as a dma-buf's, here and in a process that it is sent to.
  * revoke: DMA fails after whatever may keep the BAR's memory from answering. Leaves three findings.
  * memory: DMA to a memfd that is not mapped in any process.
- * process: whose account such memory is on, with --memlock 64K.
+ * process: whose account such memory is on, by user and, with CAP_SYS_RESOURCE, by process; with
+ *         --memlock 128K.
  */
-#include "vfio_client.h"
+#include "iommufd_client.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -25,8 +25,6 @@
 #include <unistd.h>
 #include <linux/pci_regs.h>
 
-#include "vfio/uapi_iommufd.h"
-
 #define DESC_IOVA 0x1000000u
 #define RAM_IOVA  0x2000000u
 #define BAR_IOVA  0x40000000u
@@ -34,55 +32,25 @@
 #define BAR       2u
 #define REQUIRE   VC_REQUIRE
 
-static uint32_t ioas_alloc(int iommufd)
-{
-	struct uapi_ioas_alloc alloc = { .size = sizeof(alloc) };
-
-	REQUIRE(!ioctl(iommufd, UAPI_IOMMUFD_IOAS_ALLOC, &alloc), "IOAS_ALLOC");
-	return alloc.out_ioas_id;
-}
-
-static int open_cdev(const char *bdf, int iommufd)
-{
-	struct uapi_bind_iommufd bind = { .argsz = sizeof(bind), .iommufd = iommufd };
-	char path[300];
-	struct dirent *entry;
-	DIR *dir;
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%.15s/vfio-dev", bdf);
-	dir = opendir(path);
-	REQUIRE(dir, "%s", path);
-	while ((entry = readdir(dir)) && strncmp(entry->d_name, "vfio", 4) != 0)
-		;
-	REQUIRE(entry, "%s is empty", path);
-	snprintf(path, sizeof(path), "/dev/vfio/devices/%.255s", entry->d_name);
-	closedir(dir);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	REQUIRE(fd >= 0, "%s", path);
-	REQUIRE(!ioctl(fd, UAPI_DEVICE_BIND_IOMMUFD, &bind), "BIND_IOMMUFD");
-	return fd;
-}
-
 /*
  * Both devices through their nodes, bound to one iommufd; the first is attached to an address
- * space, which is the iommufd's as a container, too. Returns its number.
+ * space, which is the iommufd's as a container, too. Returns its number. @mode: of the accounts.
  */
-static uint32_t open_nodes(struct vc *c)
+static uint32_t open_nodes(struct vc *c, uint64_t mode)
 {
 	struct uapi_attach_pt attach = { .argsz = 12 };
 	struct uapi_vfio_ioas compat = { .size = sizeof(compat), .op = UAPI_VFIO_IOAS_SET };
 	void *bar0;
 
 	REQUIRE(vc_list(c) >= 2, "two devices are needed");
-	c->container = open("/dev/iommu", O_RDWR | O_CLOEXEC);
-	REQUIRE(c->container >= 0, "/dev/iommu");
-	attach.pt_id = compat.ioas_id = ioas_alloc(c->container);
+	c->container = ic_open();
+	REQUIRE(!mode || !ic_set_rlimit_mode(c->container, mode), "RLIMIT_MODE");
+	attach.pt_id = compat.ioas_id = ic_ioas_alloc(c->container);
 	for (unsigned int i = 0; i < 2; i++) {
 		struct vfio_region_info info = { .argsz = sizeof(info), .index = 7 };
 		struct vc_device *d = &c->dev[i];
 
-		d->fd = open_cdev(d->bdf, c->container);
+		d->fd = ic_open_cdev(d->bdf, c->container);
 		REQUIRE(!ioctl(d->fd, VFIO_DEVICE_GET_REGION_INFO, &info), "REGION_INFO");
 		d->config = info.offset;
 		info.index = i ? BAR : 0;
@@ -117,21 +85,6 @@ static int export_bar(const struct vc_device *d, uint64_t offset, uint64_t size,
 
 	REQUIRE(fd >= 0, "FEATURE_DMA_BUF");
 	return fd;
-}
-
-static int map_file(int iommufd, uint32_t ioas, uint64_t iova, int fd, uint64_t start,
-		    uint64_t size)
-{
-	struct uapi_ioas_map_file cmd = { sizeof(cmd), 7, ioas, fd, start, size, iova };
-
-	return ioctl(iommufd, UAPI_IOMMUFD_IOAS_MAP_FILE, &cmd) ? -errno : 0;
-}
-
-static void unmap(int iommufd, uint32_t ioas, uint64_t iova, uint64_t size)
-{
-	struct uapi_ioas_unmap cmd = { sizeof(cmd), ioas, iova, size };
-
-	REQUIRE(!ioctl(iommufd, UAPI_IOMMUFD_IOAS_UNMAP, &cmd) && cmd.length == size, "IOAS_UNMAP");
 }
 
 static void close_nodes(struct vc *c)
@@ -231,13 +184,13 @@ static void other_process(struct vc *c, int sock)
 	/* What a fork left here is the device, too. */
 	munmap(c->dev[1].bar2, c->dev[1].bar2_size);
 	close(c->dev[1].fd);
-	ioas = ioas_alloc(iommufd);
+	ioas = ic_ioas_alloc(iommufd);
 	check_status(fd, SIZE);
-	REQUIRE(!map_file(iommufd, ioas, 0, fd, 0, SIZE), "IOAS_MAP_FILE of what was sent");
+	REQUIRE(!ic_map_file(iommufd, ioas, 0, fd, 0, SIZE), "IOAS_MAP_FILE of what was sent");
 	REQUIRE(write(sock, &byte, 1) == 1 && read(sock, &byte, 1) == 1, "the other side");
 	/* revoked meanwhile */
-	REQUIRE(map_file(iommufd, ioas, BAR_IOVA, fd, 0, SIZE) == -ENODEV, "it is there yet");
-	unmap(iommufd, ioas, 0, SIZE);
+	REQUIRE(ic_map_file(iommufd, ioas, BAR_IOVA, fd, 0, SIZE) == -ENODEV, "it is there yet");
+	ic_unmap(iommufd, ioas, 0, SIZE);
 	exit(0);
 }
 
@@ -249,7 +202,7 @@ static void descriptor(void)
 	pid_t child;
 	char byte;
 
-	open_nodes(&c);
+	open_nodes(&c, 0);
 	REQUIRE(mmap(NULL, 4096, PROT_READ, MAP_SHARED, c.container, 0) == MAP_FAILED &&
 			errno == ENXIO,
 		"mmap of an iommufd");
@@ -301,7 +254,7 @@ static void command(const struct vc_device *d, uint16_t value)
 static void revoked(void)
 {
 	struct vc c;
-	uint32_t ioas = open_nodes(&c);
+	uint32_t ioas = open_nodes(&c, 0);
 	uint8_t *ram = vc_memory(SIZE, VC_PAGE, 0);
 	struct vc_device *engine = &c.dev[0], *bar = &c.dev[1];
 	int fd = export_bar(bar, 0, SIZE, O_RDWR | O_CLOEXEC);
@@ -309,7 +262,7 @@ static void revoked(void)
 	vc_map(&c, ram, RAM_IOVA, SIZE);
 	for (unsigned int how = 0; how < 3; how++) {
 		vc_fill(ram, SIZE, how);
-		REQUIRE(!map_file(c.container, ioas, BAR_IOVA, fd, 0, SIZE), "MAP_FILE");
+		REQUIRE(!ic_map_file(c.container, ioas, BAR_IOVA, fd, 0, SIZE), "MAP_FILE");
 		REQUIRE(vc_copy(engine, RAM_IOVA, BAR_IOVA, SIZE) == IOAT_DONE, "a copy failed");
 		REQUIRE(vc_filled(bar->bar2, SIZE, how), "the bytes did not arrive");
 		switch (how) {
@@ -318,21 +271,21 @@ static void revoked(void)
 			break;
 		case 1:
 			command(bar, 0);
-			REQUIRE(map_file(c.container, ioas, 0, fd, 0, SIZE) == -ENODEV,
+			REQUIRE(ic_map_file(c.container, ioas, 0, fd, 0, SIZE) == -ENODEV,
 				"it is there without memory decoding");
 			command(bar, PCI_COMMAND_MEMORY);
 			break;
 		default:
 			munmap(bar->bar2, bar->bar2_size);
 			close(bar->fd);
-			REQUIRE(map_file(c.container, ioas, 0, fd, 0, SIZE) == -ENODEV,
+			REQUIRE(ic_map_file(c.container, ioas, 0, fd, 0, SIZE) == -ENODEV,
 				"it is there without its device");
 			break;
 		}
 		REQUIRE(vc_copy(engine, RAM_IOVA, BAR_IOVA, SIZE) == IOAT_HALTED,
 			"DMA goes on after the dma-buf was revoked");
 		vc_engine_reset(engine);
-		unmap(c.container, ioas, BAR_IOVA, SIZE);
+		ic_unmap(c.container, ioas, BAR_IOVA, SIZE);
 	}
 	close(fd);
 	vc_unmap_exact(&c, RAM_IOVA, SIZE);
@@ -348,7 +301,7 @@ static void memory(void)
 {
 	static uint8_t sent[SIZE], got[SIZE];
 	struct vc c;
-	uint32_t ioas = open_nodes(&c);
+	uint32_t ioas = open_nodes(&c, 0);
 	int fd = memfd_create("buffer", MFD_CLOEXEC), plain = open("/proc/self/exe", O_RDONLY);
 	char path[64];
 	int again;
@@ -356,36 +309,37 @@ static void memory(void)
 	REQUIRE(fd >= 0 && !ftruncate(fd, 3 * SIZE + 5) && plain >= 0, "memfd_create");
 	vc_fill(sent, SIZE, 1);
 	REQUIRE(pwrite(fd, sent, SIZE, 4096) == (ssize_t)SIZE, "pwrite");
-	REQUIRE(map_file(c.container, ioas, RAM_IOVA, 1000, 0, 4096) == -EBADF, "no descriptor");
-	REQUIRE(map_file(c.container, ioas, RAM_IOVA, c.dev[0].fd, 0, 4096) == -EINVAL, "a device");
-	REQUIRE(map_file(c.container, ioas, RAM_IOVA, c.container, 0, 4096) == -EINVAL, "iommufd");
-	REQUIRE(map_file(c.container, ioas, RAM_IOVA, 2, 0, 4096) == -EINVAL, "standard error");
-	REQUIRE(map_file(c.container, ioas, RAM_IOVA, fd, 0, 3 * SIZE + 4096) == -EINVAL,
+	REQUIRE(ic_map_file(c.container, ioas, RAM_IOVA, 1000, 0, 4096) == -EBADF, "no descriptor");
+	REQUIRE(ic_map_file(c.container, ioas, RAM_IOVA, c.dev[0].fd, 0, 4096) == -EINVAL,
+		"a device");
+	REQUIRE(ic_map_file(c.container, ioas, RAM_IOVA, c.container, 0, 4096) == -EINVAL,
+		"iommufd");
+	REQUIRE(ic_map_file(c.container, ioas, RAM_IOVA, 2, 0, 4096) == -EINVAL, "standard error");
+	REQUIRE(ic_map_file(c.container, ioas, RAM_IOVA, fd, 0, 3 * SIZE + 4096) == -EINVAL,
 		"a page that is not there whole");
 	/* for reading alone, and yet the device may write */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	again = open(path, O_RDONLY | O_CLOEXEC);
 	REQUIRE(again >= 0, "opening it again");
-	REQUIRE(!map_file(c.container, ioas, RAM_IOVA, again, 0, 3 * SIZE), "MAP_FILE");
+	REQUIRE(!ic_map_file(c.container, ioas, RAM_IOVA, again, 0, 3 * SIZE), "MAP_FILE");
 	close(again);
 	REQUIRE(vc_copy(&c.dev[0], RAM_IOVA + 4096, RAM_IOVA + 2 * SIZE - 4096, SIZE) == IOAT_DONE,
 		"the copy failed");
 	REQUIRE(pread(fd, got, SIZE, 2 * SIZE - 4096) == (ssize_t)SIZE, "pread");
 	REQUIRE(!memcmp(sent, got, SIZE), "other bytes arrived");
 	close(fd);
-	unmap(c.container, ioas, RAM_IOVA, 3 * SIZE);
+	ic_unmap(c.container, ioas, RAM_IOVA, 3 * SIZE);
 	close(plain);
 	close_nodes(&c);
 }
 
 /* --- process --- */
 
-static int more(const struct vc *c, uint32_t ioas, uint64_t iova)
-{
-	void *page = vc_memory(VC_PAGE, VC_PAGE, 0);
-	struct uapi_ioas_map cmd = { sizeof(cmd), 7, ioas, 0, (uintptr_t)page, VC_PAGE, iova };
+#define MOST ((size_t)131072) /* what --memlock says */
 
-	return ioctl(c->container, UAPI_IOMMUFD_IOAS_MAP, &cmd) ? -errno : 0;
+static int more(const struct vc *c, uint32_t ioas, uint64_t iova, size_t size)
+{
+	return ic_map(c->container, ioas, iova, vc_memory(size, VC_PAGE, 0), size);
 }
 
 static int change_process(const struct vc *c)
@@ -395,37 +349,76 @@ static int change_process(const struct vc *c)
 	return ioctl(c->container, UAPI_IOMMUFD_IOAS_CHANGE_PROCESS, &cmd) ? -errno : 0;
 }
 
-static void process(void)
+static int memory_file(size_t size)
 {
+	int fd = memfd_create("buffer", MFD_CLOEXEC);
+
+	REQUIRE(fd >= 0 && !ftruncate(fd, (off_t)size), "memfd_create");
+	return fd;
+}
+
+/* Half of what may be locked is such memory, and goes from process to process. */
+static void process(bool by_process)
+{
+	const size_t rest = MOST - SIZE, over = rest + VC_PAGE;
 	struct vc c;
-	uint32_t ioas = open_nodes(&c);
-	int fd = memfd_create("buffer", MFD_CLOEXEC), status;
+	uint32_t ioas = open_nodes(&c, by_process);
+	int fd = memory_file(SIZE), page = memory_file(VC_PAGE), status;
 	pid_t child;
 
 	vc_engine_end(&c, &c.dev[0]);
-	REQUIRE(fd >= 0 && !ftruncate(fd, SIZE), "memfd_create");
-	REQUIRE(!map_file(c.container, ioas, RAM_IOVA, fd, 0, SIZE), "MAP_FILE");
-	REQUIRE(more(&c, ioas, 0) == -ENOMEM, "the limit does not count");
+	REQUIRE(!ic_map_file(c.container, ioas, RAM_IOVA, fd, 0, SIZE), "MAP_FILE");
+	REQUIRE(more(&c, ioas, 0, over) == -ENOMEM, "the limit does not count");
 	child = fork();
 	if (!child) {
 		REQUIRE(!change_process(&c) && !change_process(&c), "CHANGE_PROCESS");
-		REQUIRE(more(&c, ioas, 0) == -ENOMEM, "the limit does not count in the child");
+		REQUIRE(more(&c, ioas, 0, over) == -ENOMEM,
+			"the limit does not count in the child");
 		exit(0);
 	}
 	REQUIRE(waitpid(child, &status, 0) == child && !status, "the child: status %x", status);
-	REQUIRE(!more(&c, ioas, 0), "the account is as full as before");
+	if (by_process) {
+		REQUIRE(!more(&c, ioas, 0, over), "the account is as full as before");
+		ic_unmap(c.container, ioas, 0, over);
+	} else {
+		REQUIRE(more(&c, ioas, 0, over) == -ENOMEM, "the user's account is less full");
+	}
+	REQUIRE(!more(&c, ioas, 0, rest), "the account is full");
 	REQUIRE(change_process(&c) == -EINVAL, "memory of a process was given away");
-	unmap(c.container, ioas, 0, 4096);
+	ic_unmap(c.container, ioas, 0, rest);
+	/* On the way it is on the account of the user twice, and a page more is too much for that.
+	 */
+	REQUIRE(!ic_map_file(c.container, ioas, 0, page, 0, VC_PAGE), "MAP_FILE");
+	child = fork();
+	if (!child) {
+		REQUIRE(change_process(&c) == (by_process ? 0 : -ENOMEM), "two files");
+		exit(0);
+	}
+	REQUIRE(waitpid(child, &status, 0) == child && !status, "the child: status %x", status);
+	ic_unmap(c.container, ioas, 0, VC_PAGE);
 	REQUIRE(!change_process(&c), "CHANGE_PROCESS back");
-	REQUIRE(more(&c, ioas, 0) == -ENOMEM, "the limit does not count any more");
-	unmap(c.container, ioas, RAM_IOVA, SIZE);
-	REQUIRE(!more(&c, ioas, 0), "the account is full yet");
-	unmap(c.container, ioas, 0, 4096);
+	REQUIRE(more(&c, ioas, 0, over) == -ENOMEM, "the limit does not count any more");
+	ic_unmap(c.container, ioas, RAM_IOVA, SIZE);
+	REQUIRE(!more(&c, ioas, 0, MOST), "the account is full yet");
+	ic_unmap(c.container, ioas, 0, MOST);
+	close(fd);
+	close(page);
 	munmap((void *)(uintptr_t)c.dev[0].bar0, c.dev[0].bar0_size);
 	munmap(c.dev[1].bar2, c.dev[1].bar2_size);
 	close(c.dev[0].fd);
 	close(c.dev[1].fd);
 	close(c.container);
+}
+
+static void processes(void)
+{
+	int iommufd = ic_open(), ret = ic_set_rlimit_mode(iommufd, 1);
+
+	close(iommufd);
+	REQUIRE(!ret || ret == -EPERM, "RLIMIT_MODE: %d", ret);
+	process(false);
+	if (!ret)
+		process(true);
 }
 
 int main(int argc, char **argv)
@@ -439,7 +432,7 @@ int main(int argc, char **argv)
 	else if (!strcmp(what, "memory"))
 		memory();
 	else if (!strcmp(what, "process"))
-		process();
+		processes();
 	else
 		vc_die("usage: client_dmabuf file|revoke|memory|process");
 	printf("%s: all right\n", what);

@@ -133,8 +133,18 @@ client_dmabufs() {
 	want_err '^    mapping: .* -> offset in a revoked dma-buf 0x0$'
 	end
 	begin "client: a file in memory changes accounts"
-	run --memlock 64K "${two[@]}" -- "$clients/client_dmabuf" process
+	run --memlock 128K "${two[@]}" -- "$clients/client_dmabuf" process
 	want_rc 0
+	want_findings
+	end
+	begin "client: accounts of an iommufd, by user and by process"
+	run --memlock 128K --device ioat -- "$clients/client_account"
+	want_rc 0
+	if [ "$(id -u)" = 0 ]; then
+		want_out '^tried: user, another user, process$'
+	else
+		want_out '^tried: user$'
+	fi
 	want_findings
 	end
 	for frames in congruent scattered; do

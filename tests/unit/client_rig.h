@@ -95,6 +95,8 @@ static inline void client_down(struct client *c)
 	}
 	CLIENT_CHECK(c->pinned == 0);
 	CLIENT_CHECK(c->locked == 0);
+	for (unsigned int i = 0; i < CLIENT_PROCESSES; i++)
+		CLIENT_CHECK(!c->mm_locked[i]);
 	CLIENT_CHECK(c->owners == 0);
 	for (unsigned int i = 0; i < CLIENT_MEMORIES; i++)
 		CLIENT_CHECK(!c->memory[i].refs && !c->memory[i].pinned);

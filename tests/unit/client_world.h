@@ -41,8 +41,10 @@
 #ifndef CLIENT_RANGES
 #define CLIENT_RANGES 16
 #endif
-#define CLIENT_PID 4711
-#define OWN_FD     1000 /* our duplicates of eventfds are numbered from here */
+#define CLIENT_PID       4711 /* of process 0; that of the next is one more */
+#define CLIENT_PROCESSES 3
+#define CLIENT_USERS     2
+#define OWN_FD           1000 /* our duplicates of eventfds are numbered from here */
 
 /* A piece of address space. Without @bytes it cannot be copied, without @spa not be pinned. */
 struct client_range {
@@ -96,8 +98,12 @@ struct client {
 	struct client_stream stream[CLIENT_STREAMS];
 	unsigned int streams; /* made so far */
 	int owners;
-	int64_t pinned;             /* pages */
-	int64_t locked, lock_limit; /* pages accounted, and how many may be; 0 for any */
+	int64_t pinned;     /* pages */
+	int64_t locked;     /* pages accounted, in all */
+	int64_t lock_limit; /* how many may be on an account; 0 for any */
+	int64_t mm_locked[CLIENT_PROCESSES], user_locked[CLIENT_USERS];
+	unsigned int process, user; /* who calls */
+	bool unlimited;             /* it may lock any amount by an iommufd, uncounted */
 	bool powerless;             /* it has no capabilities */
 	unsigned int pins;
 	unsigned int fail_pin; /* let this many succeed, then fail; 0 for never */
@@ -164,18 +170,29 @@ static inline struct cbit_owner *client_owner(void *opaque, void *caller, int *p
 
 	(void)caller;
 	__atomic_add_fetch(&c->owners, 1, __ATOMIC_SEQ_CST);
-	*pid = CLIENT_PID;
-	return (struct cbit_owner *)c;
+	*pid = CLIENT_PID + (int)c->process;
+	return (struct cbit_owner *)&c->mm_locked[c->process];
 }
 
-/* The file that an owner is; NULL for the client itself, and nothing else may come. */
+/* The number of the process that an owner is; nothing else may come. All have the same memory. */
+static inline unsigned int client_process_of(struct client *c, struct cbit_owner *owner)
+{
+	unsigned int i = 0;
+
+	while (i < CLIENT_PROCESSES && (void *)owner != (void *)&c->mm_locked[i])
+		i++;
+	CLIENT_CHECK(i < CLIENT_PROCESSES);
+	return i;
+}
+
+/* The file that an owner is; NULL for a process. */
 static inline struct client_memory *client_memory_of(struct client *c, struct cbit_owner *owner)
 {
 	for (unsigned int i = 0; i < CLIENT_MEMORIES; i++) {
 		if ((void *)owner == (void *)&c->memory[i])
 			return &c->memory[i];
 	}
-	CLIENT_CHECK((void *)owner == (void *)c);
+	client_process_of(c, owner);
 	return NULL;
 }
 
@@ -253,15 +270,41 @@ static inline void client_unpin(void *opaque, struct cbit_owner *owner, uint64_t
 	c->pinned -= (int64_t)(run->len >> CBIT_PAGE_SHIFT);
 }
 
+static inline int client_charge(struct client *c, int64_t *account, int64_t pages)
+{
+	if (pages > 0 && c->lock_limit && *account + pages > c->lock_limit)
+		return -ENOMEM;
+	*account += pages;
+	CLIENT_CHECK(*account >= 0);
+	c->locked += pages;
+	return 0;
+}
+
 static inline int client_lock(void *opaque, struct cbit_owner *owner, int64_t pages)
 {
 	struct client *c = opaque;
 
-	CLIENT_CHECK((void *)owner == opaque);
-	if (pages > 0 && c->lock_limit && c->locked + pages > c->lock_limit)
-		return -ENOMEM;
-	c->locked += pages;
-	return 0;
+	return client_charge(c, &c->mm_locked[client_process_of(c, owner)], pages);
+}
+
+static inline bool client_lock_counts(void *opaque, void *caller, uint32_t *user)
+{
+	struct client *c = opaque;
+
+	(void)caller;
+	*user = c->user;
+	return !c->unlimited;
+}
+
+static inline int client_lock_user(void *opaque, struct cbit_owner *owner, uint32_t user,
+				   int64_t pages)
+{
+	struct client *c = opaque;
+	unsigned int process = client_process_of(c, owner);
+
+	CLIENT_CHECK(pages && (user == CBIT_NO_USER || user < CLIENT_USERS));
+	return client_charge(
+		c, user == CBIT_NO_USER ? &c->mm_locked[process] : &c->user_locked[user], pages);
 }
 
 static inline bool client_capable(void *opaque, void *caller, int capability)
@@ -427,7 +470,7 @@ static inline uint32_t client_trace(void *opaque, struct cbit_owner *owner, void
 	struct client *c = opaque;
 
 	(void)caller;
-	CLIENT_CHECK((void *)owner == opaque);
+	client_process_of(c, owner);
 	return c->trace;
 }
 
@@ -439,6 +482,8 @@ static const struct cbit_client_ops client_ops = {
 	.pin = client_pin,
 	.unpin = client_unpin,
 	.lock = client_lock,
+	.lock_counts = client_lock_counts,
+	.lock_user = client_lock_user,
 	.eventfd = client_eventfd,
 	.signal = client_signal,
 	.eventfd_put = client_eventfd_put,
