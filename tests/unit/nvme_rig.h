@@ -62,10 +62,11 @@ static inline void nstore(struct nrig *r, uint32_t at, uint32_t v)
 	__atomic_store_n(&r->reg[at / 4], v, __ATOMIC_RELEASE);
 }
 
+/* The low half last, for that of CMBMSC switches on: it shall find the whole address. */
 static inline void nstore64(struct nrig *r, uint32_t at, uint64_t v)
 {
-	nstore(r, at, (uint32_t)v);
 	nstore(r, at + 4, (uint32_t)(v >> 32));
+	nstore(r, at, (uint32_t)v);
 }
 
 static inline bool nwait(struct nrig *r, uint32_t at, uint32_t mask, uint32_t value)

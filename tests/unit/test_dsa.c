@@ -278,6 +278,9 @@ static void test_bad_descriptors(void **state)
 		assert_int_equal((uint32_t)c.value, cases[i].bad);
 	}
 	assert_int_equal(rig->irqs, 0);
+	/* a large one was the worker's, which may not have left; without it the portal does the
+	 * work */
+	assert_int_equal(command(rig, DRAIN_ALL, 0), 0);
 	/* without a record the same goes to SWERR, which keeps the first and says there were more
 	 */
 	for (unsigned int i = 0; i < 2; i++) {

@@ -6,6 +6,8 @@
 
 #include "dev/pci_internal.h"
 
+#include <semaphore.h>
+
 #define VFS 2u
 
 static struct {
@@ -18,6 +20,38 @@ static void irq(void *opaque, unsigned int index, unsigned int vector)
 {
 	(void)vector;
 	__atomic_add_fetch(&((unsigned int *)opaque)[index], 1, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * The link stays down as long as the test looks: the thread that would bring it back waits in the
+ * observer, which is told when it has gone down.
+ */
+static struct {
+	bool on;
+	sem_t down, seen;
+} hold;
+
+static void hold_link(bool on)
+{
+	hold.on = on;
+	sem_init(&hold.down, 0, 0);
+	sem_init(&hold.seen, 0, 0);
+}
+
+static void observe(void *opaque, const struct cbit_event *ev)
+{
+	rig_event(opaque, ev);
+	if (!hold.on || ev->type != CBIT_EVENT_FAULT)
+		return;
+	sem_post(&hold.down);
+	while (sem_wait(&hold.seen))
+		;
+}
+
+static void wait_down(void)
+{
+	while (sem_wait(&hold.down))
+		;
 }
 
 /* struct family - a physical function, faulty by @spec, with its virtual ones enabled. */
@@ -38,6 +72,7 @@ static struct family *family(const char *spec)
 	assert_int_equal(cbit_fault_plan_create(&f->plan), 0);
 	assert_int_equal(cbit_fault_plan_add(f->plan, spec, NULL), 0);
 	rig_up(&f->rig, "bare", device, NULL);
+	f->rig.observer.event = observe;
 	f->pf = f->rig.pci[0];
 	for (unsigned int i = 0; i < VFS; i++) {
 		assert_int_equal(
@@ -150,20 +185,29 @@ static void test_removal(void **state)
 /* A virtual function alone, and one that comes back by itself with the others. */
 static void test_one(void **state)
 {
-	struct family *f = family("link-down,time=10ms,for=20ms,device=01:00.1");
+	struct family *f;
 
 	(void)state;
-	assert_true(comes(f->vf[0], false));
+	hold_link(true);
+	f = family("link-down,time=10ms,for=1ms,device=01:00.1");
+	wait_down();
+	assert_false(there(f->vf[0]));
 	assert_true(there(f->pf));
 	assert_true(there(f->vf[1]));
+	sem_post(&hold.seen);
 	assert_true(comes(f->vf[0], true));
 	done(f);
-	f = family("link-down,time=10ms,for=20ms,device=01:00.0");
-	assert_true(comes(f->vf[1], false));
+	f = family("link-down,time=10ms,for=1ms,device=01:00.0");
+	wait_down();
+	assert_false(there(f->pf));
+	assert_false(there(f->vf[0]));
+	assert_false(there(f->vf[1]));
+	sem_post(&hold.seen);
 	assert_true(comes(f->pf, true));
 	assert_true(comes(f->vf[0], true));
 	assert_true(comes(f->vf[1], true));
 	done(f);
+	hold_link(false);
 }
 
 /* Devices end at any moment, those of the plan's own thread too. */

@@ -474,6 +474,8 @@ static void test_shadow(void **state)
 
 		nput(r, 1, &sqe);
 		ram_write(&r->rig, SHADOW_AT + 8, &r->q[1].tail, 4);
+		/* 5.7: the index is read when the doorbell can be seen, not before */
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		ram_read(&r->rig, SHADOW_AT + 0x1000 + 8, &ei, 4);
 		if ((uint16_t)(r->q[1].tail - ei - 1) < (uint16_t)(r->q[1].tail - old)) {
 			rings++;

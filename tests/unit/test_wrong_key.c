@@ -92,7 +92,7 @@ static void dma(struct fixture *f, uint64_t dst, uint64_t src, uint32_t size)
 	cbit_pci_bar_write(f->pci, 0, 0x84, &(uint8_t){ 0x20 }, 1);
 	cbit_pci_bar_write(f->pci, 0, 0x90, &chain, 8);
 	cbit_pci_bar_write(f->pci, 0, 0x86, &(uint16_t){ 1 }, 2);
-	for (int i = 0; i < 100000; i++) {
+	for (int i = 0; i < 500000; i++) {
 		cbit_pci_bar_read(f->pci, 0, 0x88, &sts, 8);
 		if (sts & 7)
 			break;
