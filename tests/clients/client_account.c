@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -30,6 +31,14 @@ struct space {
 	int iommufd, device;
 	uint32_t ioas;
 };
+
+static int memory_file(size_t size)
+{
+	int fd = memfd_create("buffer", MFD_CLOEXEC);
+
+	REQUIRE(fd >= 0 && !ftruncate(fd, (off_t)size), "memfd_create");
+	return fd;
+}
 
 static int map(const struct space *s, uint64_t iova, size_t size)
 {
@@ -85,6 +94,8 @@ static void in_a_child(const struct space *s, uid_t user, size_t room)
 	REQUIRE(waitpid(child, &status, 0) == child && !status, "the child: status %x", status);
 }
 
+/* --- memory of processes --- */
+
 static void by_user(bool other)
 {
 	const size_t half = MOST / 2;
@@ -123,6 +134,64 @@ static void by_process(void)
 	close_space(&s);
 }
 
+/* --- files, which go from process to process --- */
+
+static int change_process(const struct space *s)
+{
+	struct uapi_change_process cmd = { .size = sizeof(cmd) };
+
+	return ioctl(s->iommufd, UAPI_IOMMUFD_IOAS_CHANGE_PROCESS, &cmd) ? -errno : 0;
+}
+
+/* Another process takes the mappings over, which has to end like that; @then more is too much for
+ * it. */
+static void to_a_child(const struct space *s, int ret, size_t then)
+{
+	pid_t child = fork();
+	int status;
+
+	if (!child) {
+		REQUIRE(change_process(s) == ret, "CHANGE_PROCESS of a child, not %d", ret);
+		REQUIRE(ret || !change_process(s), "CHANGE_PROCESS once more");
+		REQUIRE(ret || map(s, SECOND_IOVA, then) == -ENOMEM, "the child's account");
+		exit(0);
+	}
+	REQUIRE(waitpid(child, &status, 0) == child && !status, "the child: status %x", status);
+}
+
+static void files(bool process)
+{
+	const size_t half = MOST / 2, over = half + VC_PAGE;
+	int fd = memory_file(half), page = memory_file(VC_PAGE);
+	struct space s = open_space(process);
+
+	REQUIRE(!ic_map_file(s.iommufd, s.ioas, FIRST_IOVA, fd, 0, half), "MAP_FILE");
+	REQUIRE(map(&s, SECOND_IOVA, over) == -ENOMEM, "the limit does not count");
+	to_a_child(&s, 0, over);
+	if (process) {
+		REQUIRE(!map(&s, SECOND_IOVA, MOST), "the account is as full as before");
+		unmap(&s, SECOND_IOVA, MOST);
+	} else {
+		REQUIRE(map(&s, SECOND_IOVA, over) == -ENOMEM, "the user's account is less full");
+	}
+	REQUIRE(!map(&s, SECOND_IOVA, half), "the account is full");
+	REQUIRE(change_process(&s) == -EINVAL, "memory of a process was given away");
+	unmap(&s, SECOND_IOVA, half);
+	/* On the way it is on the account of the user twice, and a page more is too much for that.
+	 */
+	REQUIRE(!ic_map_file(s.iommufd, s.ioas, THIRD_IOVA, page, 0, VC_PAGE), "MAP_FILE");
+	to_a_child(&s, process ? 0 : -ENOMEM, half);
+	unmap(&s, THIRD_IOVA, VC_PAGE);
+	REQUIRE(!change_process(&s), "CHANGE_PROCESS back");
+	REQUIRE(map(&s, SECOND_IOVA, over) == -ENOMEM, "the limit does not count any more");
+	unmap(&s, FIRST_IOVA, half);
+	REQUIRE(!map(&s, SECOND_IOVA, MOST), "the account is full yet");
+	unmap(&s, SECOND_IOVA, MOST);
+	close(fd);
+	close(page);
+	close_space(&s);
+}
+
 int main(void)
 {
 	bool root = !geteuid();
@@ -131,8 +200,11 @@ int main(void)
 	close(iommufd);
 	REQUIRE(!ret || ret == -EPERM, "RLIMIT_MODE: %d", ret);
 	by_user(root);
-	if (!ret)
+	files(false);
+	if (!ret) {
 		by_process();
+		files(true);
+	}
 	printf("tried: user%s%s\n", root ? ", another user" : "", ret ? "" : ", process");
 	return 0;
 }

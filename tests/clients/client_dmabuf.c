@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * client_dmabuf file|revoke|memory|process: dma-bufs of a BAR and files in memory through an
+ * client_dmabuf file|revoke|memory: dma-bufs of a BAR and files in memory through an
  * iommufd, with devices "ioat" and "ioat,membar=SIZE".
  *
  * file:   the descriptor is as a dma-buf's, here and in a process that it is sent to.
  * revoke: DMA fails after whatever may keep the BAR's memory from answering. Leaves three findings.
  * memory: DMA to a memfd that is not mapped in any process.
- * process: whose account such memory is on, by user and, with CAP_SYS_RESOURCE, by process; with
- *         --memlock 128K.
  */
 #include "iommufd_client.h"
 
@@ -34,9 +32,9 @@
 
 /*
  * Both devices through their nodes, bound to one iommufd; the first is attached to an address
- * space, which is the iommufd's as a container, too. Returns its number. @mode: of the accounts.
+ * space, which is the iommufd's as a container, too. Returns its number.
  */
-static uint32_t open_nodes(struct vc *c, uint64_t mode)
+static uint32_t open_nodes(struct vc *c)
 {
 	struct uapi_attach_pt attach = { .argsz = 12 };
 	struct uapi_vfio_ioas compat = { .size = sizeof(compat), .op = UAPI_VFIO_IOAS_SET };
@@ -44,7 +42,6 @@ static uint32_t open_nodes(struct vc *c, uint64_t mode)
 
 	REQUIRE(vc_list(c) >= 2, "two devices are needed");
 	c->container = ic_open();
-	REQUIRE(!mode || !ic_set_rlimit_mode(c->container, mode), "RLIMIT_MODE");
 	attach.pt_id = compat.ioas_id = ic_ioas_alloc(c->container);
 	for (unsigned int i = 0; i < 2; i++) {
 		struct vfio_region_info info = { .argsz = sizeof(info), .index = 7 };
@@ -202,7 +199,7 @@ static void descriptor(void)
 	pid_t child;
 	char byte;
 
-	open_nodes(&c, 0);
+	open_nodes(&c);
 	REQUIRE(mmap(NULL, 4096, PROT_READ, MAP_SHARED, c.container, 0) == MAP_FAILED &&
 			errno == ENXIO,
 		"mmap of an iommufd");
@@ -254,7 +251,7 @@ static void command(const struct vc_device *d, uint16_t value)
 static void revoked(void)
 {
 	struct vc c;
-	uint32_t ioas = open_nodes(&c, 0);
+	uint32_t ioas = open_nodes(&c);
 	uint8_t *ram = vc_memory(SIZE, VC_PAGE, 0);
 	struct vc_device *engine = &c.dev[0], *bar = &c.dev[1];
 	int fd = export_bar(bar, 0, SIZE, O_RDWR | O_CLOEXEC);
@@ -301,7 +298,7 @@ static void memory(void)
 {
 	static uint8_t sent[SIZE], got[SIZE];
 	struct vc c;
-	uint32_t ioas = open_nodes(&c, 0);
+	uint32_t ioas = open_nodes(&c);
 	int fd = memfd_create("buffer", MFD_CLOEXEC), plain = open("/proc/self/exe", O_RDONLY);
 	char path[64];
 	int again;
@@ -333,94 +330,6 @@ static void memory(void)
 	close_nodes(&c);
 }
 
-/* --- process --- */
-
-#define MOST ((size_t)131072) /* what --memlock says */
-
-static int more(const struct vc *c, uint32_t ioas, uint64_t iova, size_t size)
-{
-	return ic_map(c->container, ioas, iova, vc_memory(size, VC_PAGE, 0), size);
-}
-
-static int change_process(const struct vc *c)
-{
-	struct uapi_change_process cmd = { .size = sizeof(cmd) };
-
-	return ioctl(c->container, UAPI_IOMMUFD_IOAS_CHANGE_PROCESS, &cmd) ? -errno : 0;
-}
-
-static int memory_file(size_t size)
-{
-	int fd = memfd_create("buffer", MFD_CLOEXEC);
-
-	REQUIRE(fd >= 0 && !ftruncate(fd, (off_t)size), "memfd_create");
-	return fd;
-}
-
-/* Half of what may be locked is such memory, and goes from process to process. */
-static void process(bool by_process)
-{
-	const size_t rest = MOST - SIZE, over = rest + VC_PAGE;
-	struct vc c;
-	uint32_t ioas = open_nodes(&c, by_process);
-	int fd = memory_file(SIZE), page = memory_file(VC_PAGE), status;
-	pid_t child;
-
-	vc_engine_end(&c, &c.dev[0]);
-	REQUIRE(!ic_map_file(c.container, ioas, RAM_IOVA, fd, 0, SIZE), "MAP_FILE");
-	REQUIRE(more(&c, ioas, 0, over) == -ENOMEM, "the limit does not count");
-	child = fork();
-	if (!child) {
-		REQUIRE(!change_process(&c) && !change_process(&c), "CHANGE_PROCESS");
-		REQUIRE(more(&c, ioas, 0, over) == -ENOMEM,
-			"the limit does not count in the child");
-		exit(0);
-	}
-	REQUIRE(waitpid(child, &status, 0) == child && !status, "the child: status %x", status);
-	if (by_process) {
-		REQUIRE(!more(&c, ioas, 0, over), "the account is as full as before");
-		ic_unmap(c.container, ioas, 0, over);
-	} else {
-		REQUIRE(more(&c, ioas, 0, over) == -ENOMEM, "the user's account is less full");
-	}
-	REQUIRE(!more(&c, ioas, 0, rest), "the account is full");
-	REQUIRE(change_process(&c) == -EINVAL, "memory of a process was given away");
-	ic_unmap(c.container, ioas, 0, rest);
-	/* On the way it is on the account of the user twice, and a page more is too much for that.
-	 */
-	REQUIRE(!ic_map_file(c.container, ioas, 0, page, 0, VC_PAGE), "MAP_FILE");
-	child = fork();
-	if (!child) {
-		REQUIRE(change_process(&c) == (by_process ? 0 : -ENOMEM), "two files");
-		exit(0);
-	}
-	REQUIRE(waitpid(child, &status, 0) == child && !status, "the child: status %x", status);
-	ic_unmap(c.container, ioas, 0, VC_PAGE);
-	REQUIRE(!change_process(&c), "CHANGE_PROCESS back");
-	REQUIRE(more(&c, ioas, 0, over) == -ENOMEM, "the limit does not count any more");
-	ic_unmap(c.container, ioas, RAM_IOVA, SIZE);
-	REQUIRE(!more(&c, ioas, 0, MOST), "the account is full yet");
-	ic_unmap(c.container, ioas, 0, MOST);
-	close(fd);
-	close(page);
-	munmap((void *)(uintptr_t)c.dev[0].bar0, c.dev[0].bar0_size);
-	munmap(c.dev[1].bar2, c.dev[1].bar2_size);
-	close(c.dev[0].fd);
-	close(c.dev[1].fd);
-	close(c.container);
-}
-
-static void processes(void)
-{
-	int iommufd = ic_open(), ret = ic_set_rlimit_mode(iommufd, 1);
-
-	close(iommufd);
-	REQUIRE(!ret || ret == -EPERM, "RLIMIT_MODE: %d", ret);
-	process(false);
-	if (!ret)
-		process(true);
-}
-
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -431,10 +340,8 @@ int main(int argc, char **argv)
 		revoked();
 	else if (!strcmp(what, "memory"))
 		memory();
-	else if (!strcmp(what, "process"))
-		processes();
 	else
-		vc_die("usage: client_dmabuf file|revoke|memory|process");
+		vc_die("usage: client_dmabuf file|revoke|memory");
 	printf("%s: all right\n", what);
 	return 0;
 }
