@@ -37,6 +37,7 @@ get_newest() {
 }
 
 # boot [cbit run's options] -- [what guest-init is to do] -- [QEMU's options]
+# Without what the guest's kernel says of processors that do not run for a while: they are threads of ours.
 boot() {
 	local options=() words=()
 	while [ "$1" != -- ]; do
@@ -50,10 +51,10 @@ boot() {
 	done
 	shift
 	# shellcheck disable=SC2086 # none or some words
-	try "${limit:-120}" ${as_user:-} "$guest/cbit" run "${options[@]}" -- \
+	try "${limit:-300}" ${as_user:-} "$guest/cbit" run "${options[@]}" -- \
 		"${qemu:-qemu-system-x86_64}" -machine q35 -accel tcg -nodefaults -no-user-config -display none -serial stdio \
 		-kernel "$guest/vmlinuz" -initrd "$guest/initrd" \
-		-append "console=ttyS0 quiet panic=-1 ${boot_args:-} -- ${words[*]}" "$@"
+		-append "console=ttyS0 quiet panic=-1 nowatchdog rcupdate.rcu_cpu_stall_suppress=1 ${boot_args:-} -- ${words[*]}" "$@"
 	# The firmware and the serial line write as to a terminal.
 	sed -i 's/\r$//' "$out"
 	want_rc 0
@@ -218,7 +219,7 @@ section_qemu-full() {
 		[ "$block" = 512 ] && memory=(-m 256) ||
 			memory=(-m 256 -object memory-backend-memfd,id=ram,size=256M,share=on -machine memory-backend=ram)
 		begin "qemu: ext4, fio and nvme-cli on NVMe with blocks of $block bytes, and after a restart"
-		limit=300 boot --device "nvme,file=$disk,block=$block" -- disk restart -- -smp 2 "${memory[@]}" \
+		limit=600 boot --device "nvme,file=$disk,block=$block" -- disk restart -- -smp 2 "${memory[@]}" \
 			-device vfio-pci,host=0000:01:00.0 \
 			-drive "file=$guest/tools.img,format=raw,if=virtio,readonly=on"
 		want_disk "$block"
@@ -234,7 +235,7 @@ section_qemu-full() {
 	get_newest || return 0
 	new_disk
 	begin "qemu: dmatest and the disk by the newest QEMU and /dev/iommu"
-	limit=300 qemu=$newest/qemu-system-x86_64 boot --device ioat --device "nvme,file=$disk" -- \
+	limit=600 qemu=$newest/qemu-system-x86_64 boot --device ioat --device "nvme,file=$disk" -- \
 		dmatest=msix dmatest=msi dmatest=intx disk restart -- -smp 2 -m 256 -object iommufd,id=i \
 		-device vfio-pci,host=0000:01:00.0,iommufd=i -device vfio-pci,host=0000:02:00.0,iommufd=i
 	want_dmatest 6
