@@ -82,7 +82,7 @@ apt() {
 		rc=0
 		# shellcheck disable=SC2086 # a list of words
 		$as_root env LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends \
-			-o DPkg::Lock::Timeout="${CBIT_APT_WAIT:-600}" "$@" >"$log" 2>&1 || rc=$?
+			-o DPkg::Lock::Timeout="${CBIT_APT_WAIT:-600}" -o Acquire::Retries=3 "$@" >"$log" 2>&1 || rc=$?
 		if [ "$rc" -eq 0 ] || ! grep -q '^E: Could not get lock' "$log" || [ "$(date +%s)" -ge "$until" ]; then
 			return "$rc"
 		fi

@@ -62,7 +62,10 @@ if [ -z "$want" ]; then
 fi
 [ -n "$want" ] || cannot "no linux-source package in $suite"
 log "downloading $want (some 160 MB)"
-(cd "$work" && apt_newer apt-get download "$want" >"$work/apt.log" 2>&1) ||
+download() {
+	(cd "$work" && apt_newer apt-get download "$want" >"$work/apt.log" 2>&1)
+}
+patiently download ||
 	failed "$want cannot be downloaded" "$work/apt.log" 77
 
 deb=$(echo "$work"/linux-source-*.deb)

@@ -14,6 +14,21 @@ suite_cache() {
 	cache=$(cd "$cache" && pwd)
 }
 
+# patiently COMMAND...: until it succeeds, in CI several times with pauses: what fails there because a mirror is
+# being changed or a line is down for a moment fails everything. Elsewhere once: whoever waits can start again.
+patiently() {
+	pauses=${CI:+10 30 60}
+	until "$@"; do
+		[ -n "$pauses" ] || return 1
+		log "once more in ${pauses%% *} s"
+		sleep "${pauses%% *}"
+		case $pauses in
+		*' '*) pauses=${pauses#* } ;;
+		*) pauses= ;;
+		esac
+	done
+}
+
 apt_newer() {
 	newer_tool=$1
 	shift
@@ -55,6 +70,13 @@ newer_read() {
 	apt_newer apt-get update >"$work/apt.log" 2>&1 && [ -n "$(find "$work/lists" -name '*Packages*')" ]
 }
 
+newer_any() {
+	for m in $mirrors; do
+		newer_read "$m" "$1" && return
+	done
+	return 1
+}
+
 # newer_suite SUITE: reads its package list, for apt_newer.
 newer_suite() {
 	command -v apt-get >/dev/null 2>&1 || cannot "no apt-get here, so no packages"
@@ -63,8 +85,5 @@ newer_suite() {
 	mirrors=$(apt-get -o Dir::State::Lists="$work/none" --print-uris update 2>/dev/null |
 		sed -n "s|^'\(.*\)/dists/[^']*/InRelease'.*|\1|p" | grep -v security | sort -u)
 	[ -n "$mirrors" ] || cannot "apt has no package mirror configured"
-	for m in $mirrors; do
-		newer_read "$m" "$1" && return
-	done
-	failed "the package list of $1 cannot be read (no network?)" "$work/apt.log" 77
+	patiently newer_any "$1" || failed "the package list of $1 cannot be read (no network?)" "$work/apt.log" 77
 }

@@ -45,12 +45,10 @@ fi
 
 # apt NAME ARGUMENTS: this machine's mirrors, but state and archives of our own. No package counts as
 # installed, so what something depends on is whole.
-lists=
 apt() {
 	tool=$1
 	shift
-	# shellcheck disable=SC2086 # none or two words
-	"$tool" -q $lists -o Dir::State::status="$work/status" -o Dir::Cache="$work" \
+	"$tool" -q -o Dir::State::Lists="$work/lists" -o Dir::State::status="$work/status" -o Dir::Cache="$work" \
 		-o Dir::Cache::Archives="$work/debs" -o Debug::NoLocking=1 -o APT::Install-Recommends=0 \
 		-o APT::Sandbox::User="$(id -un)" -o Acquire::Retries=2 -o Acquire::http::Timeout=60 "$@"
 }
@@ -63,9 +61,12 @@ depends() {
 closure() {
 	apt apt-get --print-uris -y install "$@" 2>"$work/log" | sed -n "s/^'.*' \([^_ ]*\)_.*/\1/p"
 }
+download() {
+	(cd "$work/debs" && apt apt-get download "$@") >"$work/log" 2>&1
+}
 # get PACKAGE...: downloads and unpacks into $work/packages.
 get() {
-	(cd "$work/debs" && apt apt-get download "$@") >"$work/log" 2>&1 ||
+	patiently download "$@" ||
 		cannot "packages cannot be downloaded"
 	for deb in "$work/debs"/*.deb; do
 		printf '%s %s\n' "$(dpkg-deb -f "$deb" Package)" "$(dpkg-deb -f "$deb" Version)" >>"$work/versions"
@@ -99,14 +100,14 @@ found() {
 	find "$work/packages" -name "$1" \( -path '*/bin/*' -o -path '*/sbin/*' \) | head -n 1
 }
 
-image=$(depends linux-image-amd64 'linux-image-[0-9].*-amd64')
-if [ -z "$image" ]; then
-	# This machine has not read its package lists, or not for long.
-	lists="-o Dir::State::Lists=$work/lists"
-	apt apt-get update >"$work/log" 2>&1 || cannot "the package lists cannot be read (no network?)"
+# The image that linux-image-amd64 stands for, by lists read now: the machine's may be so old that a mirror has
+# nothing of them any more. Some may be unreadable, of others' archives, when these are there.
+current_image() {
+	apt apt-get update >"$work/log" 2>&1 || :
 	image=$(depends linux-image-amd64 'linux-image-[0-9].*-amd64')
-	[ -n "$image" ] || cannot "no package linux-image-amd64"
-fi
+	[ -n "$image" ]
+}
+patiently current_image || cannot "the package lists cannot be read (no network?), or lack linux-image-amd64"
 release=${image#linux-image-}
 short=$(printf '%s' "$release" | sed -E 's/^([0-9]+\.[0-9]+).*/\1/')
 headers=linux-headers-$release
@@ -118,7 +119,7 @@ kernel=$work/packages/usr/src/$headers
 
 log "building dmatest for $release"
 mkdir "$work/dmatest"
-(cd "$work/debs" && apt apt-get download "linux-source-$short") >"$work/log" 2>&1 ||
+patiently download "linux-source-$short" ||
 	cannot "linux-source-$short cannot be downloaded"
 # One file of it, without unpacking the rest: tar ends the pipe when it has that.
 dpkg-deb --fsys-tarfile "$work/debs"/linux-source-*.deb 2>/dev/null |

@@ -48,8 +48,11 @@ packages=$(apt_all apt-get --print-uris -y install qemu-system-x86 2>"$work/apt.
 	sed -n "s/^'.*' \([^_ ]*\)_.*/\1/p")
 [ -n "$packages" ] || failed "qemu-system-x86 has no list of dependencies" "$work/apt.log" 77
 log "downloading QEMU and its libraries (some 40 MB)"
-# shellcheck disable=SC2086 # a list of words
-(cd "$work/archives" && apt_all apt-get download $packages) >"$work/apt.log" 2>&1 ||
+download() {
+	# shellcheck disable=SC2086 # a list of words
+	(cd "$work/archives" && apt_all apt-get download $packages) >"$work/apt.log" 2>&1
+}
+patiently download ||
 	failed "packages cannot be downloaded" "$work/apt.log" 77
 mkdir "$work/root"
 for deb in "$work/archives"/*.deb; do
