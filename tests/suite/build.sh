@@ -54,7 +54,7 @@ section_unit() {
 section_fuzz() {
 	local line any=
 	begin "fuzz"
-	try 1200 "$here/fuzz/run.sh" "${CBIT_FUZZ_SECONDS:-20}" "$build-fuzz"
+	try 3000 "$here/fuzz/run.sh" "${CBIT_FUZZ_SECONDS:-20}" "$build-fuzz"
 	while IFS= read -r line; do
 		case $line in
 		fuzz_*': failed'*) not_ok "$line" "$out" "$err" ;;
@@ -76,7 +76,7 @@ make_build() {
 	begin "build: $(basename "$dir") ($*)"
 	rc=0
 	[ -f "$dir/build.ninja" ] || try 120 meson setup "$dir" "$here/.." "$@"
-	[ "$rc" -ne 0 ] || try 900 ninja -C "$dir"
+	[ "$rc" -ne 0 ] || try 3000 ninja -C "$dir"
 	[ "$rc" -eq 0 ] || because "it does not build"
 	end
 	[ -z "$why" ]
