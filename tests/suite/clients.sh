@@ -3,7 +3,7 @@
 
 # run [cbit run's options] -- program and arguments
 run() {
-	try "${limit:-60}" "$cbit" run "$@"
+	try "${limit:-180}" "$cbit" run "$@"
 }
 two=(--device ioat --device ioat,membar=1M)
 
@@ -11,7 +11,7 @@ section_abi() {
 	local type
 	for type in 1 3 limit; do
 		begin "abi: client_errno $type"
-		limit=120 run -- "$clients/client_errno" "$type"
+		run -- "$clients/client_errno" "$type"
 		want_rc 0
 		want_no_out '^not ok'
 		want_out '^1\.\.[1-9]'
@@ -24,7 +24,7 @@ section_abi() {
 		end
 	done
 	begin "abi: client_hostile"
-	limit=180 run --device ioat,membar=64K --device ioat,group=2 \
+	run --device ioat,membar=64K --device ioat,group=2 \
 		--device ioat,group=2,addr=0000:02:00.1 -- "$clients/client_hostile"
 	want_rc 0
 	want_no_out '^not ok'
@@ -182,7 +182,7 @@ client_basics() {
 	end
 
 	begin "client: 1 kHz timer signal"
-	limit=120 run -- "$clients/client_timer" 2000
+	run -- "$clients/client_timer" 2000
 	want_rc 0
 	want_out 'all right$'
 	# It unmaps everything twice: a call that was carried out again would show.
@@ -339,12 +339,12 @@ section_clients() {
 	end
 
 	begin "client: eight threads, 500 rounds"
-	limit=180 run --device ioat,membar=64K -- "$clients/client_threads" 500
+	run --device ioat,membar=64K -- "$clients/client_threads" 500
 	want_rc 0
 	want_findings
 	end
 	begin "client: 1 GiB of memory"
-	limit=180 run -- "$clients/client_memory" 1G shared:64M shared:1G
+	run -- "$clients/client_memory" 1G shared:64M shared:1G
 	want_rc 0
 	want_findings
 	end

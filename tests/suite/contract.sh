@@ -6,7 +6,7 @@ contract() {
 	local status=$1
 	begin "contract: $2"
 	shift 2
-	try 30 "$@"
+	try 60 "$@"
 	want_rc "$status"
 }
 

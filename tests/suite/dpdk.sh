@@ -46,7 +46,7 @@ dpdk_forward() {
 		log=$(mktemp)
 		"$@" >"$log" &
 		program=$!
-		for i in $(seq 120); do
+		for i in $(seq 240); do
 			grep -q "Total completed ops: $count\$" "$log" && break
 			kill -0 $program 2>/dev/null || break
 			sleep 0.5
@@ -61,7 +61,7 @@ dpdk_forward() {
 	for device in ioat dsa; do
 		begin "dpdk: the example dmafwd forwards frames by $device"
 		rm -f "$T/out.pcap"
-		limit=90 run --stats --device "$device" -- sh "$T/forward.sh" "$count" "$T/dmafwd" \
+		run --stats --device "$device" -- sh "$T/forward.sh" "$count" "$T/dmafwd" \
 			--no-huge -m 1024 --iova-mode=va --lcores "0@$cpu,1@$cpu" -a 0000:01:00.0 --no-telemetry --no-shconf \
 			--vdev "net_pcap0,rx_pcap=$T/in.pcap,tx_pcap=$T/out.pcap" -- -c hw --no-mac-updating -s 512 -i 1
 		want_rc 0

@@ -85,16 +85,16 @@ section_explore() {
 	want_no_err .
 	end
 	begin "explore: bad options are refused"
-	try 5 "$cbit" explore --depth 0
+	try 20 "$cbit" explore --depth 0
 	want_rc 125
 	want_err "--depth '0': 1 to 16"
-	try 5 "$cbit" explore --guest tdx
+	try 20 "$cbit" explore --guest tdx
 	want_rc 125
 	want_err "--guest 'tdx': none, plain, sev, sev-es or sev-snp"
-	try 5 "$cbit" explore --platform tsme --guest sev
+	try 20 "$cbit" explore --platform tsme --guest sev
 	want_rc 125
 	want_err 'a confidential guest needs a host with SME'
-	try 5 "$cbit" explore --policy linux-1.0
+	try 20 "$cbit" explore --policy linux-1.0
 	want_rc 125
 	want_err "--policy 'linux-1.0'"
 	end

@@ -27,13 +27,13 @@ nvme_qemu() {
 	want_qemu_kinds
 	end
 	begin "nvme: qemu-img convert to the disk, $mib MiB"
-	limit=180 run --device "nvme,file=$disk" -- qemu-img convert -n -f raw -O raw "$src" "nvme://$nvme_disk/1"
+	run --device "nvme,file=$disk" -- qemu-img convert -n -f raw -O raw "$src" "nvme://$nvme_disk/1"
 	want_rc 0
 	want_qemu_kinds
 	cmp "$src" "$disk" >>"$out" 2>&1 || because "the disk differs from the source"
 	end
 	begin "nvme: qemu-img convert from the disk, $mib MiB"
-	limit=180 run --device "nvme,file=$disk" -- qemu-img convert -f raw -O raw "nvme://$nvme_disk/1" "$copy"
+	run --device "nvme,file=$disk" -- qemu-img convert -f raw -O raw "nvme://$nvme_disk/1" "$copy"
 	want_rc 0
 	want_qemu_kinds
 	cmp "$src" "$copy" >>"$out" 2>&1 || because "the copy differs from the source"
