@@ -147,14 +147,16 @@ count() {
 }
 
 # A shell's own wait for a condition: until SECONDS COMMAND... What counts is a look that began when
-# the time was up: on a busy machine a look may take as long as the whole wait.
+# the time was up, and the twentieth in each second: on a busy machine a look may take as long as the whole
+# wait, and where none of us gets a processor time goes by that is nobody's fault.
 until_true() {
-	local deadline=$((${EPOCHREALTIME/./} + $1 * 1000000)) look
+	local deadline=$((${EPOCHREALTIME/./} + $1 * 1000000)) looks=$(($1 * 20)) look
 	shift
 	while :; do
 		look=${EPOCHREALTIME/./}
 		! "$@" || return 0
-		[ "$look" -lt "$deadline" ] || return 1
+		looks=$((looks - 1))
+		[ "$look" -lt "$deadline" ] || [ "$looks" -gt 0 ] || return 1
 		sleep 0.02
 	done
 }
