@@ -199,6 +199,9 @@ bool cbit_pci_intx(const struct cbit_pci *pci);
 /** cbit_pci_msix_bar() - the BAR that holds the MSI-X table, or -1. */
 int cbit_pci_msix_bar(const struct cbit_pci *pci);
 
+/** cbit_pci_msix_table() - where in that BAR it begins. */
+uint32_t cbit_pci_msix_table(const struct cbit_pci *pci);
+
 /**
  * cbit_pci_config_read() - read configuration space. @offset + @len within 4096.
  * cbit_pci_config_write() - write it: read-only bits stay, write-1-clear bits clear.

@@ -25,13 +25,16 @@ extern const struct pci_model pci_nvme_model;
 	"2G)\n"                                                                           \
 	"         sriov=N       as for ioat\n"
 
-#define PCI_NVME_HELP                                                                          \
-	"nvme     NVM Express 1.4 controller (1b36:0010)\n"                                    \
-	"         file=PATH     a namespace in a file or block device; may be repeated\n"      \
-	"         size=SIZE     without file=: a namespace in memory (default 1G)\n"           \
-	"         block=B       512 (default) or 4096, of the file= before it, else of all\n"  \
-	"         cmb=SIZE      controller memory buffer in BAR2, a power of two from 64K to " \
-	"64G\n"                                                                                \
+#define PCI_NVME_HELP                                                                              \
+	"nvme     NVM Express 1.4 controller (1b36:0010)\n"                                        \
+	"         file=PATH     a namespace in a file or block device; may be repeated\n"          \
+	"         size=SIZE     without file=: a namespace in memory (default 1G)\n"               \
+	"         block=B       512 (default) or 4096, of the file= before it, else of all\n"      \
+	"         cmb=SIZE      controller memory buffer in BAR2, a power of two from 64K to "     \
+	"64G\n"                                                                                    \
+	"         pmr=SIZE      persistent memory region in BAR4, a power of two from 64K to "     \
+	"64G\n"                                                                                    \
+	"         pmr-file=PATH the region in a file or block device (default size: the file's)\n" \
 	"         sriov=N       as for ioat; all functions have the same namespaces\n"
 
 #endif

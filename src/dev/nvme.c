@@ -3,7 +3,8 @@
  * nvme: an NVM Express 1.4 controller: options, creation, reset, and its pin.
  *
  * BAR0 registers and doorbells, watched; BAR2 the controller memory buffer where "cmb" asks for
- * one; BAR4 the MSI-X table. The other files are listed in nvme.h.
+ * one; BAR4 the MSI-X table, or the persistent memory region where "pmr" asks for that, and then
+ * the table is in BAR0. The other files are listed in nvme.h.
  */
 #include "nvme.h"
 
@@ -19,7 +20,14 @@
 #define MEMORY_SIZE   ((uint64_t)1 << 30)
 #define MEMORY_MAX    ((uint64_t)1 << 44)
 
-_Static_assert(NVME_DOORBELLS + 8 * NVME_QUEUES <= REG_BAR_SIZE, "doorbells lie in the BAR");
+/* The MSI-X table where BAR4 is something else, on pages that have nothing else. */
+#define MSIX_TABLE_AT   0x2000u
+#define MSIX_PENDING_AT 0x3000u
+
+_Static_assert(MSIX_TABLE_AT + 16 * NVME_VECTORS <= MSIX_PENDING_AT &&
+		       MSIX_PENDING_AT + NVME_VECTORS / 8 <= REG_BAR_SIZE,
+	       "the table lies in the BAR");
+_Static_assert(NVME_DOORBELLS + 8 * NVME_QUEUES <= MSIX_TABLE_AT, "doorbells lie in the BAR");
 
 uint64_t nvme_now(void)
 {
@@ -42,6 +50,7 @@ static int nvme_create(struct cbit_pci *pci)
 	n->nr_queues = NVME_QUEUES;
 	n->nr_workers = 1;
 	n->powered_at = nvme_now();
+	n->pmr.fd = -1;
 	pthread_cond_init(&n->idle, NULL);
 	for (unsigned int i = 0; i < NVME_WORKERS; i++) {
 		n->worker[i].n = n;
@@ -81,6 +90,7 @@ static void nvme_destroy(struct cbit_pci *pci)
 	nvme_workers_stop(n);
 	for (unsigned int i = 0; i < n->nr_ns; i++)
 		nvme_store_close(&n->ns[i]);
+	nvme_pmr_close(n);
 	pthread_cond_destroy(&n->idle);
 	free(n);
 }
@@ -157,6 +167,8 @@ static int nvme_option(struct cbit_pci *pci, const char *key, const char *value,
 		return option_cmb(pci, value, err);
 	if (!strcmp(key, "size"))
 		return option_size(n, value, err);
+	if (!strcmp(key, "pmr") || !strcmp(key, "pmr-file"))
+		return nvme_pmr_option(n, key, value, err);
 	return -ENOENT;
 }
 
@@ -178,6 +190,13 @@ static int nvme_finish(struct cbit_pci *pci, struct cbit_error *err)
 					       err);
 		else
 			ret = nvme_store_open(&n->ns[i], n->memory_size, err);
+	}
+	if (!ret)
+		ret = nvme_pmr_finish(n, err);
+	if (n->pmr.size) {
+		pci->msix_bar = NVME_REG_BAR;
+		pci->msix_table = MSIX_TABLE_AT;
+		pci->msix_pending = MSIX_PENDING_AT;
 	}
 	return ret;
 }
@@ -227,7 +246,8 @@ void nvme_pin(struct nvme *n)
 const struct pci_model pci_nvme_model = {
 	.name = "nvme",
 	.sriov = true,
-	.options = "file=PATH, size=SIZE, block=512|4096, cmb=SIZE, sriov=N",
+	.options = "file=PATH, size=SIZE, block=512|4096, cmb=SIZE, pmr=SIZE, pmr-file=PATH, "
+		   "sriov=N",
 	.create = nvme_create,
 	.option = nvme_option,
 	.finish = nvme_finish,
@@ -236,4 +256,5 @@ const struct pci_model pci_nvme_model = {
 	.reset = nvme_reset,
 	.bar_read = nvme_bar_read,
 	.bar_write = nvme_bar_write,
+	.bar_bytes = nvme_pmr_bytes,
 };

@@ -7,6 +7,7 @@
  *   nvme_worker.c    threads: watching doorbells, sleeping, stopping the others
  *   nvme_queue.c     queues: doorbells, fetching, completions
  *   nvme_data.c      PRP lists and SGLs; bytes to and from the host
+ *   nvme_pmr.c       the persistent memory region
  *   nvme_io.c        NVM commands
  *   nvme_store.c     a namespace's bytes in a file
  *   nvme_fault.c     faults that somebody asked for
@@ -42,12 +43,16 @@
 #define NVME_REG_BAR  0u
 #define NVME_CMB_BAR  2u
 #define NVME_MSIX_BAR 4u
+/* With a persistent memory region the MSI-X table is behind the doorbells. */
+#define NVME_PMR_BAR 4u
 
 /* What a doorbell reads as until somebody rings it: no legal value has these bits. */
 #define NVME_DOORBELL_NONE UINT32_MAX
 
 /* Registers that are compared with what they should be, in words of 4 bytes. */
 #define NVME_REG_WORDS 24u
+/* Those of the persistent memory region, the reserved word behind them included. */
+#define NVME_PMR_WORDS 8u
 
 struct nvme;
 
@@ -179,8 +184,25 @@ struct nvme_stats {
 };
 
 /**
+ * struct nvme_pmr - the persistent memory region.
+ * @size:   0: there is none. @path: NULL for one that is in memory.
+ * @msc:    PMRMSCU and PMRMSCL. @on: they are good for the addresses from @base on.
+ * @ready:  enabled. @failed: something that was written did not arrive.
+ */
+struct nvme_pmr {
+	uint64_t size;
+	char *path;
+	int fd;
+	uint64_t msc;
+	bool on;
+	uint64_t base;
+	atomic_bool ready;
+	atomic_bool failed;
+};
+
+/**
  * struct nvme - a controller.
- * @regs:     the register page as clients see it; @shadow: as it should be.
+ * @regs:     the register page as clients see it; @shadow, @pmr_shadow: as it should be.
  * @doorbell: the doorbells.
  * @stopping: queues are being taken away: no commands are taken.
  * @aer:      command ids of Asynchronous Event Requests that wait for an event.
@@ -193,6 +215,7 @@ struct nvme {
 	uint32_t *regs;
 	uint32_t *doorbell;
 	uint32_t shadow[NVME_REG_WORDS] __attribute__((aligned(8)));
+	uint32_t pmr_shadow[NVME_PMR_WORDS] __attribute__((aligned(8)));
 	uint64_t cap;
 	uint32_t cc;
 	uint32_t csts;
@@ -201,6 +224,7 @@ struct nvme {
 	bool cmb_on;
 	uint64_t cmb_base;
 	uint64_t cmb_size;
+	struct nvme_pmr pmr;
 	bool halted;   /* a fatal error: nothing is fetched any more */
 	bool scanning; /* somebody carries out what was written to registers */
 
@@ -316,6 +340,25 @@ bool nvme_data_read(struct nvme *n, uint64_t addr, void *buf, size_t len);
 bool nvme_data_write(struct nvme *n, uint64_t addr, const void *buf, size_t len);
 bool nvme_data_move(struct nvme_worker *w, uint32_t first, uint32_t nr, uint8_t *buf, bool to_host);
 
+/* nvme_pmr.c */
+int nvme_pmr_option(struct nvme *n, const char *key, const char *value, struct cbit_error *err);
+/* nvme_pmr_finish() - all options are known: open it, and make room for its BAR. */
+int nvme_pmr_finish(struct nvme *n, struct cbit_error *err);
+void nvme_pmr_close(struct nvme *n);
+/* nvme_pmr_init() - its registers as after a reset of the function. Locked. */
+void nvme_pmr_init(struct nvme *n);
+/* nvme_pmr_control() - PMRCTL is @v now. Locked, with no worker busy. */
+void nvme_pmr_control(struct nvme *n, uint32_t v);
+/* nvme_pmr_space() - PMRMSC, or what else is at those addresses, has changed. Likewise. */
+void nvme_pmr_space(struct nvme *n);
+/* nvme_pmr_sync() - what was written is on the storage below. False: it is not. */
+bool nvme_pmr_sync(struct nvme *n);
+/* nvme_pmr_move() - bytes to or from a region that is ready; false: that failed. Unlocked. */
+bool nvme_pmr_move(struct nvme *n, uint64_t offset, void *buf, size_t len, bool write);
+/* nvme_pmr_bytes() - an access through the BAR. Unlocked. */
+bool nvme_pmr_bytes(struct cbit_pci *pci, unsigned int bar, uint64_t offset, void *buf,
+		    uint64_t len, bool write);
+
 /* nvme_io.c: carry out a batch of an I/O queue; statuses are in its commands. Unlocked. */
 void nvme_io_run(struct nvme_worker *w, struct nvme_batch *b);
 
@@ -384,6 +427,12 @@ static inline struct nvme_ns *nvme_ns_find(struct nvme *n, uint32_t nsid)
 static inline bool nvme_has_siblings(const struct nvme *n)
 {
 	return n->pci->pf || n->pci->total_vfs;
+}
+
+/* Do @size bytes at @base end by the last address there is? */
+static inline bool nvme_range_fits(uint64_t base, uint64_t size)
+{
+	return size - 1 <= UINT64_MAX - base;
 }
 
 static inline unsigned int nvme_page_shift(const struct nvme *n)

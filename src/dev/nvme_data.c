@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Where a command's data is, and moving it: PRP lists, SGLs, and the controller memory buffer,
- * which the controller reaches without a DMA where the host told it the address (CMBMSC).
+ * Where a command's data is, and moving it: PRP lists, SGLs, and the controller's own memories,
+ * which it reaches without a DMA where the host told it their addresses (CMBMSC, PMRMSC).
  */
 #include "nvme.h"
 
@@ -18,14 +18,37 @@
 #define SGL_SEGMENTS_MAX    256u
 #define SGL_DESCRIPTORS_MAX 65536u
 
-/* --- the controller's own memory --- */
+/* --- the controller's own memories --- */
 
-static uint8_t *own_memory(const struct nvme *n, uint64_t addr, size_t len)
+enum place {
+	HOST = 0,
+	CMB = 1,
+	PMR = 2,
+};
+
+/* Whose memory @addr is; *@offset: where in it, and *@left: how much of that follows. */
+static enum place place_of(const struct nvme *n, uint64_t addr, uint64_t *offset, uint64_t *left)
 {
-	if (!n->cmb_on || addr < n->cmb_base || addr - n->cmb_base >= n->cmb_size ||
-	    len > n->cmb_size - (addr - n->cmb_base))
-		return NULL;
-	return (uint8_t *)n->pci->bar[NVME_CMB_BAR].memory + (addr - n->cmb_base);
+	*left = UINT64_MAX;
+	if (n->cmb_on) {
+		*offset = addr - n->cmb_base;
+		if (addr >= n->cmb_base && *offset < n->cmb_size) {
+			*left = n->cmb_size - *offset;
+			return CMB;
+		}
+		if (addr < n->cmb_base)
+			*left = n->cmb_base - addr;
+	}
+	if (n->pmr.on) {
+		*offset = addr - n->pmr.base;
+		if (addr >= n->pmr.base && *offset < n->pmr.size) {
+			*left = n->pmr.size - *offset;
+			return PMR;
+		}
+		if (addr < n->pmr.base && n->pmr.base - addr < *left)
+			*left = n->pmr.base - addr;
+	}
+	return HOST;
 }
 
 /* The host's CPU looks at it meanwhile: whole words, the last one last. */
@@ -45,6 +68,22 @@ static void store(uint8_t *to, const void *from, size_t len)
 	}
 }
 
+/* Bytes of ours. The CPU may look at the buffer meanwhile, as at the other, by calls. */
+static bool move_own(struct nvme *n, enum place place, uint64_t offset, void *buf, size_t len,
+		     bool write)
+{
+	uint8_t *cmb;
+
+	if (place == PMR)
+		return nvme_pmr_move(n, offset, buf, len, write);
+	cmb = (uint8_t *)n->pci->bar[NVME_CMB_BAR].memory + offset;
+	if (write)
+		store(cmb, buf, len);
+	else
+		memcpy(buf, cmb, len);
+	return true;
+}
+
 /*
  * What nothing decoded is no error to a device: its writes are posted, and what it reads is all
  * ones where the platform says so (as for the other models).
@@ -56,22 +95,22 @@ static bool arrived(enum pci_dma status)
 
 bool nvme_data_read(struct nvme *n, uint64_t addr, void *buf, size_t len)
 {
-	const uint8_t *own = own_memory(n, addr, len);
+	uint64_t offset, left;
+	enum place place = place_of(n, addr, &offset, &left);
 
-	if (!own)
+	if (place == HOST || len > left)
 		return arrived(pci_dma_read(n->pci, addr, buf, len, NULL));
-	memcpy(buf, own, len);
-	return true;
+	return move_own(n, place, offset, buf, len, false);
 }
 
 bool nvme_data_write(struct nvme *n, uint64_t addr, const void *buf, size_t len)
 {
-	uint8_t *own = own_memory(n, addr, len);
+	uint64_t offset, left;
+	enum place place = place_of(n, addr, &offset, &left);
 
-	if (!own)
+	if (place == HOST || len > left)
 		return arrived(pci_dma_write(n->pci, addr, buf, len, NULL));
-	store(own, buf, len);
-	return true;
+	return move_own(n, place, offset, (void *)(uintptr_t)buf, len, true);
 }
 
 bool nvme_data_move(struct nvme_worker *w, uint32_t first, uint32_t nr, uint8_t *buf, bool to_host)
@@ -82,12 +121,13 @@ bool nvme_data_move(struct nvme_worker *w, uint32_t first, uint32_t nr, uint8_t 
 
 	/* Runs of segments that are not our own memory go together. */
 	while (nr) {
-		uint8_t *own = NULL;
+		enum place place = HOST;
+		uint64_t offset, left;
 		size_t bytes = 0;
 
 		for (run = 0; run < nr; run++) {
-			own = own_memory(n, segs[run].iova.v, segs[run].len);
-			if (own)
+			place = place_of(n, segs[run].iova.v, &offset, &left);
+			if (place != HOST)
 				break;
 			bytes += segs[run].len;
 		}
@@ -96,12 +136,10 @@ bool nvme_data_move(struct nvme_worker *w, uint32_t first, uint32_t nr, uint8_t 
 		buf += bytes;
 		segs += run;
 		nr -= run;
-		if (!own)
+		if (place == HOST)
 			break;
-		if (to_host)
-			memcpy(own, buf, segs->len);
-		else
-			memcpy(buf, own, segs->len);
+		if (!move_own(n, place, offset, buf, segs->len, to_host))
+			return false;
 		buf += segs->len;
 		segs++;
 		nr--;
@@ -111,32 +149,27 @@ bool nvme_data_move(struct nvme_worker *w, uint32_t first, uint32_t nr, uint8_t 
 
 /* --- the list of a command's segments --- */
 
-/* @left: bytes of the command that have no place yet. @sgls: descriptors looked at. */
+/*
+ * @left: bytes of the command that have no place yet. @sgls: descriptors looked at.
+ * @places: a bit for each enum place that has some of them; @last that of the last segment.
+ */
 struct list {
 	struct nvme_worker *w;
 	struct nvme_cmd *cmd;
 	uint64_t left;
 	uint32_t sgls;
+	unsigned int places;
+	enum place last;
 };
 
-/* How far from @addr on it is all our own memory, or all not; *@own: which. */
-static uint64_t same_memory(const struct nvme *n, uint64_t addr, bool *own)
-{
-	*own = own_memory(n, addr, 1);
-	if (*own)
-		return n->cmb_size - (addr - n->cmb_base);
-	return n->cmb_on && addr < n->cmb_base ? n->cmb_base - addr : UINT64_MAX;
-}
-
-static uint16_t add_one(struct list *l, uint64_t addr, uint64_t len, bool own)
+static uint16_t add_one(struct list *l, uint64_t addr, uint64_t len, enum place place)
 {
 	struct cbit_dma_seg *segs = l->w->segs + l->cmd->first_seg;
 	struct cbit_dma_seg *last = l->cmd->nr_segs ? &segs[l->cmd->nr_segs - 1] : NULL;
 
 	l->left -= len;
 	/* What is at address 0 does not follow what is at the last. */
-	if (last && last->iova.v + last->len == addr && addr &&
-	    own == (own_memory(l->w->n, last->iova.v, 1) != NULL)) {
+	if (last && last->iova.v + last->len == addr && addr && place == l->last) {
 		last->len += (size_t)len;
 		return NVME_OK;
 	}
@@ -144,10 +177,12 @@ static uint16_t add_one(struct list *l, uint64_t addr, uint64_t len, bool own)
 		return NVME_INTERNAL;
 	segs[l->cmd->nr_segs++] =
 		(struct cbit_dma_seg){ .iova = CBIT_IOVA(addr), .len = (size_t)len };
+	l->places |= 1u << place;
+	l->last = place;
 	return NVME_OK;
 }
 
-/* A segment is of one memory: our own, or what a DMA reaches. */
+/* A segment is of one memory: one of ours, or what a DMA reaches. */
 static uint16_t add(struct list *l, uint64_t addr, uint64_t len)
 {
 	uint16_t status = NVME_OK;
@@ -155,11 +190,11 @@ static uint16_t add(struct list *l, uint64_t addr, uint64_t len)
 	if (len > l->left)
 		len = l->left;
 	while (len && !status) {
-		bool own;
-		uint64_t most = same_memory(l->w->n, addr, &own);
-		uint64_t one = len < most ? len : most;
+		uint64_t offset, most, one;
+		enum place place = place_of(l->w->n, addr, &offset, &most);
 
-		status = add_one(l, addr, one, own);
+		one = len < most ? len : most;
+		status = add_one(l, addr, one, place);
 		addr += one;
 		len -= one;
 	}
@@ -301,6 +336,14 @@ static uint16_t map_sgl(struct list *l, const struct nvme_sqe *sqe)
 	return l->left ? NVME_SGL_LENGTH_INVALID : NVME_OK;
 }
 
+/* 4.8: data of a command is all in the persistent memory region, or none of it. */
+static uint16_t check_places(const struct list *l, uint16_t status)
+{
+	if (!status && l->places & 1u << PMR && l->places != 1u << PMR)
+		return NVME_INVALID_FIELD;
+	return status;
+}
+
 uint16_t nvme_data_map(struct nvme_worker *w, const struct nvme_batch *b, struct nvme_cmd *cmd)
 {
 	struct list l = { .w = w, .cmd = cmd, .left = cmd->len };
@@ -308,11 +351,11 @@ uint16_t nvme_data_map(struct nvme_worker *w, const struct nvme_batch *b, struct
 	cmd->nr_segs = 0;
 	switch (NVME_PSDT(cmd->sqe.flags)) {
 	case NVME_PSDT_PRP:
-		return map_prp(&l, &cmd->sqe, (uint64_t)1 << b->mps);
+		return check_places(&l, map_prp(&l, &cmd->sqe, (uint64_t)1 << b->mps));
 	case NVME_PSDT_SGL:
 	case NVME_PSDT_SGL_MD:
 		/* Admin commands use PRPs (1.4 section 4.1). */
-		return b->sqid ? map_sgl(&l, &cmd->sqe) : NVME_INVALID_FIELD;
+		return b->sqid ? check_places(&l, map_sgl(&l, &cmd->sqe)) : NVME_INVALID_FIELD;
 	default:
 		return NVME_INVALID_FIELD;
 	}

@@ -76,32 +76,49 @@
 #define NVME_AQA_ASQS(v) (((v)&0xfffu) + 1)
 #define NVME_AQA_ACQS(v) (((v) >> 16 & 0xfffu) + 1)
 
-#define NVME_CMBSZ_SQS         (1u << 0)
-#define NVME_CMBSZ_CQS         (1u << 1)
-#define NVME_CMBSZ_LISTS       (1u << 2)
-#define NVME_CMBSZ_RDS         (1u << 3)
-#define NVME_CMBSZ_WDS         (1u << 4)
-#define NVME_CMBSZ_SZU(n)      ((uint32_t)(n) << 8)  /* 0: units of 4 KiB, 1: of 64 KiB, ... */
-#define NVME_CMBSZ_SZ(n)       ((uint32_t)(n) << 12) /* in such units, 20 bits */
-#define NVME_CMBLOC_CQMMS      (1u << 3)             /* queues and lists may mix memories */
-#define NVME_CMBLOC_CQPDS      (1u << 4)
-#define NVME_CMBLOC_CDPMLS     (1u << 5)
-#define NVME_CMBLOC_CDPCILS    (1u << 6)
-#define NVME_CMBLOC_CDMMMS     (1u << 7)
-#define NVME_CMBLOC_CQDA       (1u << 8)
-#define NVME_CMBMSC_CRE        ((uint64_t)1 << 0)
-#define NVME_CMBMSC_CMSE       ((uint64_t)1 << 1)
-#define NVME_CMBMSC_CBA(v)     ((v) & ~(uint64_t)0xfff)
-#define NVME_CMBSTS_CBAI       (1u << 0)
-#define NVME_PMRCAP_RDS        (1u << 3)
-#define NVME_PMRCAP_WDS        (1u << 4)
-#define NVME_PMRCAP_BIR(n)     ((uint32_t)(n) << 5)
-#define NVME_PMRCAP_PMRWBM_ALL (1u << 11) /* a read of PMRSTS completes earlier writes */
-#define NVME_PMRCAP_CMSS       (1u << 24)
-#define NVME_PMRCTL_EN         (1u << 0)
-#define NVME_PMRSTS_NRDY       (1u << 8)
-#define NVME_PMRSTS_CBAI       (1u << 12)
-#define NVME_PMRMSCL_CMSE      (1u << 1)
+#define NVME_CMBSZ_SQS      (1u << 0)
+#define NVME_CMBSZ_CQS      (1u << 1)
+#define NVME_CMBSZ_LISTS    (1u << 2)
+#define NVME_CMBSZ_RDS      (1u << 3)
+#define NVME_CMBSZ_WDS      (1u << 4)
+#define NVME_CMBSZ_SZU(n)   ((uint32_t)(n) << 8)  /* 0: units of 4 KiB, 1: of 64 KiB, ... */
+#define NVME_CMBSZ_SZ(n)    ((uint32_t)(n) << 12) /* in such units, 20 bits */
+#define NVME_CMBLOC_CQMMS   (1u << 3)             /* queues and lists may mix memories */
+#define NVME_CMBLOC_CQPDS   (1u << 4)
+#define NVME_CMBLOC_CDPMLS  (1u << 5)
+#define NVME_CMBLOC_CDPCILS (1u << 6)
+#define NVME_CMBLOC_CDMMMS  (1u << 7)
+#define NVME_CMBLOC_CQDA    (1u << 8)
+#define NVME_CMBMSC_CRE     ((uint64_t)1 << 0)
+#define NVME_CMBMSC_CMSE    ((uint64_t)1 << 1)
+#define NVME_CMBMSC_CBA(v)  ((v) & ~(uint64_t)0xfff)
+#define NVME_CMBSTS_CBAI    (1u << 0)
+
+/* The persistent memory region's registers. */
+#define NVME_PMRCAP_RDS         (1u << 3) /* data of commands that read may be there */
+#define NVME_PMRCAP_WDS         (1u << 4) /* and of those that write */
+#define NVME_PMRCAP_BIR(n)      ((uint32_t)(n) << 5)
+#define NVME_PMRCAP_PMRTU(v)    ((v) >> 8 & 3u)       /* 0: units of 500 ms, 1: minutes */
+#define NVME_PMRCAP_PMRWBM_READ (1u << 10)            /* a read of the region is a barrier */
+#define NVME_PMRCAP_PMRWBM_STS  (1u << 11)            /* a read of PMRSTS is one */
+#define NVME_PMRCAP_PMRTO(n)    ((uint32_t)(n) << 16) /* in such units, 8 bits */
+#define NVME_PMRCAP_CMSS        (1u << 24)
+#define NVME_PMRCTL_EN          (1u << 0)
+#define NVME_PMRSTS_ERR(n)      ((uint32_t)(n) << 0) /* 8 bits */
+#define NVME_PMRSTS_NRDY        (1u << 8)
+#define NVME_PMRSTS_HSTS(v)     ((v) >> 9 & 7u) /* 0: as it should be */
+#define NVME_PMRSTS_CBAI        (1u << 12)
+#define NVME_PMRMSC_CMSE        ((uint64_t)1 << 1) /* of PMRMSCU and PMRMSCL together */
+#define NVME_PMRMSC_CBA(v)      ((v) & ~(uint64_t)0xfff)
+
+_Static_assert(NVME_PMRCAP_BIR(4) == 0x80, "BIR is bits 7:5");
+_Static_assert(NVME_PMRCAP_PMRTU(0x300) == 3, "PMRTU is bits 9:8");
+_Static_assert((NVME_PMRCAP_PMRWBM_READ | NVME_PMRCAP_PMRWBM_STS) == 3u << 10, "PMRWBM: 13:10");
+_Static_assert(NVME_PMRCAP_PMRTO(0xff) == 0xff0000, "PMRTO is bits 23:16");
+_Static_assert(NVME_PMRCAP_CMSS == 0x1000000, "CMSS is bit 24");
+_Static_assert(NVME_PMRSTS_NRDY == 0x100 && NVME_PMRSTS_CBAI == 0x1000, "PMRSTS: bits 8 and 12");
+_Static_assert(NVME_PMRSTS_HSTS(0xe00) == 7, "HSTS is bits 11:9");
+_Static_assert(NVME_PMRMSCU == NVME_PMRMSCL + 4, "the two are one register of 64 bits");
 
 /* A submission queue entry (figure 104). */
 struct nvme_sqe {

@@ -23,10 +23,16 @@ static uint64_t load64(const struct nvme *n, uint32_t reg)
 	return load(n, reg) | (uint64_t)load(n, reg + 4) << 32;
 }
 
+/* What the register should be. */
+static uint32_t *shadow(struct nvme *n, uint32_t reg)
+{
+	return reg < NVME_PMRCAP ? &n->shadow[WORD(reg)] : &n->pmr_shadow[WORD(reg - NVME_PMRCAP)];
+}
+
 /* The register is to read as @value from now on. */
 void nvme_regs_store32(struct nvme *n, uint32_t reg, uint32_t value)
 {
-	__atomic_store_n(&n->shadow[WORD(reg)], value, __ATOMIC_RELAXED);
+	__atomic_store_n(shadow(n, reg), value, __ATOMIC_RELAXED);
 	/* A device that has lost its link reads all ones. */
 	if (!atomic_load_explicit(&n->pci->gone, memory_order_relaxed))
 		__atomic_store_n(&n->regs[WORD(reg)], value, __ATOMIC_RELEASE);
@@ -41,7 +47,7 @@ static void store64(struct nvme *n, uint32_t reg, uint64_t value)
 /* The client's @seen becomes @value, unless he has written something else by now. */
 static void settle(struct nvme *n, uint32_t reg, uint32_t seen, uint32_t value)
 {
-	__atomic_store_n(&n->shadow[WORD(reg)], value, __ATOMIC_RELAXED);
+	__atomic_store_n(shadow(n, reg), value, __ATOMIC_RELAXED);
 	if (seen != value)
 		__atomic_compare_exchange_n(&n->regs[WORD(reg)], &seen, value, false,
 					    __ATOMIC_RELEASE, __ATOMIC_RELAXED);
@@ -64,17 +70,20 @@ void nvme_regs_leave(struct nvme *n)
 	pthread_cond_broadcast(&n->idle);
 }
 
-bool nvme_regs_touched(const struct nvme *n)
+static bool differ(const uint32_t *is, const uint32_t *should, unsigned int words)
 {
-	for (unsigned int i = 0; i < NVME_REG_WORDS; i += 2) {
-		const uint64_t *is = (const uint64_t *)(const void *)&n->regs[i];
-		const uint64_t *should = (const uint64_t *)(const void *)&n->shadow[i];
-
-		if (__atomic_load_n(is, __ATOMIC_RELAXED) !=
-		    __atomic_load_n(should, __ATOMIC_RELAXED))
+	for (unsigned int i = 0; i < words; i += 2) {
+		if (__atomic_load_n((const uint64_t *)(const void *)&is[i], __ATOMIC_RELAXED) !=
+		    __atomic_load_n((const uint64_t *)(const void *)&should[i], __ATOMIC_RELAXED))
 			return true;
 	}
 	return false;
+}
+
+bool nvme_regs_touched(const struct nvme *n)
+{
+	return differ(n->regs, n->shadow, NVME_REG_WORDS) ||
+	       differ(&n->regs[WORD(NVME_PMRCAP)], n->pmr_shadow, NVME_PMR_WORDS);
 }
 
 /* --- the controller memory buffer --- */
@@ -106,7 +115,9 @@ static void cmb_update(struct nvme *n)
 					    NVME_CMBSZ_RDS | NVME_CMBSZ_WDS |
 					    nvme_regs_cmb_size(n->cmb_size)
 				  : 0);
-	bad = base + n->cmb_size < base;
+	bad = n->cmb_size && (!nvme_range_fits(base, n->cmb_size) ||
+			      (n->pmr.on && base <= n->pmr.base + (n->pmr.size - 1) &&
+			       n->pmr.base <= base + (n->cmb_size - 1)));
 	n->cmb_base = base;
 	n->cmb_on = capable && n->cmbmsc & NVME_CMBMSC_CMSE && !bad;
 	nvme_regs_store32(n, NVME_CMBSTS,
@@ -168,6 +179,7 @@ static void shutdown(struct nvme *n)
 	nvme_quiesce(n, NULL);
 	for (unsigned int i = 0; i < n->nr_ns; i++)
 		nvme_store_flush(&n->ns[i]);
+	nvme_pmr_sync(n);
 	nvme_resume(n);
 	n->csts = (n->csts & ~NVME_CSTS_SHST_MASK) | NVME_CSTS_SHST_DONE;
 	nvme_regs_store32(n, NVME_CSTS, n->csts);
@@ -244,18 +256,43 @@ static void accept(struct nvme *n, uint32_t reg, uint32_t writable)
 	settle(n, reg, v, v & writable);
 }
 
+/* What the host says of where memories of the controller are for it, and PMRCTL. */
+static void scan_memories(struct nvme *n)
+{
+	const uint64_t cmbmsc =
+		n->shadow[WORD(NVME_CMBMSC)] | (uint64_t)n->shadow[WORD(NVME_CMBMSC) + 1] << 32;
+	const uint64_t pmrmsc = *shadow(n, NVME_PMRMSCL) | (uint64_t)*shadow(n, NVME_PMRMSCU) << 32;
+	const uint32_t pmrctl = *shadow(n, NVME_PMRCTL);
+
+	if (cmbmsc == n->cmbmsc && pmrmsc == n->pmr.msc &&
+	    !(pmrctl & NVME_PMRCTL_EN) == !atomic_load(&n->pmr.ready))
+		return;
+	nvme_quiesce(n, NULL);
+	/* Of two that overlap the one that was there first stays. */
+	if (pmrmsc != n->pmr.msc) {
+		n->pmr.msc = pmrmsc;
+		nvme_pmr_space(n);
+	}
+	n->cmbmsc = cmbmsc;
+	cmb_update(n);
+	nvme_pmr_space(n);
+	nvme_pmr_control(n, pmrctl);
+	nvme_resume(n);
+}
+
 void nvme_regs_scan(struct nvme *n)
 {
-	static const uint16_t constant[] = { NVME_CAP,    NVME_CAP + 4, NVME_VS,     0x18,
-					     NVME_CMBLOC, NVME_CMBSZ,   0x40,        0x44,
-					     0x48,        0x4c,         NVME_CMBSTS, 0x5c };
-	uint64_t cmbmsc;
+	static const uint16_t constant[] = {
+		NVME_CAP,    NVME_CAP + 4, NVME_VS,     0x18,         NVME_CMBLOC,     NVME_CMBSZ,
+		0x40,        0x44,         0x48,        0x4c,         NVME_CMBSTS,     0x5c,
+		NVME_PMRCAP, NVME_PMRSTS,  NVME_PMREBS, NVME_PMRSWTP, NVME_PMRMSCU + 4
+	};
 
 	if (atomic_load(&n->pci->gone))
 		return;
 	nvme_regs_enter(n);
 	for (unsigned int i = 0; i < sizeof(constant) / sizeof(constant[0]); i++)
-		settle(n, constant[i], load(n, constant[i]), n->shadow[WORD(constant[i])]);
+		settle(n, constant[i], load(n, constant[i]), *shadow(n, constant[i]));
 	accept(n, NVME_AQA, 0x0fff0fffu);
 	accept(n, NVME_ASQ, ~0xfffu);
 	accept(n, NVME_ASQ + 4, ~0u);
@@ -263,13 +300,10 @@ void nvme_regs_scan(struct nvme *n)
 	accept(n, NVME_ACQ + 4, ~0u);
 	accept(n, NVME_CMBMSC, n->cmb_size ? 0xfffff003u : 0);
 	accept(n, NVME_CMBMSC + 4, n->cmb_size ? ~0u : 0);
-	cmbmsc = n->shadow[WORD(NVME_CMBMSC)] | (uint64_t)n->shadow[WORD(NVME_CMBMSC) + 1] << 32;
-	if (cmbmsc != n->cmbmsc) {
-		nvme_quiesce(n, NULL);
-		n->cmbmsc = cmbmsc;
-		cmb_update(n);
-		nvme_resume(n);
-	}
+	accept(n, NVME_PMRCTL, n->pmr.size ? NVME_PMRCTL_EN : 0);
+	accept(n, NVME_PMRMSCL, n->pmr.size ? 0xfffff002u : 0);
+	accept(n, NVME_PMRMSCU, n->pmr.size ? ~0u : 0);
+	scan_memories(n);
 	scan_masks(n);
 	scan_status(n);
 	/* Last: it latches what was written before. */
@@ -281,7 +315,7 @@ void nvme_regs_init(struct nvme *n)
 {
 	n->cap = NVME_CAP_MQES(NVME_QUEUE_MAX) | NVME_CAP_CQR | NVME_CAP_TO(TO_HALF_S) |
 		 NVME_CAP_CSS_NVM | NVME_CAP_MPSMAX(NVME_MPS_MAX) |
-		 (n->cmb_size ? NVME_CAP_CMBS : 0);
+		 (n->cmb_size ? NVME_CAP_CMBS : 0) | (n->pmr.size ? NVME_CAP_PMRS : 0);
 	/* A reset of the subsystem would be one of all its controllers. */
 	if (!nvme_has_siblings(n))
 		n->cap |= NVME_CAP_NSSRS;
@@ -292,6 +326,7 @@ void nvme_regs_init(struct nvme *n)
 	n->cc = 0;
 	n->csts = 0;
 	n->cmbmsc = 0;
+	nvme_pmr_init(n);
 	cmb_update(n);
 }
 

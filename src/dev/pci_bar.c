@@ -49,6 +49,8 @@ static void bar_read(struct cbit_pci *pci, unsigned int bar, uint64_t offset, vo
 		memcpy(buf, (uint8_t *)pci->bar[bar].memory + offset, len);
 		return;
 	}
+	if (pci->model->bar_bytes && pci->model->bar_bytes(pci, bar, offset, buf, len, false))
+		return;
 	pthread_mutex_lock(&pci->lock);
 	while (len) {
 		unsigned int n = piece(offset, len);
@@ -73,6 +75,10 @@ static void bar_write(struct cbit_pci *pci, unsigned int bar, uint64_t offset, c
 		memcpy((uint8_t *)pci->bar[bar].memory + offset, buf, len);
 		return;
 	}
+	/* It only reads what is to be written. */
+	if (pci->model->bar_bytes &&
+	    pci->model->bar_bytes(pci, bar, offset, (void *)(uintptr_t)buf, len, true))
+		return;
 	pthread_mutex_lock(&pci->lock);
 	if (len == 64 && offset % 64 == 0 && pci->model->bar_line) {
 		pci->model->bar_line(pci, bar, offset, in, peer);

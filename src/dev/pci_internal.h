@@ -49,6 +49,9 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "registers are kept as
  * @save:      the frozen model as bytes, at most @size. Return: how many there are. Called locked.
  * @load:      such bytes of another one. Return: 0, or -EINVAL for what never was saved by such a
  *             device; nothing has changed then. Called locked, frozen.
+ * @bar_bytes: an access to a trapped BAR of any length, for what is not registers; NULL, or false:
+ *             it is none of those, and comes as @bar_read and @bar_write. Called unlocked; it may
+ *             lock the device.
  * @bar_line:  64 bytes written at once at a multiple of 64 (MOVDIR64B, or one request of a peer);
  *             NULL: such a write comes in pieces of eight bytes. Otherwise like @bar_write.
  */
@@ -70,6 +73,8 @@ struct pci_model {
 	void (*freeze)(struct cbit_pci *pci, bool on);
 	size_t (*save)(struct cbit_pci *pci, void *buf, size_t size);
 	int (*load)(struct cbit_pci *pci, const void *buf, size_t len);
+	bool (*bar_bytes)(struct cbit_pci *pci, unsigned int bar, uint64_t offset, void *buf,
+			  uint64_t len, bool write);
 	void (*bar_line)(struct cbit_pci *pci, unsigned int bar, uint64_t offset,
 			 const uint8_t line[64], bool peer);
 };
@@ -102,6 +107,9 @@ struct cbit_pci {
 	struct pci_bar_port port[CBIT_PCI_BARS];
 	unsigned int irqs[PCI_IRQS];
 	int msix_bar;
+	/* Where in it the table is, and the pending bits; 0: in its second half. */
+	uint32_t msix_table;
+	uint32_t msix_pending;
 
 	pthread_mutex_t lock;
 	/* Configuration space; a bit is writable, write-1-clear or read-only. */

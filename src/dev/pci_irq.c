@@ -39,11 +39,11 @@ void pci_irq_defaults(struct cbit_pci *pci)
 	if (vectors) {
 		uint32_t bir = (uint32_t)pci->msix_bar;
 
-		/* The table is at the start of its BAR, the pending bits in the second half. */
+		if (!pci->msix_pending)
+			pci->msix_pending = (uint32_t)(pci->bar[bir].size / 2);
 		set_flag(pci, PCI_MSIX_AT + PCI_MSIX_FLAGS, vectors - 1, true);
-		pci_config_set32(pci, PCI_MSIX_AT + PCI_MSIX_TABLE, bir);
-		pci_config_set32(pci, PCI_MSIX_AT + PCI_MSIX_PBA,
-				 (uint32_t)(pci->bar[bir].size / 2) | bir);
+		pci_config_set32(pci, PCI_MSIX_AT + PCI_MSIX_TABLE, pci->msix_table | bir);
+		pci_config_set32(pci, PCI_MSIX_AT + PCI_MSIX_PBA, pci->msix_pending | bir);
 	}
 }
 
@@ -55,6 +55,11 @@ unsigned int cbit_pci_irq_count(const struct cbit_pci *pci, unsigned int index)
 int cbit_pci_msix_bar(const struct cbit_pci *pci)
 {
 	return pci->msix_bar;
+}
+
+uint32_t cbit_pci_msix_table(const struct cbit_pci *pci)
+{
+	return pci->msix_table;
 }
 
 void cbit_pci_set_irqs_enabled(struct cbit_pci *pci, unsigned int index, unsigned int vectors)

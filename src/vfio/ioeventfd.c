@@ -102,11 +102,10 @@ static long change(struct vfio_device *dev, const struct vfio_call *call,
 
 static bool in_msix_table(const struct vfio_ioeventfd *io)
 {
-	const uint64_t entry = 16;
+	const uint64_t entry = 16, table = cbit_pci_msix_table(io->pci);
 
-	/* Our tables start their BAR. */
-	return (int)io->bar == cbit_pci_msix_bar(io->pci) &&
-	       io->pos < entry * cbit_pci_irq_count(io->pci, UAPI_IRQ_MSIX);
+	return (int)io->bar == cbit_pci_msix_bar(io->pci) && io->pos + io->count > table &&
+	       io->pos < table + entry * cbit_pci_irq_count(io->pci, UAPI_IRQ_MSIX);
 }
 
 long vfio_ioeventfd(struct vfio_device *dev, const struct vfio_call *call)

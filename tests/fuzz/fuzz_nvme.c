@@ -15,6 +15,8 @@
 
 #define CMB_IOVA (RAM_IOVA + RAM_SIZE) /* they touch */
 #define CMB_SIZE 0x10000u
+#define PMR_IOVA (CMB_IOVA + CMB_SIZE) /* and so do these */
+#define PMR_SIZE 0x10000u
 #define DISK     0x40000u
 #define QUEUES   4u
 /* A look takes one batch of each queue; a ring of 4096 entries is empty after this many. */
@@ -29,7 +31,7 @@ struct rig {
 
 static void plug(struct rig *r)
 {
-	machine_plug(&r->m, "nvme,size=256K,cmb=64K", NVME_VECTORS);
+	machine_plug(&r->m, "nvme,size=256K,cmb=64K,pmr=64K", NVME_VECTORS);
 	r->n = r->m.pci->state;
 	/* What opening it does, but for the thread. */
 	atomic_store(&r->m.pci->in_use, true);
@@ -61,6 +63,11 @@ static void check(const struct rig *r)
 	FUZZ_CHECK(!n->stopping && !n->scanning && !n->worker[0].busy);
 	FUZZ_CHECK(n->regs[NVME_CSTS / 4] == n->csts && n->regs[NVME_VS / 4] == NVME_VS_1_4);
 	FUZZ_CHECK(n->ns[0].blocks << n->ns[0].shift == DISK);
+	FUZZ_CHECK((n->regs[NVME_PMRCTL / 4] & NVME_PMRCTL_EN) == atomic_load(&n->pmr.ready));
+	FUZZ_CHECK(!atomic_load(&n->pmr.ready) || !(n->regs[NVME_PMRSTS / 4] & NVME_PMRSTS_NRDY));
+	FUZZ_CHECK(!n->pmr.on || n->pmr.base <= UINT64_MAX - (PMR_SIZE - 1));
+	FUZZ_CHECK(!n->pmr.on || !n->cmb_on || n->pmr.base > n->cmb_base + (CMB_SIZE - 1) ||
+		   n->cmb_base > n->pmr.base + (PMR_SIZE - 1));
 }
 
 static void work(struct rig *r)
@@ -88,6 +95,9 @@ static void enable(struct rig *r)
 	store(r, NVME_ACQ, (uint32_t)RAM_IOVA + 0x1000);
 	store(r, NVME_ACQ + 4, 0);
 	store(r, NVME_CMBMSC, CMB_IOVA | NVME_CMBMSC_CRE | NVME_CMBMSC_CMSE);
+	store(r, NVME_PMRMSCU, (uint32_t)(PMR_IOVA >> 32));
+	store(r, NVME_PMRMSCL, (uint32_t)(PMR_IOVA | NVME_PMRMSC_CMSE));
+	store(r, NVME_PMRCTL, NVME_PMRCTL_EN);
 	store(r, NVME_CC, NVME_CC_EN | 6u << 16 | 4u << 20);
 	work(r);
 	FUZZ_CHECK(r->n->csts == NVME_CSTS_RDY);
@@ -96,6 +106,7 @@ static void enable(struct rig *r)
 /* Machine and device are kept; the controller is as new, and enabled with queues if asked for. */
 static struct rig *up(uint8_t how)
 {
+	static const uint8_t zeroes[PMR_SIZE];
 	static struct rig kept;
 	struct rig *r = &kept;
 
@@ -104,6 +115,7 @@ static struct rig *up(uint8_t how)
 	memset(r->tails, 0, sizeof(r->tails));
 	machine_reset(&r->m);
 	memset(r->m.pci->bar[NVME_CMB_BAR].memory, 0, CMB_SIZE);
+	FUZZ_CHECK(pwrite(r->n->pmr.fd, zeroes, PMR_SIZE, 0) == (ssize_t)PMR_SIZE);
 	r->n->ns[0].shift = how & 4 ? NVME_SHIFT_MAX : NVME_SHIFT_MIN;
 	r->n->ns[0].blocks = DISK >> r->n->ns[0].shift;
 	if (how & 1)
@@ -127,8 +139,9 @@ static uint64_t address(struct input *in)
 	switch (form >> 5) {
 	case 0:
 	case 1:
-	case 2:
 		return RAM_IOVA + (form & 31u) * 4096;
+	case 2:
+		return PMR_IOVA + (form & 15u) * 4096 + (form & 16 ? take16(in) : 0);
 	case 3:
 		return RAM_IOVA + (form & 31u) * 4096 + take16(in);
 	case 4:
@@ -216,7 +229,12 @@ static void others(struct rig *r, struct input *in, uint8_t op)
 
 	switch (op >> 6) {
 	case 0:
-		/* what is not a store of the client */
+		/* what is not a store of the client, or not to registers */
+		if (op & 8) {
+			cbit_pci_bar_write(r->m.pci, NVME_PMR_BAR, at, &v, size > 4 ? 4 : size);
+			cbit_pci_bar_read(r->m.pci, NVME_PMR_BAR, at, &v, size > 4 ? 4 : size);
+			break;
+		}
 		at = at % 0x1200u & ~(size - 1u);
 		cbit_pci_bar_write(r->m.pci, NVME_REG_BAR, at, &v, size > 4 ? 4 : size);
 		break;
@@ -240,12 +258,14 @@ static void step(struct rig *r, struct input *in)
 		NVME_CMBMSC,  NVME_CMBMSC + 4, NVME_CSTS,   NVME_NSSR,    NVME_INTMS, NVME_INTMC,
 		NVME_ACQ + 4, NVME_CMBLOC,     NVME_PMRCTL, NVME_VS
 	};
+	static const uint16_t memories[] = { NVME_PMRCTL, NVME_PMRMSCL, NVME_PMRMSCU, NVME_PMRSTS,
+					     NVME_PMRCAP, NVME_PMREBS,  NVME_PMRSWTP, NVME_CMBMSC };
 	const uint8_t op = take8(in);
 	uint64_t at, v;
 
 	switch (op & 7) {
 	case 0:
-		store(r, registers[op >> 4], take32(in));
+		store(r, op & 8 ? memories[op >> 5] : registers[op >> 4], take32(in));
 		break;
 	case 1:
 		v = take8(in);

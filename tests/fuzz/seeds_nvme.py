@@ -16,6 +16,10 @@ def cmb(page):
     return bytes([0x80 | page])
 
 
+def pmr(page):
+    return bytes([0x40 | page])
+
+
 def edge(words, end=False):
     return bytes([0xA0 | (16 if end else 0) | words])
 
@@ -30,6 +34,13 @@ REG = {"cc": 0, "aqa": 1, "asq": 2, "asqh": 3, "acq": 4, "cap": 5, "cmbmsc": 6, 
 
 def reg(name, value):
     return bytes([REG[name] << 4]) + struct.pack("<I", value)
+
+
+PMR = {"ctl": 0, "mscl": 1, "mscu": 2, "sts": 3, "cap": 4}
+
+
+def pmreg(name, value):
+    return bytes([PMR[name] << 5 | 8]) + struct.pack("<I", value)
 
 
 def bell(index, value):
@@ -88,6 +99,13 @@ seeds = {
     "subsystem-reset": (3, reg("nssr", 0x4E564D65), reg("csts", 16), reg("cc", CC)),
     "masks": (3, reg("intms", 5), command(1, READ), reg("intmc", 1), TAKE, reg("intms", 0xFFFFFFFF)),
     "constants": (1, reg("cap", 0), reg("vs", 1), reg("cmbloc", 7), reg("pmrctl", 1)),
+    "pmr-data": (3, command(1, WRITE, pmr(2), dw12=7), command(1, READ, pmr(15), dw12=7),
+                 command(1, READ, pmr(15), pmr(0), dw12=15), command(1, READ, pmr(1), cmb(0), dw12=15)),
+    "pmr-off": (3, pmreg("ctl", 0), command(1, READ, pmr(2)), pmreg("sts", 0), pmreg("cap", 0), pmreg("ctl", 1),
+                command(1, READ, pmr(2))),
+    "pmr-moves": (3, pmreg("mscl", 0x80002), command(1, WRITE, pmr(2)), pmreg("mscu", 0xFFFFFFFF),
+                  pmreg("mscl", 0xFFFF0002), command(1, READ, raw(2**64 - 4096)), pmreg("mscl", 0xFFFF1002),
+                  reg("cmbmsc", 0xFFFF0003), reg("cmbmsch", 0xFFFFFFFF), command(1, READ, raw(2**64 - 4096))),
     "identify": (1, *(command(0, 6, dw10=cns) for cns in range(5)), command(0, 6, nsid=15), TAKE),
     "logs": (1, *(command(0, 2, dw10=lid | 1023 << 16, nsid=0xFFFFFFFF) for lid in range(7)), TAKE,
              command(0, 2, dw10=1 | 15 << 16, dw12=64), command(0, 2, dw10=2 | 15 << 16, dw12=2)),
