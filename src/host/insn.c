@@ -13,6 +13,7 @@
 #include <Zydis/Zydis.h>
 
 #include "host.h"
+#include "insn_vector.h"
 
 #define FLAG_CF     0x001u
 #define FLAG_PF     0x004u
@@ -33,6 +34,7 @@ struct emu {
 	bool have_fp;
 	bool fp_changed;
 	bool again; /* the instruction is not at its end */
+	struct host_vectors *vectors;
 	ZydisDecodedInstruction insn;
 	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
 	bool (*locate)(void *opaque, uint64_t addr, struct host_access *out);
@@ -218,6 +220,83 @@ static int store(struct emu *e, const ZydisDecodedOperand *dst, const ZydisDecod
 	return x && len <= 16 ? mem_write(e, addr, x, len) : -ENOSYS;
 }
 
+static bool is_vector(ZydisRegister reg)
+{
+	ZydisRegisterClass c = ZydisRegisterGetClass(reg);
+
+	return c == ZYDIS_REGCLASS_XMM || c == ZYDIS_REGCLASS_YMM || c == ZYDIS_REGCLASS_ZMM;
+}
+
+/* Bytes of what one bit of a mask is for. */
+static unsigned int element(ZydisMnemonic mnemonic)
+{
+	switch (mnemonic) {
+	case ZYDIS_MNEMONIC_VMOVDQU8:
+		return 1;
+	case ZYDIS_MNEMONIC_VMOVDQU16:
+		return 2;
+	case ZYDIS_MNEMONIC_VMOVDQU32:
+	case ZYDIS_MNEMONIC_VMOVDQA32:
+	case ZYDIS_MNEMONIC_VMOVUPS:
+	case ZYDIS_MNEMONIC_VMOVAPS:
+		return 4;
+	default:
+		return 8;
+	}
+}
+
+/* Which bytes an AVX-512 instruction moves: all, or those of elements that a mask has. */
+static bool enabled(struct emu *e, bool on[HOST_VECTOR_BYTES])
+{
+	const ZydisRegister k = e->insn.avx.mask.reg;
+
+	memset(on, true, HOST_VECTOR_BYTES);
+	return k <= ZYDIS_REGISTER_K0 || k > ZYDIS_REGISTER_K7 ||
+	       host_vector_enabled(e->vectors, (unsigned int)(k - ZYDIS_REGISTER_K0),
+				   element(e->insn.mnemonic), on);
+}
+
+/* AVX's moves between memory and a register. What is loaded is followed by zeros. */
+static int vector_move(struct emu *e)
+{
+	const ZydisDecodedOperand *mem = NULL;
+	uint8_t value[HOST_VECTOR_BYTES], bytes[HOST_VECTOR_BYTES];
+	bool on[HOST_VECTOR_BYTES], load = false;
+	unsigned int len, reg = 32;
+	uint64_t addr;
+
+	for (unsigned int i = 0; i < e->insn.operand_count_visible; i++) {
+		if (e->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY) {
+			mem = &e->op[i];
+			load = i > 0;
+		} else if (is_vector(e->op[i].reg.value)) {
+			reg = (unsigned int)ZydisRegisterGetId(e->op[i].reg.value);
+		}
+	}
+	len = mem ? mem->size / 8u : 0;
+	if (!len || len > HOST_VECTOR_BYTES || reg > 31 ||
+	    !host_vector_get(e->vectors, reg, value) || !enabled(e, on))
+		return -ENOSYS;
+	addr = effective(e, mem);
+	/* Runs of what is moved: what a mask leaves out is not touched. */
+	for (unsigned int i = 0, n; i < len; i += n) {
+		for (n = 1; i + n < len && on[i + n] == on[i]; n++)
+			;
+		if (on[i] && (load ? mem_read(e, addr + i, bytes + i, n)
+				   : mem_write(e, addr + i, value + i, n)))
+			return -ENOSYS;
+	}
+	if (!load)
+		return 0;
+	for (unsigned int i = 0; i < HOST_VECTOR_BYTES; i++) {
+		if (i >= len || (!on[i] && e->insn.avx.mask.mode == ZYDIS_MASK_MODE_ZEROING))
+			value[i] = 0;
+		else if (on[i])
+			value[i] = bytes[i];
+	}
+	return host_vector_set(e->vectors, reg, value) ? 0 : -ENOSYS;
+}
+
 static void flags_logic(struct emu *e, uint64_t r, unsigned int len)
 {
 	uint64_t f = e->regs->eflags & ~(uint64_t)FLAGS_ARITH;
@@ -400,6 +479,25 @@ static int execute(struct emu *e)
 		if (e->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY)
 			return store(e, &e->op[0], &e->op[1]);
 		return load(e, &e->op[0], &e->op[1]);
+	case ZYDIS_MNEMONIC_VMOVD:
+	case ZYDIS_MNEMONIC_VMOVQ:
+	case ZYDIS_MNEMONIC_VMOVDQU:
+	case ZYDIS_MNEMONIC_VMOVDQA:
+	case ZYDIS_MNEMONIC_VMOVUPS:
+	case ZYDIS_MNEMONIC_VMOVAPS:
+	case ZYDIS_MNEMONIC_VMOVUPD:
+	case ZYDIS_MNEMONIC_VMOVAPD:
+	case ZYDIS_MNEMONIC_VMOVDQU8:
+	case ZYDIS_MNEMONIC_VMOVDQU16:
+	case ZYDIS_MNEMONIC_VMOVDQU32:
+	case ZYDIS_MNEMONIC_VMOVDQU64:
+	case ZYDIS_MNEMONIC_VMOVDQA32:
+	case ZYDIS_MNEMONIC_VMOVDQA64:
+	case ZYDIS_MNEMONIC_VMOVNTDQ:
+	case ZYDIS_MNEMONIC_VMOVNTPS:
+	case ZYDIS_MNEMONIC_VMOVNTPD:
+	case ZYDIS_MNEMONIC_VMOVNTDQA:
+		return vector_move(e);
 	case ZYDIS_MNEMONIC_MOVSB:
 	case ZYDIS_MNEMONIC_STOSB:
 		return string_op(e, 1, e->insn.mnemonic == ZYDIS_MNEMONIC_MOVSB);
@@ -468,19 +566,24 @@ int host_insn_emulate(pid_t tid, struct user_regs_struct *regs, bool *regs_chang
 		      bool (*locate)(void *opaque, uint64_t addr, struct host_access *out),
 		      void *opaque, char *text, size_t text_size)
 {
-	struct emu e = { .tid = tid, .regs = regs, .locate = locate, .opaque = opaque };
+	struct host_vectors vectors;
+	struct emu e = {
+		.tid = tid, .regs = regs, .vectors = &vectors, .locate = locate, .opaque = opaque
+	};
 	struct user_regs_struct before = *regs;
 	int ret;
 
 	if (!decode(&e, text, text_size))
 		return -ENOSYS;
+	/* Its area is large, and seldom used. */
+	host_vector_begin(&vectors, tid);
 	ret = execute(&e);
 	if (ret) {
 		*regs = before;
 		describe(&e, regs->rip, text, text_size);
 		return ret;
 	}
-	if (e.fp_changed && ptrace(PTRACE_SETFPREGS, tid, 0, &e.fp))
+	if ((e.fp_changed && ptrace(PTRACE_SETFPREGS, tid, 0, &e.fp)) || !host_vector_put(&vectors))
 		return -ENOSYS;
 	if (!e.again)
 		regs->rip += e.insn.length;

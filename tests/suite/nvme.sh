@@ -20,8 +20,8 @@ nvme_qemu() {
 	fi
 	head -c "${mib}M" /dev/urandom >"$src"
 	truncate -s "${mib}M" "$disk"
-	begin "nvme: qemu-img info"
-	run --device "nvme,file=$disk" -- qemu-img info "nvme://$nvme_disk/1"
+	begin "nvme: qemu-img info, and two BARs that it does not know"
+	run --device "nvme,file=$disk,cmb=1M,pmr=1M" -- qemu-img info "nvme://$nvme_disk/1"
 	want_rc 0
 	want_out "virtual size: .* \($((mib * 1048576)) bytes\)"
 	want_qemu_kinds
@@ -49,7 +49,7 @@ nvme_qemu() {
 		end
 	done
 	begin "nvme: qemu-io: write zeroes, discard, flush, patterns; blocks of 4096 bytes"
-	run --device "nvme,file=$disk,block=4096" -- qemu-io -f raw -c 'write -P 0x5a 64k 1M' \
+	run --device "nvme,file=$disk,block=4096,pmr=64K" -- qemu-io -f raw -c 'write -P 0x5a 64k 1M' \
 		-c 'write -z 128k 64k' -c 'discard 256k 64k' -c flush -c 'read -P 0x5a 64k 64k' \
 		-c 'read -P 0 128k 64k' -c 'read -P 0 256k 64k' -c 'read -P 0x5a 320k 768k' "nvme://$nvme_disk/1"
 	want_rc 0
@@ -57,6 +57,66 @@ nvme_qemu() {
 	want_qemu_kinds
 	end
 	rm -f "$disk"
+}
+
+# The persistent memory region: in memory, in a file, under kill -9, for another device.
+nvme_pmr() {
+	local policy pmr=$T/pmr-file victim word
+	begin "nvme: a persistent memory region: handshake, accesses, data of commands, resets"
+	for word in pmr=64K cmb=1M,pmr=64K "pmr-file=$pmr"; do
+		rm -f "$pmr"
+		truncate -s 64K "$pmr"
+		run --device "nvme,size=16M,$word" -- "$clients/client_pmr" data
+		want_rc 0
+		want_out 'a region of 65536 bytes: all right$'
+		want_findings
+	done
+	end
+	begin "nvme: a persistent memory region in a file outlives cbit"
+	run --device "nvme,pmr-file=$pmr" -- "$clients/client_pmr" write 3
+	want_out '^written$'
+	run --device "nvme,pmr-file=$pmr" -- "$clients/client_pmr" check 3
+	want_rc 0
+	want_out '^there$'
+	run --device "nvme,pmr-file=$pmr" -- "$clients/client_pmr" check 4
+	want_rc 2
+	run --device nvme,pmr=64K -- "$clients/client_pmr" check 3
+	want_rc 2
+	end
+	begin "nvme: a persistent memory region after kill -9: what a barrier told of is there"
+	: >"$out"
+	"$cbit" run --device "nvme,pmr-file=$pmr" -- "$clients/client_pmr" write 5 wait >"$out" 2>"$err" </dev/null &
+	victim=$!
+	until_true 20 grep -q '^written$' "$out" || because "it was not written"
+	kill -9 "$victim" || because "cbit had ended by itself"
+	wait "$victim" 2>/dev/null || true
+	run --device "nvme,pmr-file=$pmr" -- "$clients/client_pmr" check 5
+	want_rc 0
+	want_out '^there$'
+	end
+	for policy in linux-7.2 complete; do
+		begin "nvme: another device copies into a persistent memory region, $policy"
+		run --platform sme --policy "$policy" --device nvme,pmr=64K --device ioat -- "$clients/client_pmr" peer
+		want_rc 0
+		if [ "$policy" = complete ]; then
+			want_out '^arrived$'
+			want_findings
+		else
+			want_out '^lost$'
+			want_findings mmio-encrypted=1
+		fi
+		end
+	done
+	begin "nvme: a persistent memory region that cannot be had"
+	truncate -s 32K "$pmr"
+	for word in pmr=0 pmr=3M pmr=128G pmr-file=/nonexistent "pmr-file=$pmr" "pmr=64K,pmr-file=$pmr" \
+		"pmr-file=/dev/null" "sriov=1,pmr=32K"; do
+		run --device "nvme,$word" -- true
+		want_rc 125
+		want_err "^cbit: .*nvme: .*pmr"
+	done
+	end
+	rm -f "$pmr"
 }
 
 section_nvme() {
@@ -99,6 +159,7 @@ section_nvme() {
 	want_rc 125
 	want_err 'is in use by another device'
 	end
+	nvme_pmr
 	nvme_qemu
 }
 
