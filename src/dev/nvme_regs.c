@@ -26,7 +26,8 @@ static uint64_t load64(const struct nvme *n, uint32_t reg)
 /* What the register should be. */
 static uint32_t *shadow(struct nvme *n, uint32_t reg)
 {
-	return reg < NVME_PMRCAP ? &n->shadow[WORD(reg)] : &n->pmr_shadow[WORD(reg - NVME_PMRCAP)];
+	return WORD(reg) < NVME_REG_WORDS ? &n->shadow[WORD(reg)]
+					  : &n->pmr_shadow[WORD(reg - NVME_PMRCAP)];
 }
 
 /* The register is to read as @value from now on. */

@@ -251,8 +251,10 @@ int main(int argc, char **argv)
 		printf("written\n");
 		fflush(stdout);
 	}
-	while (argc > 3)
-		pause();
+	if (argc > 3) {
+		for (;;)
+			pause();
+	}
 	munmap(p.bytes, p.size);
 	vc_close(&vc);
 	return 0;
