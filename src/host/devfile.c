@@ -264,6 +264,11 @@ void host_devfile_drain(struct host *host)
 	while ((n = read(host->inotify, buf, sizeof(buf))) > 0) {
 		for (const char *p = buf; p < buf + n; p += sizeof(*ev) + ev->len) {
 			ev = (const struct inotify_event *)(const void *)p;
+			/* More closes than the kernel keeps: what is open has to be asked. */
+			if (ev->mask & IN_Q_OVERFLOW) {
+				host->again = 1;
+				host->lost = true;
+			}
 			if (!(ev->mask & IN_CLOSE))
 				continue;
 			for (unsigned int i = 0; i < host->nr_devfiles; i++) {
@@ -273,13 +278,17 @@ void host_devfile_drain(struct host *host)
 			host_dmabuf_closed(host, ev->wd);
 		}
 	}
-	if (!host->again)
+	if (!host->again) {
+		host->lost = false;
 		return;
+	}
 	for (unsigned int i = 0; i < host->nr_devfiles; i++) {
 		if (is_open(host, &host->devfiles[i]))
 			closed(host, &host->devfiles[i], false);
 		open |= is_open(host, &host->devfiles[i]);
 	}
+	if (host->lost)
+		open |= host_dmabuf_look(host);
 	if (!open)
 		host->again = 0;
 }

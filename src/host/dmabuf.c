@@ -20,6 +20,7 @@ struct host_dmabuf {
 	struct cbit_file *file;
 	uint64_t id;
 	int watch;
+	bool watched; /* see host_dmabuf_look() */
 	struct host_dmabuf *next;
 };
 
@@ -125,6 +126,70 @@ void host_dmabuf_closed(struct host *host, int watch)
 	file = buf->file;
 	forget(host, buf);
 	host_files_release(host, file);
+}
+
+/*
+ * Which watches there are, as the kernel shows them; it takes each away with its file. The order is
+ * that of the list, but for those that are gone. Called with the lock held.
+ */
+static bool find_watches(struct host *host)
+{
+	struct host_dmabuf *at = NULL, *buf;
+	char text[256];
+	unsigned int watch;
+	FILE *f;
+
+	snprintf(text, sizeof(text), "/proc/self/fdinfo/%d", host->inotify);
+	f = fopen(text, "re");
+	if (!f)
+		return false;
+	for (buf = host->dmabufs; buf; buf = buf->next)
+		buf->watched = false;
+	while (fgets(text, sizeof(text), f)) {
+		if (sscanf(text, "inotify wd:%x ", &watch) != 1)
+			continue;
+		for (buf = at; buf && buf->watch != (int)watch;)
+			buf = buf->next;
+		if (!buf) {
+			for (buf = host->dmabufs; buf && buf->watch != (int)watch;)
+				buf = buf->next;
+		}
+		if (!buf)
+			continue;
+		buf->watched = true;
+		at = buf->next;
+	}
+	fclose(f);
+	return true;
+}
+
+bool host_dmabuf_look(struct host *host)
+{
+	struct host_dmabuf **at, *buf, *gone = NULL;
+	bool open;
+
+	pthread_mutex_lock(&host->files_lock);
+	if (host->dmabufs && find_watches(host)) {
+		for (at = &host->dmabufs; *at;) {
+			if ((*at)->watched) {
+				at = &(*at)->next;
+				continue;
+			}
+			buf = take_out(at);
+			buf->next = gone;
+			gone = buf;
+		}
+	}
+	open = host->dmabufs != NULL;
+	pthread_mutex_unlock(&host->files_lock);
+	while ((buf = gone)) {
+		struct cbit_file *file = buf->file;
+
+		gone = buf->next;
+		forget(host, buf);
+		host_files_release(host, file);
+	}
+	return open;
 }
 
 void host_dmabuf_close_all(struct host *host)

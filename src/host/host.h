@@ -186,6 +186,8 @@ int host_dmabuf_open(struct host *host, struct cbit_file *file, int *fd);
 void host_dmabuf_cancel(struct host *host, const struct cbit_file *file);
 /* inotify tells of a close: of one of them, or of something else. */
 void host_dmabuf_closed(struct host *host, int watch);
+/* Some closes were not told: find out of which. Is any left? */
+bool host_dmabuf_look(struct host *host);
 void host_dmabuf_close_all(struct host *host);
 struct cbit_file *host_dmabuf_find(struct host *host, uint64_t id);
 int host_dmabuf_stat(pid_t tid, int fd, struct stat *st);
@@ -422,6 +424,8 @@ struct host {
 	struct host_fds fds;
 	/* ms until device files are looked at again for a close under way; 0: never. By @drain. */
 	int again;
+	bool lost; /* closes may not have been told: until @again is 0 dma-bufs are looked at, too
+		    */
 	/* Closed, and not released yet for a call that does not end. By @drain. */
 	struct cbit_file *late[64];
 	unsigned int nr_late;

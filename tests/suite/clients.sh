@@ -127,6 +127,16 @@ client_dmabufs() {
 	want_rc 0
 	want_findings
 	end
+	begin "client: more closes than the kernel tells of"
+	run --device ioat,membar=64K -- "$clients/client_overflow"
+	if [ "$rc" = 77 ]; then
+		skip "$name" "$(cat "$out")"
+	else
+		want_rc 0
+		want_out '^all right$'
+		want_findings
+		end
+	fi
 	begin "client: dma-bufs are revoked"
 	run "${two[@]}" -- "$clients/client_dmabuf" revoke
 	want_rc 0
