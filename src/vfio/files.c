@@ -45,7 +45,11 @@ int cbit_vfio_open(struct cbit_machine *machine, enum cbit_file_kind kind, unsig
 		return -ENOMEM;
 	file->machine = machine;
 	file->kind = kind;
-	pthread_rwlock_wrlock(&machine->state);
+	/*
+	 * For reading: a call may wait for a page of the client, and whoever brings it opens files.
+	 * What an open changes is looked at by those alone who have @state for writing.
+	 */
+	pthread_rwlock_rdlock(&machine->state);
 	switch (kind) {
 	case CBIT_FILE_CONTAINER:
 		file->container = calloc(1, sizeof(*file->container));
@@ -60,7 +64,9 @@ int cbit_vfio_open(struct cbit_machine *machine, enum cbit_file_kind kind, unsig
 			ret = -ENOMEM;
 		break;
 	case CBIT_FILE_GROUP:
+		pthread_mutex_lock(&machine->opens);
 		ret = open_group(machine, number, file);
+		pthread_mutex_unlock(&machine->opens);
 		break;
 	case CBIT_FILE_EVENTQ:
 	case CBIT_FILE_DMABUF:
@@ -164,12 +170,19 @@ long cbit_vfio_ioctl(struct cbit_file *file, void *caller, uint32_t cmd, uint64_
 {
 	struct cbit_machine *machine = file->machine;
 	const struct vfio_call call = { .machine = machine, .caller = caller, .arg = arg };
+	char byte;
 	long ret;
 
-	if (changes_state(file, cmd))
+	if (changes_state(file, cmd)) {
+		/*
+		 * The page may have to be brought by other calls of the client: it is waited for
+		 * without the lock. (Where @arg is no address nothing comes of it.)
+		 */
+		(void)machine->client->copy_in(machine->client_opaque, caller, &byte, arg, 1);
 		pthread_rwlock_wrlock(&machine->state);
-	else
+	} else {
 		pthread_rwlock_rdlock(&machine->state);
+	}
 	switch (file->kind) {
 	case CBIT_FILE_CONTAINER:
 		ret = vfio_container_ioctl(file->container, &call, cmd);

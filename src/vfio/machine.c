@@ -91,6 +91,7 @@ int cbit_machine_create(const struct cbit_machine_config *config, struct cbit_ma
 	machine->bar_memory = config->bar_memory;
 	machine->mmio_next = CBIT_MMIO_BASE;
 	pthread_rwlock_init(&machine->state, NULL);
+	pthread_mutex_init(&machine->opens, NULL);
 	pthread_mutex_init(&machine->refs_lock, NULL);
 	pthread_mutex_init(&machine->dmabuf_lock, NULL);
 	ret = cbit_mem_create(&machine->platform, &machine->mem);
@@ -151,6 +152,7 @@ void cbit_machine_destroy(struct cbit_machine *machine)
 		pthread_mutex_destroy(&ref->lock);
 		free(ref);
 	}
+	pthread_mutex_destroy(&machine->opens);
 	pthread_mutex_destroy(&machine->refs_lock);
 	pthread_mutex_destroy(&machine->dmabuf_lock);
 	pthread_rwlock_destroy(&machine->state);

@@ -211,6 +211,7 @@ struct cbit_machine {
 	bool noiommu; /* its kernel sees no IOMMU: VFIO has groups of type VFIO_NO_IOMMU */
 	/* State of files: changes take it for writing, mapping calls for reading. */
 	pthread_rwlock_t state;
+	pthread_mutex_t opens; /* of groups, with @state taken for reading */
 	uint64_t next_mapping;
 	uint64_t mmio_next;
 	struct vfio_device *devices[VFIO_MAX_DEVICES];

@@ -10,9 +10,12 @@
  *   eventfd    an interrupt's eventfd filled up just before it is signalled; nobody reads it
  *   attribute  an empty write to an attribute, then one with a number, and one for the terminal
  *   wide       lengths that are 32 bits wide, in registers with more above
- *   page       a call whose argument lies in a page that another thread brings (userfaultfd), by
- * calls of its own, while a third one has closed a file. 77 where that is not allowed. flags flags
- * and sizes that Linux refuses Exit status 0 when all went as under Linux.
+ *   page       calls whose arguments lie in a page that another thread brings (userfaultfd), by
+ *              opens and other calls of its own, while a third one has closed a file; 77 where
+ *              that is not allowed
+ *   flags      flags and sizes that Linux refuses
+ *
+ * Exit status 0 when all went as under Linux.
  */
 #include "vfio_client.h"
 
@@ -265,23 +268,31 @@ static void wide(void)
 }
 
 static int faults;
+static char group_path[32];
 static uint8_t *missing;
 
-static void *bring(void *opaque)
+/* Whoever brings pages makes calls of every kind meanwhile. */
+static void *bring(void *bytes)
 {
-	struct vfio_device_info *info = opaque, own = { .argsz = sizeof(own) };
+	struct vfio_device_info own = { .argsz = sizeof(own) };
 	struct uffdio_copy copy = { .dst = (uintptr_t)missing,
-				    .src = (uintptr_t)info,
+				    .src = (uintptr_t)bytes,
 				    .len = VC_PAGE };
 	struct uffd_msg msg;
 	struct stat st;
+	int container, iommufd;
 
 	VC_REQUIRE(read(faults, &msg, sizeof(msg)) == sizeof(msg), "no fault");
 	usleep(300000); /* the file has been closed meanwhile */
 	VC_REQUIRE(!fstat(c.container, &st), "fstat");
 	VC_REQUIRE(!ioctl(c.dev[0].fd, VFIO_DEVICE_GET_INFO, &own), "GET_INFO");
-	info->argsz = sizeof(*info);
+	container = open("/dev/vfio/vfio", O_RDWR);
+	iommufd = open("/dev/iommu", O_RDWR);
+	VC_REQUIRE(container >= 0 && iommufd >= 0, "opening a container and an iommufd");
+	VC_REQUIRE(open(group_path, O_RDWR) < 0 && errno == EBUSY, "opening the group twice");
 	VC_REQUIRE(!ioctl(faults, UFFDIO_COPY, &copy), "UFFDIO_COPY");
+	close(container);
+	close(iommufd);
 	return NULL;
 }
 
@@ -292,13 +303,29 @@ static void *close_late(void *opaque)
 	return NULL;
 }
 
+/* A call whose argument is on a page that is missing, and is brought with those bytes. */
+static long call(int fd, unsigned long cmd, const void *bytes, size_t len)
+{
+	void *source = vc_memory(VC_PAGE, VC_PAGE, 0);
+	pthread_t thread;
+	long ret;
+
+	memcpy(source, bytes, len);
+	VC_REQUIRE(!madvise(missing, VC_PAGE, MADV_DONTNEED), "madvise");
+	VC_REQUIRE(!pthread_create(&thread, NULL, bring, source), "pthread_create");
+	ret = ioctl(fd, cmd, missing);
+	pthread_join(thread, NULL);
+	return ret;
+}
+
 static void page(void)
 {
+	const struct vfio_device_info info = { .argsz = sizeof(info) };
 	struct uffdio_register range = { .range = { .len = VC_PAGE },
 					 .mode = UFFDIO_REGISTER_MODE_MISSING };
 	struct uffdio_api api = { .api = UFFD_API };
-	int other = open("/dev/vfio/vfio", O_RDWR);
-	pthread_t thread[2];
+	int other = open("/dev/vfio/vfio", O_RDWR), fd;
+	pthread_t thread;
 
 	faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
 	if (faults < 0)
@@ -308,12 +335,16 @@ static void page(void)
 	range.range.start = (uintptr_t)missing;
 	VC_REQUIRE(!ioctl(faults, UFFDIO_API, &api) && !ioctl(faults, UFFDIO_REGISTER, &range),
 		   "userfaultfd");
-	pthread_create(&thread[0], NULL, bring, vc_memory(VC_PAGE, VC_PAGE, 0));
-	pthread_create(&thread[1], NULL, close_late, &other);
-	VC_REQUIRE(!ioctl(c.dev[0].fd, VFIO_DEVICE_GET_INFO, missing),
+	snprintf(group_path, sizeof(group_path), "/dev/vfio/%d", c.dev[0].group_number);
+	VC_REQUIRE(!pthread_create(&thread, NULL, close_late, &other), "pthread_create");
+	VC_REQUIRE(!call(c.dev[0].fd, VFIO_DEVICE_GET_INFO, &info, sizeof(info)),
 		   "GET_INFO of a missing page");
-	pthread_join(thread[0], NULL);
-	pthread_join(thread[1], NULL);
+	pthread_join(thread, NULL);
+	/* one that no other call may meet once it has its argument */
+	fd = (int)call(c.dev[0].group, VFIO_GROUP_GET_DEVICE_FD, c.dev[0].bdf,
+		       sizeof(c.dev[0].bdf));
+	VC_REQUIRE(fd >= 0, "GET_DEVICE_FD of a missing name");
+	close(fd);
 	/* And the file is released in the end: the group is free when all is closed. */
 	vc_close(&c);
 	vc_open(&c, 0, 1, VFIO_TYPE1v2_IOMMU);
