@@ -41,7 +41,7 @@ static struct faulty *faulty(const char *spec)
 	current = f;
 	assert_int_equal(cbit_fault_plan_create(&f->plan), 0);
 	assert_int_equal(cbit_fault_plan_add(f->plan, spec, NULL), 0);
-	rig_up(&r->rig, "sme", "nvme,size=1M,cmb=64K", NULL);
+	rig_up(&r->rig, "sme", "nvme,size=1M,cmb=64K,pmr=64K", NULL);
 	pci = r->rig.pci[0];
 	cbit_pci_close(pci);
 	pci->host.irq = irq;
@@ -332,6 +332,17 @@ static void test_removal_by_time(void **state)
 	is_removed(faulty("surprise-removal,time=30ms"));
 }
 
+/* The persistent memory region, enabled: its first word. */
+static uint32_t pmr_word(struct faulty *f)
+{
+	struct cbit_pci *pci = f->r.rig.pci[0];
+	uint32_t v = NVME_PMRCTL_EN;
+
+	cbit_pci_bar_write(pci, 0, NVME_PMRCTL, &v, sizeof(v));
+	cbit_pci_bar_read(pci, 4, 0, &v, sizeof(v));
+	return v;
+}
+
 static void test_link_down(void **state)
 {
 	/* 4 commands of 2 requests made the queues; so many are the first write's. */
@@ -339,17 +350,24 @@ static void test_link_down(void **state)
 	struct nrig *r = &f->r;
 	struct cbit_pci *pci = r->rig.pci[0];
 	struct nvme_sqe sqe = nio(NVME_IO_WRITE, 64, 8, DATA_AT);
+	uint32_t v = 0x5eed;
 
 	(void)state;
+	assert_int_equal(pmr_word(f), 0);
+	cbit_pci_bar_write(pci, 4, 0, &v, sizeof(v));
 	assert_int_equal(write8(f, 1, 0).status, NVME_OK);
 	nput(r, 1, &sqe);
 	nring(r, 1);
 	assert_true(nwait(r, NVME_CSTS, UINT32_MAX, UINT32_MAX));
+	assert_int_equal(pmr_word(f), UINT32_MAX);
 	while (!__atomic_load_n(&f->index_seen[3], __ATOMIC_SEQ_CST))
 		sched_yield();
 	cbit_pci_reset(pci);
 	assert_int_equal(nreg(r, NVME_CSTS), 0);
 	assert_int_equal(nreg(r, NVME_VS), NVME_VS_1_4);
+	/* what is persistent is there, and not enabled */
+	assert_int_equal(nreg(r, NVME_PMRCTL), 0);
+	assert_int_equal(pmr_word(f), 0x5eed);
 	nenable(r);
 	nqueues(r, 1);
 	assert_true(reads_back(f, 1, 0));
