@@ -129,6 +129,48 @@ static void test_region_caps(void **state)
 			 -EFAULT);
 }
 
+/* Behind registers that are not for the taking: nvme with a region in BAR4 has its table so. */
+static void test_table_in_bar0(void **state)
+{
+	static const struct {
+		uint64_t pos;
+		long ret;
+	} cases[] = {
+		{ 0x1000, 0 }, /* a doorbell */
+		{ 0x1ffc, 0 }, /* just before the table of 64 entries, across its edges, in it */
+		{ 0x1ffe, -EINVAL }, { 0x2000, -EINVAL }, { 0x23fc, -EINVAL },
+		{ 0x23fe, -EINVAL }, { 0x2400, 0 },
+	};
+	struct client *c = client_up("sme", "complete", NULL);
+	struct uapi_region_info info = { .argsz = sizeof(info) };
+	struct cbit_device_info dev;
+	struct opened o;
+
+	(void)state;
+	client_plug(c, "nvme,size=1M,pmr=64K");
+	assert_true(cbit_machine_device(c->machine, 0, &dev));
+	o = client_start(c, UAPI_TYPE1v2_IOMMU);
+	assert_int_equal(client_call(c, o.device, UAPI_DEVICE_GET_REGION_INFO, &info, sizeof(info)),
+			 0);
+	assert_int_equal(info.flags, 15);
+	info = (struct uapi_region_info){ .argsz = sizeof(info), .index = 4 };
+	assert_int_equal(client_call(c, o.device, UAPI_DEVICE_GET_REGION_INFO, &info, sizeof(info)),
+			 0);
+	assert_int_equal(info.flags, 7);
+	assert_int_equal(info.size, 0x10000);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct uapi_ioeventfd arg = { .argsz = 28,
+					      .flags = 4,
+					      .offset = cbit_vfio_offset(dev.pci, 0) + cases[i].pos,
+					      .fd = client_fd_new(c, FD_EVENTFD, NULL) };
+		long ret = client_call(c, o.device, UAPI_DEVICE_IOEVENTFD, &arg, 28);
+
+		if (ret != cases[i].ret)
+			fail_msg("0x%llx: %ld", (unsigned long long)cases[i].pos, ret);
+	}
+	client_down(c);
+}
+
 static uint64_t at(struct fixture *f, unsigned int index, uint64_t pos)
 {
 	return cbit_vfio_offset(f->pci, index) + pos;
@@ -413,9 +455,17 @@ static void test_hot_reset(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_info),  T(test_region_info),    T(test_region_caps), T(test_config),
-		T(test_bars),  T(test_no_device_file), T(test_mmap_check),  T(test_feature),
-		T(test_reset), T(test_hot_reset),
+		T(test_info),
+		T(test_region_info),
+		T(test_region_caps),
+		T(test_config),
+		T(test_bars),
+		T(test_no_device_file),
+		T(test_mmap_check),
+		T(test_feature),
+		T(test_reset),
+		T(test_hot_reset),
+		cmocka_unit_test(test_table_in_bar0),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
