@@ -69,8 +69,9 @@ struct cbit_client_run {
  * @lock_counts: for an iommufd: *@user gets the number of the caller's user. Return: is what the
  *            caller maps accounted at all (Linux: it is not CAP_IPC_LOCK's)? May be NULL: no.
  * @lock_user: for an iommufd: account @pages (negative: give back) as locked by @user, or, for
- *            CBIT_NO_USER, by the address space @owner; the limit is that of @owner's process. 0,
- * or -ENOMEM above it. NULL only if @lock_counts is.
+ *            CBIT_NO_USER, by the address space @owner; the limit is that of @owner's process.
+ *            0; -ENOMEM above it; -EINVAL where something is given back to an address space that
+ *            is no more. NULL only if @lock_counts is.
  */
 struct cbit_client_ops {
 	int (*copy_in)(void *opaque, void *caller, void *dst, uint64_t addr, size_t len);

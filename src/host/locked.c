@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <stdlib.h>
 
 #include "host.h"
@@ -89,14 +90,24 @@ bool host_lock_counts(struct host *host, pid_t tid, uint32_t *uid)
 	return host->config->memlock == HOST_MEMLOCK_SIZE || !host_owner_capable(tid, CAP_IPC_LOCK);
 }
 
+/* Is the address space no more? */
+static bool ended(const struct cbit_owner *owner)
+{
+	struct pollfd fd = { .fd = owner->pidfd, .events = POLLIN };
+
+	return __atomic_load_n(&owner->gone, __ATOMIC_RELAXED) || poll(&fd, 1, 0) == 1;
+}
+
 int host_lock_user(struct host *host, struct cbit_owner *owner, uint32_t uid, int64_t pages)
 {
 	int64_t limit = pages > 0 ? limit_of(host, owner, uid != CBIT_NO_USER) : INT64_MAX;
 	struct host_user **at, *user;
 	int ret = -ENOMEM;
 
-	if (uid == CBIT_NO_USER)
-		return lock_mm(host, owner, pages, limit);
+	if (uid == CBIT_NO_USER) {
+		ret = lock_mm(host, owner, pages, limit);
+		return pages < 0 && ended(owner) ? -EINVAL : ret;
+	}
 	pthread_mutex_lock(&host->owners_lock);
 	for (at = &host->users; *at && (*at)->uid != uid;)
 		at = &(*at)->next;

@@ -318,24 +318,26 @@ bool vfio_pages_moves(const struct vfio_pages *pages, const struct cbit_owner *o
 	       (pages->account == VFIO_ACCOUNT_USER && pages->user != user);
 }
 
-void vfio_pages_give(struct vfio_pages *pages, const struct vfio_call *call, uint32_t user)
+int vfio_pages_give(struct vfio_pages *pages, const struct vfio_call *call, uint32_t user)
 {
 	const struct cbit_client_ops *ops = pages->machine->client;
 	int pid;
 	struct cbit_owner *owner = ops->owner(pages->machine->client_opaque, call->caller, &pid);
 	int64_t nr = vfio_pages_pinned(pages);
+	int ret = 0;
 
 	/* Without memory it stays as it is; a second reference to the caller needs none. */
 	if (!owner)
-		return;
+		return -ENOMEM;
 	pthread_mutex_lock(&pages->lock);
 	if (vfio_pages_moves(pages, owner, user))
-		account(pages, -nr);
+		ret = account(pages, -nr);
 	ops->owner_put(pages->machine->client_opaque, pages->owner);
 	pages->owner = owner;
 	pages->pid = pid;
 	pages->user = user;
 	pthread_mutex_unlock(&pages->lock);
+	return ret;
 }
 
 void vfio_pages_run(struct vfio_pages *pages, uint64_t at, uint64_t last,

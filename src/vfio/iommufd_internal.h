@@ -107,8 +107,11 @@ int vfio_pages_charge(const struct cbit_machine *machine, enum vfio_account acco
 /* Would they have to be charged to these? */
 bool vfio_pages_moves(const struct vfio_pages *pages, const struct cbit_owner *owner,
 		      uint32_t user);
-/* They are the caller's from now on, who is @user, and whose account has them already. */
-void vfio_pages_give(struct vfio_pages *pages, const struct vfio_call *call, uint32_t user);
+/*
+ * They are the caller's from now on, who is @user, and whose account has them already, whatever is
+ * returned: -EINVAL where the old account's process is no more.
+ */
+int vfio_pages_give(struct vfio_pages *pages, const struct vfio_call *call, uint32_t user);
 /* The pinned run at page @at, which is pinned; its @out->len ends at the latest behind @last. */
 void vfio_pages_run(struct vfio_pages *pages, uint64_t at, uint64_t last,
 		    struct cbit_client_run *out);

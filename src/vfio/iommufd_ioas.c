@@ -460,7 +460,7 @@ long vfio_iommufd_change_process(struct vfio_iommufd *fd, const struct vfio_call
 	struct vfio_mapping *m;
 	struct cbit_owner *owner;
 	uint32_t id = 0, user = 0;
-	int pid, ret;
+	int pid, ret, given, err = 0;
 
 	if (cmd->reserved)
 		return -EOPNOTSUPP;
@@ -477,11 +477,14 @@ long vfio_iommufd_change_process(struct vfio_iommufd *fd, const struct vfio_call
 	ret = charge_caller(fd, owner, user);
 	id = 0;
 	for (m = next_mapping(fd, &id, NULL); m; m = next_mapping(fd, &id, m)) {
-		if (m->pages->moving && !ret)
-			vfio_pages_give(m->pages, call, user);
+		if (m->pages->moving && !ret) {
+			given = vfio_pages_give(m->pages, call, user);
+			err = given ? given : err;
+		}
 		m->pages->moving = false;
 		m->pid = m->pages->pid;
 	}
 	ops->owner_put(call->machine->client_opaque, owner);
-	return ret;
+	/* An error on the way, and yet they are the caller's: so it is in Linux. */
+	return ret ? ret : err;
 }

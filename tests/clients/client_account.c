@@ -180,13 +180,19 @@ static void files(bool process)
 	/* On the way it is on the account of the user twice, and a page more is too much for that.
 	 */
 	REQUIRE(!ic_map_file(s.iommufd, s.ioas, THIRD_IOVA, page, 0, VC_PAGE), "MAP_FILE");
-	to_a_child(&s, process ? 0 : -ENOMEM, half);
+	/* By process the child before it has it, and has ended: an error, but not for want of room.
+	 */
+	to_a_child(&s, process ? -EINVAL : -ENOMEM, 0);
 	unmap(&s, THIRD_IOVA, VC_PAGE);
-	REQUIRE(!change_process(&s), "CHANGE_PROCESS back");
-	REQUIRE(map(&s, SECOND_IOVA, over) == -ENOMEM, "the limit does not count any more");
+	REQUIRE(change_process(&s) == (process ? -EINVAL : 0), "CHANGE_PROCESS back");
+	if (!process)
+		REQUIRE(map(&s, SECOND_IOVA, over) == -ENOMEM, "the limit does not count any more");
 	unmap(&s, FIRST_IOVA, half);
-	REQUIRE(!map(&s, SECOND_IOVA, MOST), "the account is full yet");
-	unmap(&s, SECOND_IOVA, MOST);
+	/* Linux loses count by process after such an error. */
+	if (!process) {
+		REQUIRE(!map(&s, SECOND_IOVA, MOST), "the account is full yet");
+		unmap(&s, SECOND_IOVA, MOST);
+	}
 	close(fd);
 	close(page);
 	close_space(&s);

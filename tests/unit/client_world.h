@@ -103,6 +103,7 @@ struct client {
 	int64_t lock_limit; /* how many may be on an account; 0 for any */
 	int64_t mm_locked[CLIENT_PROCESSES], user_locked[CLIENT_USERS];
 	unsigned int process, user; /* who calls */
+	unsigned int ended;         /* processes, a bit each, that are no more */
 	bool unlimited;             /* it may lock any amount by an iommufd, uncounted */
 	bool powerless;             /* it has no capabilities */
 	unsigned int pins;
@@ -303,8 +304,11 @@ static inline int client_lock_user(void *opaque, struct cbit_owner *owner, uint3
 	unsigned int process = client_process_of(c, owner);
 
 	CLIENT_CHECK(pages && (user == CBIT_NO_USER || user < CLIENT_USERS));
-	return client_charge(
-		c, user == CBIT_NO_USER ? &c->mm_locked[process] : &c->user_locked[user], pages);
+	if (user != CBIT_NO_USER)
+		return client_charge(c, &c->user_locked[user], pages);
+	if (client_charge(c, &c->mm_locked[process], pages))
+		return -ENOMEM;
+	return pages < 0 && c->ended & 1u << process ? -EINVAL : 0;
 }
 
 static inline bool client_capable(void *opaque, void *caller, int capability)

@@ -203,6 +203,8 @@ static void test_change_user(void **state)
 	r->c->lock_limit = NR;
 	assert_int_equal(change_process(r), 0);
 	want(r, 0, NR, 0, 0);
+	/* Its process may have ended: the user is there yet. */
+	r->c->ended = 1u << 1;
 	/* What is allowed any amount takes over what counts, and it goes on counting. */
 	be(r, 2, 0);
 	r->c->unlimited = true;
@@ -231,6 +233,11 @@ static void test_change_mm(void **state)
 	assert_int_equal(change_process(r), 0);
 	want(r, 0, 0, 0, NR);
 	be(r, 0, 0);
+	/* From a process that has ended: an error, and done all the same. */
+	r->c->ended = 1u << 1;
+	assert_int_equal(change_process(r), -EINVAL);
+	want(r, 0, 0, NR, 0);
+	assert_int_equal(change_process(r), 0);
 	assert_int_equal(rig_unmap(r, 1, 0, UINT64_MAX), 0);
 	want(r, 0, 0, 0, 0);
 }
