@@ -14,6 +14,8 @@
 
 #include <cbit/vfio.h>
 
+#include "vfs.h"
+
 #define HOST_MAX_DEVICES 32
 #define HOST_PATH_MAX    4096
 #define HOST_STACK_WORDS 1024
@@ -57,60 +59,6 @@ int host_vma_find(struct cbit_owner *owner, uint64_t addr, struct host_vma *out)
 int host_vma_next(struct cbit_owner *owner, uint64_t addr, struct host_vma *out);
 /** host_vma_quick() - is that a matter of one call? */
 bool host_vma_quick(void);
-
-/* ---- vfs.c: the synthetic tree that answers for /sys and /dev ---- */
-
-enum vfs_type { VFS_DIR, VFS_FILE, VFS_LINK, VFS_NODE };
-
-struct vfs_node {
-	enum vfs_type type;
-	const bool *there; /* where set and false, the name is missing */
-	bool attr;         /* a file that can be written, see attr.c; of device @number */
-	bool ours; /* a name missing below is ENOENT; otherwise the host's own tree answers */
-	char *name;
-	char *text; /* file content or link target */
-	unsigned int major, minor;
-	enum cbit_file_kind kind; /* VFS_NODE: what opening it opens, with @number */
-	unsigned int number;
-	bool heap; /* VFS_NODE: a DMA heap instead, @number is an enum host_heap */
-	unsigned int id;
-	struct vfs_node *parent, *child, *next;
-};
-
-struct vfs {
-	struct vfs_node *root;
-	const bool *there; /* for what is made from now on */
-	unsigned int nr;
-};
-
-int vfs_create(struct vfs *vfs);
-void vfs_destroy(struct vfs *vfs);
-struct vfs_node *vfs_dir(struct vfs *vfs, const char *path, bool ours);
-int vfs_file(struct vfs *vfs, const char *path, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-int vfs_link(struct vfs *vfs, const char *path, const char *target);
-/* A file that can be written; it shows the number of virtual functions of device @number. */
-int vfs_attr(struct vfs *vfs, const char *path, unsigned int number);
-static inline bool vfs_is_there(const struct vfs_node *node)
-{
-	return !node->there || __atomic_load_n(node->there, __ATOMIC_ACQUIRE);
-}
-int vfs_node(struct vfs *vfs, const char *path, unsigned int major, unsigned int minor,
-	     enum cbit_file_kind kind, unsigned int number);
-int vfs_heap(struct vfs *vfs, const char *path, unsigned int major, unsigned int minor,
-	     unsigned int number);
-/**
- * vfs_walk() - look a path up.
- * @follow: follow a symbolic link in the last component.
- * Return: 0 and *@out; -ENOENT, -ENOTDIR, -ELOOP: the answer; 1: not ours, the host's own
- * file system answers.
- */
-int vfs_walk(struct vfs *vfs, const char *path, bool follow, struct vfs_node **out);
-void vfs_path(const struct vfs_node *node, char *buf, size_t size);
-
-/* sysfs.c */
-/* @there: of each device, whether it is; for those that come and go. */
-int host_sysfs_build(struct vfs *vfs, struct cbit_machine *machine, const bool *there);
 
 /* ---- frames.c: client pages as DRAM of the modelled machine ---- */
 
@@ -577,8 +525,16 @@ void host_give_up(struct host_call *call);
 
 /* paths.c */
 void host_path_call(struct host_call *call);
+/*
+ * What a descriptor of ours shows when asked for its status. *@has_node: it was opened by that
+ * node, unlike a device file that a group gave out.
+ */
+bool host_fd_node(struct host *host, pid_t tid, int fd, bool *has_node, struct vfs_node **out);
 /* Does an open of that path never wait in the kernel: ours, a plain file, or not there? */
 bool host_path_prompt(struct host *host, pid_t tid, int dirfd, uint64_t addr);
+
+/* open.c: an absolute path; what is none of ours is left to the kernel */
+void host_open_path(struct host_call *call, const char *path, uint64_t flags);
 
 /* dirents.c */
 void host_getdents(struct host_call *call);
