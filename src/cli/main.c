@@ -43,9 +43,16 @@ static void usage(FILE *out)
 /* What was printed has to have arrived. */
 static int finish(int status)
 {
-	if (!fflush(stdout) && !ferror(stdout))
+	int err = fflush(stdout) ? errno : 0;
+
+	if (!err && !ferror(stdout))
 		return status;
-	fprintf(stderr, "cbit: standard output: %s\n", strerror(errno));
+	/* What failed on the way has left no errno, but one byte more meets the same. */
+	if (!err) {
+		clearerr(stdout);
+		err = putchar('\n') == EOF || fflush(stdout) ? errno : EIO;
+	}
+	fprintf(stderr, "cbit: standard output: %s\n", strerror(err));
 	return EXIT_CBIT;
 }
 
