@@ -202,30 +202,15 @@ void nvme_pmr_space(struct nvme *n)
 
 /* --- its bytes --- */
 
-static bool get(int fd, uint64_t offset, uint8_t *buf, size_t len)
+static bool transfer(int fd, uint64_t offset, uint8_t *buf, size_t len, bool write)
 {
 	while (len) {
-		ssize_t n = pread(fd, buf, len, (off_t)offset);
+		ssize_t n = write ? pwrite(fd, buf, len, (off_t)offset)
+				  : pread(fd, buf, len, (off_t)offset);
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		/* Nothing there: somebody has cut the file short. */
-		if (n <= 0)
-			return false;
-		buf += n;
-		offset += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return true;
-}
-
-static bool put(int fd, uint64_t offset, const uint8_t *buf, size_t len)
-{
-	while (len) {
-		ssize_t n = pwrite(fd, buf, len, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
+		/* Nothing there to read: somebody has cut the file short. */
 		if (n <= 0)
 			return false;
 		buf += n;
@@ -248,11 +233,10 @@ bool nvme_pmr_move(struct nvme *n, uint64_t offset, void *buf, size_t len, bool 
 {
 	if (!atomic_load(&n->pmr.ready))
 		return false;
-	if (!write)
-		return get(n->pmr.fd, offset, buf, len);
-	if (put(n->pmr.fd, offset, buf, len))
+	if (transfer(n->pmr.fd, offset, buf, len, write))
 		return true;
-	write_failed(n);
+	if (write)
+		write_failed(n);
 	return false;
 }
 

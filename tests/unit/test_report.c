@@ -2,37 +2,7 @@
 /*
  * Reports: what becomes one finding, what is counted, and the two renderings.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-#include <jansson.h>
-
-#include <cbit/report.h>
-
-#define C_MASK (UINT64_C(1) << 51)
-
-static int setup(void **state)
-{
-	struct cbit_report *report;
-	struct cbit_platform platform;
-
-	assert_int_equal(cbit_platform_preset("sme", &platform), 0);
-	assert_int_equal(cbit_report_create(&platform, "linux-7.2", &report), 0);
-	*state = report;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	cbit_report_destroy(*state);
-	return 0;
-}
+#include "report_rig.h"
 
 static void tell(struct cbit_report *report, struct cbit_event ev)
 {
@@ -71,19 +41,6 @@ static struct cbit_event bar_event(enum cbit_event_type type, uint64_t mapping)
 	ev.kind = CBIT_MEM_MMIO;
 	ev.entry = C_MASK | 0x7000200000000001;
 	return ev;
-}
-
-/* How often @needle is in the text. */
-static unsigned int times(struct cbit_report *report, const char *needle)
-{
-	char *text = cbit_report_text(report);
-	unsigned int n = 0;
-
-	assert_non_null(text);
-	for (const char *p = text; (p = strstr(p, needle)); p += strlen(needle))
-		n++;
-	free(text);
-	return n;
 }
 
 static void ends_with(struct cbit_report *report, const char *line)

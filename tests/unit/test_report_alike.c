@@ -3,38 +3,10 @@
  * Reports: mapping calls that are alike are one finding, which counts them and says where they are;
  * what differs stays a finding of its own.
  */
-#include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "report_rig.h"
 
-#include <cmocka.h>
-#include <jansson.h>
-
-#include <cbit/report.h>
-
-#define C_MASK (UINT64_C(1) << 51)
-#define BAR    UINT64_C(0x200000000000)
-#define PAGES  600u
-
-static int setup(void **state)
-{
-	struct cbit_platform platform;
-	struct cbit_report *report;
-
-	assert_int_equal(cbit_platform_preset("sme", &platform), 0);
-	assert_int_equal(cbit_report_create(&platform, "linux-7.2", &report), 0);
-	*state = report;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	cbit_report_destroy(*state);
-	return 0;
-}
+#define BAR   UINT64_C(0x200000000000)
+#define PAGES 600u
 
 static void tell(struct cbit_report *report, const struct cbit_event *ev)
 {
@@ -79,19 +51,6 @@ static void map_pages(struct cbit_report *report)
 
 		tell(report, &ev);
 	}
-}
-
-/* How often @needle is in the text. */
-static unsigned int times(struct cbit_report *report, const char *needle)
-{
-	char *text = cbit_report_text(report);
-	unsigned int n = 0;
-
-	assert_non_null(text);
-	for (const char *p = text; (p = strstr(p, needle)); p += strlen(needle))
-		n++;
-	free(text);
-	return n;
 }
 
 static void test_one_text(void **state)
