@@ -187,7 +187,8 @@ struct nvme_stats {
  * struct nvme_pmr - the persistent memory region.
  * @size:   0: there is none. @path: NULL for one that is in memory.
  * @msc:    PMRMSCU and PMRMSCL. @on: they are good for the addresses from @base on.
- * @ready:  enabled. @failed: something that was written did not arrive.
+ * @ready:  enabled. @disabled: not any more, as opposed to not yet.
+ * @failed: something that was written did not arrive.
  */
 struct nvme_pmr {
 	uint64_t size;
@@ -196,6 +197,7 @@ struct nvme_pmr {
 	uint64_t msc;
 	bool on;
 	uint64_t base;
+	bool disabled;
 	atomic_bool ready;
 	atomic_bool failed;
 };

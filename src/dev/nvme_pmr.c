@@ -146,8 +146,8 @@ static void show_status(struct nvme *n)
 	if (!pmr->size)
 		return;
 	/* After a reset it is neither enabled nor busy: PMRCTL tells the two from one another. */
-	if (!atomic_load(&pmr->ready))
-		v = n->pmr_shadow[(NVME_PMRSTS - NVME_PMRCAP) / 4] & NVME_PMRSTS_NRDY;
+	if (pmr->disabled)
+		v = NVME_PMRSTS_NRDY;
 	if (atomic_load(&pmr->failed))
 		v |= NVME_PMRSTS_ERR(1);
 	if (pmr->msc & NVME_PMRMSC_CMSE && !pmr->on)
@@ -161,6 +161,7 @@ void nvme_pmr_init(struct nvme *n)
 	atomic_store(&n->pmr.failed, false);
 	n->pmr.msc = 0;
 	n->pmr.on = false;
+	n->pmr.disabled = false;
 	for (uint32_t i = 0; i < NVME_PMR_WORDS; i++)
 		nvme_regs_store32(n, NVME_PMRCAP + 4 * i, 0);
 	if (n->pmr.size)
@@ -178,11 +179,9 @@ void nvme_pmr_control(struct nvme *n, uint32_t v)
 	if (ready == atomic_load(&n->pmr.ready))
 		return;
 	atomic_store(&n->pmr.ready, ready);
-	if (!ready) {
-		if (!nvme_pmr_sync(n))
-			atomic_store(&n->pmr.failed, true);
-		nvme_regs_store32(n, NVME_PMRSTS, NVME_PMRSTS_NRDY);
-	}
+	n->pmr.disabled = !ready;
+	if (!ready && !nvme_pmr_sync(n))
+		atomic_store(&n->pmr.failed, true);
 	show_status(n);
 }
 

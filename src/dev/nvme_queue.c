@@ -146,6 +146,12 @@ static unsigned int take(struct nvme_worker *w, uint16_t id)
 		nr = NVME_BATCH;
 	if (n->stopping)
 		nr = 0;
+	/* What was written to a register before the doorbell comes first: another look. */
+	if (nr && nvme_regs_touched(n)) {
+		if (w->index)
+			nvme_kick(n, 0);
+		nr = 0;
+	}
 	b->sqid = id;
 	b->cqid = sq->cqid;
 	b->nr = nr;
