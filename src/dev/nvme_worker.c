@@ -170,11 +170,14 @@ static void *worker_main(void *arg)
 	unsigned int looks = 0;
 
 	be_prompt();
-	while (!atomic_load(&n->stop)) {
+	for (;;) {
+		/* First: whatever is looked at below is told by a kick. */
 		unsigned int kicked = atomic_load(&w->kicked);
 		uint64_t silent;
 		struct timespec ts;
 
+		if (atomic_load(&n->stop))
+			break;
 		if (!atomic_load(&n->pci->in_use)) {
 			sleep_on(&w->kicked, kicked, NULL);
 			last = nvme_now();

@@ -385,6 +385,21 @@ static void test_interrupts(void **state)
 	assert_int_equal(irqs_of(r, 3), 1);
 }
 
+/* However soon after a close the controller goes, its thread is told. */
+static void test_ends(void **state)
+{
+	struct nrig r;
+
+	(void)state;
+	for (unsigned int i = 0; i < 1000; i++) {
+		nrig_up(&r, "nvme,size=1M", NULL);
+		cbit_pci_close(r.rig.pci[0]);
+		cbit_pci_destroy(r.rig.pci[0]);
+		r.rig.pci[0] = NULL;
+		rig_down(&r.rig);
+	}
+}
+
 /* A queue whose memory is not there is an error that only a reset ends. */
 static void test_no_memory(void **state)
 {
@@ -441,6 +456,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_interrupts, up, down),
 		cmocka_unit_test_setup_teardown(test_no_memory, up, down),
 		cmocka_unit_test_setup_teardown(test_options, up, down),
+		cmocka_unit_test(test_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

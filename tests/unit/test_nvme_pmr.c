@@ -297,7 +297,7 @@ static void test_order(void **state)
 
 	pmr_on(r);
 	nstore(r, NVME_PMRMSCU, (uint32_t)(PMR_BASE >> 32));
-	for (unsigned int i = 0; i < 20000; i++) {
+	for (unsigned int i = 0; i < 2000; i++) {
 		nstore(r, NVME_PMRMSCL, (uint32_t)base[i % 2] | NVME_PMRMSC_CMSE);
 		sqe.dptr[0] = base[i % 2];
 		if (ndo(r, 1, sqe).status != NVME_OK)
