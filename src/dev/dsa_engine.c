@@ -12,7 +12,6 @@
 #include "../mem/thread.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -323,19 +322,11 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-/* As ioat's: no signals but those that the thread brings about itself. */
 static bool worker_ready(struct dsa *dsa)
 {
-	sigset_t all, old;
-
 	if (dsa->worker_exists)
 		return true;
-	sigfillset(&all);
-	sigdelset(&all, SIGBUS);
-	sigdelset(&all, SIGSEGV);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	dsa->worker_exists = !mem_thread_start(&dsa->worker, worker_main, dsa);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	dsa->worker_exists = !mem_thread_start_worker(&dsa->worker, worker_main, dsa);
 	return dsa->worker_exists;
 }
 

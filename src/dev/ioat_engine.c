@@ -13,7 +13,6 @@
 #include "../mem/thread.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -319,22 +318,11 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-/*
- * The worker takes no signals: those are for the program around us. But what a thread brings about
- * itself must reach it: the presenter answers for client memory that is cut off under a DMA.
- */
 static bool worker_ready(struct ioat *ioat)
 {
-	sigset_t all, old;
-
 	if (ioat->worker_exists)
 		return true;
-	sigfillset(&all);
-	sigdelset(&all, SIGBUS);
-	sigdelset(&all, SIGSEGV);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ioat->worker_exists = !mem_thread_start(&ioat->worker, worker_main, ioat);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	ioat->worker_exists = !mem_thread_start_worker(&ioat->worker, worker_main, ioat);
 	return ioat->worker_exists;
 }
 

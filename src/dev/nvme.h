@@ -369,6 +369,9 @@ int nvme_store_open(struct nvme_ns *ns, uint64_t memory_size, struct cbit_error 
 /* Of a virtual function: the namespace of its physical one. */
 int nvme_store_share(struct nvme_ns *ns, const struct nvme_ns *of, struct cbit_error *err);
 void nvme_store_close(struct nvme_ns *ns);
+/* Bytes of a file, all of them: 0, or an errno (EIO where the file ends before). */
+int nvme_file_read(int fd, uint64_t offset, void *buf, size_t len);
+int nvme_file_write(int fd, uint64_t offset, const void *buf, size_t len, bool durable);
 uint16_t nvme_store_read(struct nvme_ns *ns, uint64_t offset, void *buf, size_t len);
 uint16_t nvme_store_write(struct nvme_ns *ns, uint64_t offset, const void *buf, size_t len,
 			  bool durable);

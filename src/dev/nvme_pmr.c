@@ -201,24 +201,6 @@ void nvme_pmr_space(struct nvme *n)
 
 /* --- its bytes --- */
 
-static bool transfer(int fd, uint64_t offset, uint8_t *buf, size_t len, bool write)
-{
-	while (len) {
-		ssize_t n = write ? pwrite(fd, buf, len, (off_t)offset)
-				  : pread(fd, buf, len, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		/* Nothing there to read: somebody has cut the file short. */
-		if (n <= 0)
-			return false;
-		buf += n;
-		offset += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return true;
-}
-
 /* It is told before the access has ended, so that a read of PMRSTS after it tells the truth. */
 static void write_failed(struct nvme *n)
 {
@@ -232,10 +214,11 @@ bool nvme_pmr_move(struct nvme *n, uint64_t offset, void *buf, size_t len, bool 
 {
 	if (!atomic_load(&n->pmr.ready))
 		return false;
-	if (transfer(n->pmr.fd, offset, buf, len, write))
+	if (!write)
+		return !nvme_file_read(n->pmr.fd, offset, buf, len);
+	if (!nvme_file_write(n->pmr.fd, offset, buf, len, false))
 		return true;
-	if (write)
-		write_failed(n);
+	write_failed(n);
 	return false;
 }
 

@@ -99,45 +99,58 @@ static uint16_t failed(int error)
 	return error == ENOSPC || error == EDQUOT ? NVME_CAPACITY : NVME_WRITE_FAULT;
 }
 
-uint16_t nvme_store_read(struct nvme_ns *ns, uint64_t offset, void *buf, size_t len)
+int nvme_file_read(int fd, uint64_t offset, void *buf, size_t len)
 {
 	uint8_t *at = buf;
 
 	while (len) {
-		ssize_t got = pread(ns->fd, at, len, (off_t)offset);
+		ssize_t got = pread(fd, at, len, (off_t)offset);
 
 		if (got < 0 && errno == EINTR)
 			continue;
 		/* Nothing there: somebody has cut the file short. */
 		if (got <= 0)
-			return NVME_READ_ERROR;
+			return got ? errno : EIO;
 		at += got;
 		offset += (uint64_t)got;
 		len -= (size_t)got;
 	}
-	return NVME_OK;
+	return 0;
+}
+
+int nvme_file_write(int fd, uint64_t offset, const void *buf, size_t len, bool durable)
+{
+	struct iovec iov = { (void *)(uintptr_t)buf, len };
+
+	while (iov.iov_len) {
+		ssize_t put = durable ? pwritev2(fd, &iov, 1, (off_t)offset, RWF_DSYNC)
+				      : pwrite(fd, iov.iov_base, iov.iov_len, (off_t)offset);
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put <= 0)
+			return put ? errno : EIO;
+		iov.iov_base = (uint8_t *)iov.iov_base + put;
+		iov.iov_len -= (size_t)put;
+		offset += (uint64_t)put;
+	}
+	return 0;
+}
+
+uint16_t nvme_store_read(struct nvme_ns *ns, uint64_t offset, void *buf, size_t len)
+{
+	return nvme_file_read(ns->fd, offset, buf, len) ? NVME_READ_ERROR : NVME_OK;
 }
 
 uint16_t nvme_store_write(struct nvme_ns *ns, uint64_t offset, const void *buf, size_t len,
 			  bool durable)
 {
-	struct iovec iov = { (void *)(uintptr_t)buf, len };
+	int error;
 
 	if (ns->readonly)
 		return NVME_WRITE_PROTECTED;
-	while (iov.iov_len) {
-		ssize_t put = durable ? pwritev2(ns->fd, &iov, 1, (off_t)offset, RWF_DSYNC)
-				      : pwrite(ns->fd, iov.iov_base, iov.iov_len, (off_t)offset);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put <= 0)
-			return failed(put ? errno : EIO);
-		iov.iov_base = (uint8_t *)iov.iov_base + put;
-		iov.iov_len -= (size_t)put;
-		offset += (uint64_t)put;
-	}
-	return NVME_OK;
+	error = nvme_file_write(ns->fd, offset, buf, len, durable);
+	return error ? failed(error) : NVME_OK;
 }
 
 /* Where the file system cannot do it. */

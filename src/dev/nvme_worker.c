@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -224,28 +223,18 @@ static bool start(struct nvme_worker *w)
 		return false;
 	w->in = room;
 	w->out = w->in + NVME_DATA_MAX;
-	w->exists = !mem_thread_start(&w->thread, worker_main, w);
+	w->exists = !mem_thread_start_worker(&w->thread, worker_main, w);
 	if (!w->exists)
 		munmap(room, 2 * NVME_DATA_MAX);
 	return w->exists;
 }
 
-/*
- * Workers take no signals: those are for the program around us. But what a thread brings about
- * itself must reach it: the presenter answers for client memory that is cut off under a DMA.
- */
 int nvme_workers_start(struct nvme *n)
 {
-	sigset_t all, old;
 	bool ok = true;
 
-	sigfillset(&all);
-	sigdelset(&all, SIGBUS);
-	sigdelset(&all, SIGSEGV);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
 	for (unsigned int i = 0; i < n->nr_workers && ok; i++)
 		ok = n->worker[i].exists || start(&n->worker[i]);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return ok ? 0 : -ENOMEM;
 }
 

@@ -9,7 +9,6 @@
 #include "../mem/thread.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -363,22 +362,13 @@ static bool needs_clock(const struct pci_faults *faults)
 
 void pci_fault_opened(struct pci_faults *faults, bool open)
 {
-	sigset_t all, old;
-
 	pthread_mutex_lock(&faults->lock);
 	faults->open = open;
 	if (!faults->opened_at)
 		faults->opened_at = now_ns();
 	pthread_cond_signal(&faults->wake);
-	if (open && !faults->started && !faults->stop && needs_clock(faults)) {
-		/* Signals are for the program around us, but for what a thread brings about. */
-		sigfillset(&all);
-		sigdelset(&all, SIGBUS);
-		sigdelset(&all, SIGSEGV);
-		pthread_sigmask(SIG_SETMASK, &all, &old);
-		faults->started = !mem_thread_start(&faults->thread, clock_main, faults);
-		pthread_sigmask(SIG_SETMASK, &old, NULL);
-	}
+	if (open && !faults->started && !faults->stop && needs_clock(faults))
+		faults->started = !mem_thread_start_worker(&faults->thread, clock_main, faults);
 	pthread_mutex_unlock(&faults->lock);
 }
 

@@ -3,6 +3,8 @@
  * How threads are started. The C library takes RLIMIT_STACK for the stack of a thread, and that
  * limit is whoever's who started us: a shell with a small one would make us crash.
  */
+#include <signal.h>
+
 #include "thread.h"
 
 /*
@@ -22,5 +24,19 @@ int mem_thread_start(pthread_t *thread, void *(*run)(void *opaque), void *opaque
 	if (!ret)
 		ret = -pthread_create(thread, &attr, run, opaque);
 	pthread_attr_destroy(&attr);
+	return ret;
+}
+
+int mem_thread_start_worker(pthread_t *thread, void *(*run)(void *opaque), void *opaque)
+{
+	sigset_t all, old;
+	int ret;
+
+	sigfillset(&all);
+	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGSEGV);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	ret = mem_thread_start(thread, run, opaque);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return ret;
 }

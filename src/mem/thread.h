@@ -16,4 +16,11 @@
  */
 int mem_thread_start(pthread_t *thread, void *(*run)(void *opaque), void *opaque);
 
+/**
+ * mem_thread_start_worker() - the same for a thread of a device. It takes no signals: those are for
+ * the program around us. But what it brings about itself (SIGBUS, SIGSEGV) must reach it: the
+ * presenter answers for client memory that is cut off under a DMA.
+ */
+int mem_thread_start_worker(pthread_t *thread, void *(*run)(void *opaque), void *opaque);
+
 #endif

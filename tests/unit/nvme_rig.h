@@ -202,6 +202,16 @@ static inline void nrig_up(struct nrig *r, const char *spec, const char *peer)
 	nenable(r);
 }
 
+/* A teardown of cmocka. */
+static inline int nrig_free(void **state)
+{
+	struct nrig *r = *state;
+
+	rig_down(&r->rig);
+	free(r);
+	return 0;
+}
+
 static inline void pattern(struct nrig *r, uint64_t at, size_t len, unsigned int seed)
 {
 	uint8_t *buf = malloc(len);

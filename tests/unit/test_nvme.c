@@ -14,15 +14,6 @@ static int up(void **state)
 	return 0;
 }
 
-static int down(void **state)
-{
-	struct nrig *r = *state;
-
-	rig_down(&r->rig);
-	free(r);
-	return 0;
-}
-
 /* The model's own mask: in memory the register shows what was just stored. */
 static bool masked(struct nrig *r, uint32_t mask)
 {
@@ -446,16 +437,16 @@ static void test_options(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_registers, up, down),
-		cmocka_unit_test_setup_teardown(test_enable, up, down),
-		cmocka_unit_test_setup_teardown(test_calls, up, down),
-		cmocka_unit_test_setup_teardown(test_identify, up, down),
-		cmocka_unit_test_setup_teardown(test_queues, up, down),
-		cmocka_unit_test_setup_teardown(test_features, up, down),
-		cmocka_unit_test_setup_teardown(test_events, up, down),
-		cmocka_unit_test_setup_teardown(test_interrupts, up, down),
-		cmocka_unit_test_setup_teardown(test_no_memory, up, down),
-		cmocka_unit_test_setup_teardown(test_options, up, down),
+		cmocka_unit_test_setup_teardown(test_registers, up, nrig_free),
+		cmocka_unit_test_setup_teardown(test_enable, up, nrig_free),
+		cmocka_unit_test_setup_teardown(test_calls, up, nrig_free),
+		cmocka_unit_test_setup_teardown(test_identify, up, nrig_free),
+		cmocka_unit_test_setup_teardown(test_queues, up, nrig_free),
+		cmocka_unit_test_setup_teardown(test_features, up, nrig_free),
+		cmocka_unit_test_setup_teardown(test_events, up, nrig_free),
+		cmocka_unit_test_setup_teardown(test_interrupts, up, nrig_free),
+		cmocka_unit_test_setup_teardown(test_no_memory, up, nrig_free),
+		cmocka_unit_test_setup_teardown(test_options, up, nrig_free),
 		cmocka_unit_test(test_ends),
 	};
 

@@ -53,12 +53,8 @@ static int up(void **state)
 
 static int down(void **state)
 {
-	struct nrig *r = *state;
-
-	rig_down(&r->rig);
 	unlink(path);
-	free(r);
-	return 0;
+	return nrig_free(state);
 }
 
 static const struct nvme *model(struct nrig *r)

@@ -41,12 +41,8 @@ static int up(void **state)
 
 static int down(void **state)
 {
-	struct nrig *r = *state;
-
-	rig_down(&r->rig);
 	unlink(path);
-	free(r);
-	return 0;
+	return nrig_free(state);
 }
 
 static bool in_file(struct nrig *r, uint64_t offset, uint64_t at, size_t len)

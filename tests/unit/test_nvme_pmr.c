@@ -26,15 +26,6 @@ static int up(void **state)
 	return 0;
 }
 
-static int down(void **state)
-{
-	struct nrig *r = *state;
-
-	rig_down(&r->rig);
-	free(r);
-	return 0;
-}
-
 static void pmr_read(struct nrig *r, uint64_t at, void *buf, uint32_t len)
 {
 	cbit_pci_bar_read(r->rig.pci[0], PMR_BAR, at, buf, len);
@@ -551,14 +542,14 @@ static void test_options(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_registers, up, down),
+		cmocka_unit_test_setup_teardown(test_registers, up, nrig_free),
 		cmocka_unit_test(test_without),
-		cmocka_unit_test_setup_teardown(test_msix, up, down),
-		cmocka_unit_test_setup_teardown(test_handshake, up, down),
-		cmocka_unit_test_setup_teardown(test_resets, up, down),
-		cmocka_unit_test_setup_teardown(test_data, up, down),
-		cmocka_unit_test_setup_teardown(test_order, up, down),
-		cmocka_unit_test_setup_teardown(test_bad_base, up, down),
+		cmocka_unit_test_setup_teardown(test_msix, up, nrig_free),
+		cmocka_unit_test_setup_teardown(test_handshake, up, nrig_free),
+		cmocka_unit_test_setup_teardown(test_resets, up, nrig_free),
+		cmocka_unit_test_setup_teardown(test_data, up, nrig_free),
+		cmocka_unit_test_setup_teardown(test_order, up, nrig_free),
+		cmocka_unit_test_setup_teardown(test_bad_base, up, nrig_free),
 		cmocka_unit_test(test_peer),
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_file_fails),
